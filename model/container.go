@@ -1,0 +1,231 @@
+package model
+
+import (
+	"net/netip"
+	"regexp"
+	"time"
+)
+
+// Container is one container as the replicated state knows it. Its identity,
+// node and addresses are promised before it exists on a node; State is what
+// the node's journal last said.
+type Container struct {
+	ID        string         `json:"id"`
+	Name      string         `json:"name"` // unique in the account, no leading slash
+	AccountID string         `json:"account_id"`
+	NodeID    string         `json:"node_id"`
+	Created   time.Time      `json:"created"`
+	Phase     Phase          `json:"phase"`
+	Package   string         `json:"package"` // name of the package it was placed with
+	Reserved  Resources      `json:"reserved"`
+	Spec      ContainerSpec  `json:"spec"`
+	NICs      []NIC          `json:"nics,omitempty"`
+	State     ContainerState `json:"state"`
+	// Operation is the id of the request that reserved the container; a
+	// repeated request with the same id gets the same container.
+	Operation string `json:"operation,omitempty"`
+	// DockerRequest is the create request in Docker's newest form, so that
+	// inspect can return each field as it was asked for. Opaque below the API.
+	DockerRequest []byte `json:"docker_request,omitempty"`
+}
+
+// Phase is how far a container's existence is agreed between head and node.
+type Phase string
+
+// A reserved container exists in the replicated state only; a created one
+// exists on its node; a removing one is on its way out.
+const (
+	PhaseReserved Phase = "reserved"
+	PhaseCreated  Phase = "created"
+	PhaseRemoving Phase = "removing"
+)
+
+// Resources is what a container takes of a node: promised at placement,
+// counted until it is removed.
+type Resources struct {
+	Memory int64 `json:"memory"` // bytes
+	CPU    int64 `json:"cpu"`    // thousandths of a core
+	Disk   int64 `json:"disk"`   // bytes
+}
+
+// Add returns the sum of r and o.
+func (r Resources) Add(o Resources) Resources {
+	return Resources{r.Memory + o.Memory, r.CPU + o.CPU, r.Disk + o.Disk}
+}
+
+// Status is the state of a container in Docker's words.
+type Status string
+
+// The statuses of a container.
+const (
+	StatusCreated    Status = "created"
+	StatusRunning    Status = "running"
+	StatusPaused     Status = "paused"
+	StatusRestarting Status = "restarting"
+	StatusRemoving   Status = "removing"
+	StatusExited     Status = "exited"
+	StatusDead       Status = "dead"
+)
+
+// Running reports whether a process of the container is alive.
+func (s Status) Running() bool {
+	return s == StatusRunning || s == StatusPaused
+}
+
+// ContainerState is what a node says about a container.
+type ContainerState struct {
+	Status       Status    `json:"status"`
+	Pid          int       `json:"pid,omitempty"`
+	ExitCode     int       `json:"exit_code"`
+	ExitUnknown  bool      `json:"exit_unknown,omitempty"` // it ended unseen (machine crash); ExitCode is then 255
+	OOMKilled    bool      `json:"oom_killed,omitempty"`
+	Error        string    `json:"error,omitempty"`
+	StartedAt    time.Time `json:"started_at"`
+	FinishedAt   time.Time `json:"finished_at"`
+	RestartCount int       `json:"restart_count,omitempty"`
+}
+
+// ContainerSpec is everything a node needs to run a container: the request
+// merged with the image's configuration. It is decided once, at create.
+type ContainerSpec struct {
+	Image       string `json:"image"`        // the reference as the user wrote it
+	ImageID     string `json:"image_id"`     // sha256:… of the image's config
+	ImageDigest string `json:"image_digest"` // sha256:… of its manifest
+
+	Hostname   string            `json:"hostname"`
+	Domainname string            `json:"domainname,omitempty"`
+	User       string            `json:"user,omitempty"` // name or id, optionally ":group"
+	WorkingDir string            `json:"working_dir,omitempty"`
+	Entrypoint []string          `json:"entrypoint,omitempty"`
+	Cmd        []string          `json:"cmd,omitempty"`
+	Env        []string          `json:"env,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+
+	Tty         bool   `json:"tty,omitempty"`
+	OpenStdin   bool   `json:"open_stdin,omitempty"`
+	StdinOnce   bool   `json:"stdin_once,omitempty"`
+	StopSignal  string `json:"stop_signal,omitempty"`  // name or number; "" is SIGTERM
+	StopTimeout *int   `json:"stop_timeout,omitempty"` // seconds; nil is 10, negative waits for ever
+	AutoRemove  bool   `json:"auto_remove,omitempty"`
+
+	Restart RestartPolicy `json:"restart"`
+	Limits  Limits        `json:"limits"`
+	Log     LogConfig     `json:"log"`
+
+	Network    string   `json:"network"` // "none", or names of networks are in NICs; "host"; "container:ID"
+	DNS        []string `json:"dns,omitempty"`
+	DNSSearch  []string `json:"dns_search,omitempty"`
+	DNSOptions []string `json:"dns_options,omitempty"`
+	ExtraHosts []string `json:"extra_hosts,omitempty"` // "name:address"
+	Ports      []Port   `json:"ports,omitempty"`       // exposed by image or request, sorted
+
+	Mounts         []Mount           `json:"mounts,omitempty"`
+	Tmpfs          map[string]string `json:"tmpfs,omitempty"`    // path → mount options
+	ShmSize        int64             `json:"shm_size,omitempty"` // bytes; 0 is 64 MiB
+	ReadonlyRootfs bool              `json:"readonly_rootfs,omitempty"`
+
+	Privileged      bool              `json:"privileged,omitempty"`
+	CapAdd          []string          `json:"cap_add,omitempty"`
+	CapDrop         []string          `json:"cap_drop,omitempty"`
+	NoNewPrivileges bool              `json:"no_new_privileges,omitempty"`
+	Seccomp         string            `json:"seccomp,omitempty"` // "" is the default profile; "unconfined"; or a JSON profile
+	GroupAdd        []string          `json:"group_add,omitempty"`
+	Sysctls         map[string]string `json:"sysctls,omitempty"`
+	Devices         []Device          `json:"devices,omitempty"`
+	PidMode         string            `json:"pid_mode,omitempty"`      // "" private, "host", "container:ID"
+	IpcMode         string            `json:"ipc_mode,omitempty"`      // "" private, "host", "none", "shareable", "container:ID"
+	UTSMode         string            `json:"uts_mode,omitempty"`      // "" private, "host"
+	CgroupnsMode    string            `json:"cgroupns_mode,omitempty"` // "" the host's default, "private", "host"
+	OomScoreAdj     int               `json:"oom_score_adj,omitempty"`
+	MaskedPaths     *[]string         `json:"masked_paths,omitempty"`   // nil is the default list
+	ReadonlyPaths   *[]string         `json:"readonly_paths,omitempty"` // nil is the default list
+}
+
+// Args is the command line that the container's first process gets.
+func (s *ContainerSpec) Args() []string {
+	return append(append([]string(nil), s.Entrypoint...), s.Cmd...)
+}
+
+// RestartPolicy says when a node starts an ended container again.
+type RestartPolicy struct {
+	Name       string `json:"name"`                  // "no" (also ""), "always", "unless-stopped", "on-failure"
+	MaxRetries int    `json:"max_retries,omitempty"` // on-failure only; 0 is without limit
+}
+
+// Limits are enforced by the node's kernel. Zero is no limit of that sort.
+type Limits struct {
+	Memory            int64    `json:"memory,omitempty"`             // bytes
+	MemorySwap        int64    `json:"memory_swap,omitempty"`        // bytes, memory and swap together; -1 is without limit
+	MemoryReservation int64    `json:"memory_reservation,omitempty"` // bytes
+	CPUShares         int64    `json:"cpu_shares,omitempty"`
+	CPUQuota          int64    `json:"cpu_quota,omitempty"`  // microseconds a period
+	CPUPeriod         int64    `json:"cpu_period,omitempty"` // microseconds
+	CpusetCpus        string   `json:"cpuset_cpus,omitempty"`
+	CpusetMems        string   `json:"cpuset_mems,omitempty"`
+	Pids              int64    `json:"pids,omitempty"`
+	BlkioWeight       uint16   `json:"blkio_weight,omitempty"` // 10–1000
+	Disk              int64    `json:"disk,omitempty"`         // bytes of the root, where the storage can hold to it
+	Ulimits           []Ulimit `json:"ulimits,omitempty"`
+	OomKillDisable    bool     `json:"oom_kill_disable,omitempty"`
+}
+
+// Ulimit is one resource limit of setrlimit(2), by its lower-case name
+// without RLIMIT_.
+type Ulimit struct {
+	Name string `json:"name"`
+	Soft int64  `json:"soft"`
+	Hard int64  `json:"hard"`
+}
+
+// LogConfig says what happens to a container's output.
+type LogConfig struct {
+	Driver  string            `json:"driver"`            // "json-file" or "none"
+	Options map[string]string `json:"options,omitempty"` // json-file: max-size, max-file
+}
+
+// Mount is a file tree that a container sees besides its root.
+type Mount struct {
+	Type         string `json:"type"`             // "bind", "tmpfs"
+	Source       string `json:"source,omitempty"` // bind: absolute path on the node
+	Target       string `json:"target"`
+	ReadOnly     bool   `json:"read_only,omitempty"`
+	Propagation  string `json:"propagation,omitempty"`   // "" is rprivate
+	CreateSource bool   `json:"create_source,omitempty"` // -v makes a missing source directory, --mount does not
+	TmpfsSize    int64  `json:"tmpfs_size,omitempty"`    // bytes
+	TmpfsMode    uint32 `json:"tmpfs_mode,omitempty"`
+}
+
+// Device is a device of the node that a container may use.
+type Device struct {
+	PathOnHost      string `json:"path_on_host"`
+	PathInContainer string `json:"path_in_container"`
+	Permissions     string `json:"permissions"` // of r, w, m
+}
+
+// NIC is one interface of one container on one network.
+type NIC struct {
+	NetworkID string       `json:"network_id"`
+	Interface string       `json:"interface"` // name inside of the container, eth0 …
+	MAC       string       `json:"mac"`
+	Address   netip.Prefix `json:"address"` // with the subnet's length
+	Gateway   netip.Addr   `json:"gateway"`
+	Primary   bool         `json:"primary"` // holds the default route
+}
+
+var nameRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+// CheckContainerName returns an error of KindInvalid, in Docker's words, if
+// name cannot name a container. name has no leading slash.
+func CheckContainerName(name string) error {
+	if !nameRule.MatchString(name) || len(name) > 128 {
+		return Errorf(KindInvalid, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, 2 to 128 characters", clip(name))
+	}
+	return nil
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

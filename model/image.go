@@ -1,0 +1,57 @@
+package model
+
+import "time"
+
+// Image is one image for one platform. Its bytes live on nodes; its
+// configuration is replicated, so that any head can create a container from
+// it and inspect it.
+type Image struct {
+	ID           string         `json:"id"`     // sha256:… of the config
+	Digest       string         `json:"digest"` // sha256:… of the manifest
+	MediaType    string         `json:"media_type"`
+	OS           string         `json:"os"`
+	Architecture string         `json:"architecture"`
+	Variant      string         `json:"variant,omitempty"`
+	Created      time.Time      `json:"created"`
+	Author       string         `json:"author,omitempty"`
+	Comment      string         `json:"comment,omitempty"`
+	Size         int64          `json:"size"` // bytes of the unpacked layers
+	Config       ImageConfig    `json:"config"`
+	DiffIDs      []string       `json:"diff_ids"`
+	History      []ImageHistory `json:"history,omitempty"`
+	Holders      []string       `json:"holders,omitempty"` // ids of nodes that hold all of it
+}
+
+// ImageConfig is what an image says about the containers made from it.
+type ImageConfig struct {
+	User         string            `json:"user,omitempty"`
+	ExposedPorts []string          `json:"exposed_ports,omitempty"` // "80/tcp"
+	Env          []string          `json:"env,omitempty"`
+	Entrypoint   []string          `json:"entrypoint,omitempty"`
+	Cmd          []string          `json:"cmd,omitempty"`
+	Volumes      []string          `json:"volumes,omitempty"`
+	WorkingDir   string            `json:"working_dir,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	StopSignal   string            `json:"stop_signal,omitempty"`
+	Shell        []string          `json:"shell,omitempty"`
+	OnBuild      []string          `json:"on_build,omitempty"`
+}
+
+// ImageHistory is one line of docker history.
+type ImageHistory struct {
+	Created    time.Time `json:"created"`
+	CreatedBy  string    `json:"created_by,omitempty"`
+	Author     string    `json:"author,omitempty"`
+	Comment    string    `json:"comment,omitempty"`
+	EmptyLayer bool      `json:"empty_layer,omitempty"`
+	Size       int64     `json:"size"` // bytes of the unpacked layer
+}
+
+// ImageName is an account's name for an image: a tag or a digest reference.
+type ImageName struct {
+	AccountID string    `json:"account_id"`
+	Ref       string    `json:"ref"` // normalized: docker.io/library/busybox:latest, or …@sha256:…
+	ImageID   string    `json:"image_id"`
+	Digest    string    `json:"digest"` // sha256:… that the name resolved to (an index's, where there is one)
+	Updated   time.Time `json:"updated"`
+}

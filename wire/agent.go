@@ -1,0 +1,253 @@
+package wire
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Agent is everything that a head can ask of a node. Every method may be
+// called by many goroutines at once; calls about one container are carried
+// out one after the other. Methods that change something answer with the
+// place in the node's journal after which the change shows.
+//
+// Errors carry a model.Kind: KindNotFound for an unknown container, image or
+// exec; KindConflict and KindNotModified with Docker's meaning; and
+// KindUnavailable when the node cannot be reached.
+type Agent interface {
+	// Info describes the machine.
+	Info(ctx context.Context) (model.NodeInfo, error)
+
+	// Containers lists what the node has, for reconciliation.
+	Containers(ctx context.Context) ([]ContainerRecord, error)
+	// Create makes a container that the head has reserved. Creating the same
+	// id again is no error and makes no second one.
+	Create(ctx context.Context, r CreateRequest) (Ack, error)
+	// Start starts a container; KindNotModified if it runs already.
+	Start(ctx context.Context, id string) (Ack, error)
+	// Stop sends the stop signal and, after the timeout, SIGKILL, and returns
+	// when the container has ended; KindNotModified if it does not run.
+	Stop(ctx context.Context, id string, r StopRequest) (Ack, error)
+	// Restart is Stop, if it runs, and Start.
+	Restart(ctx context.Context, id string, r StopRequest) (Ack, error)
+	// Kill sends a signal; KindConflict if the container does not run.
+	Kill(ctx context.Context, id string, r KillRequest) (Ack, error)
+	// Remove removes the container and all that it holds on the node. A
+	// running one is refused with KindConflict unless r.Force. Removing an
+	// unknown id succeeds.
+	Remove(ctx context.Context, id string, r RemoveRequest) (Ack, error)
+	// Resize sets the size of the container's terminal.
+	Resize(ctx context.Context, id string, size TerminalSize) error
+	// Top lists the container's processes.
+	Top(ctx context.Context, id string, psArgs string) (Processes, error)
+	// Attach joins the container's standard streams, also before it starts.
+	// The stream ends when the container does. Without a terminal, output is
+	// framed as stdcopy does.
+	Attach(ctx context.Context, id string, r AttachRequest) (Stream, error)
+	// Logs returns the container's log, framed by stdcopy unless it has a
+	// terminal. With r.Follow it ends when the container ends or ctx does.
+	Logs(ctx context.Context, id string, r LogsRequest) (io.ReadCloser, error)
+
+	// ExecCreate prepares a process in a running container under r.ID.
+	ExecCreate(ctx context.Context, container string, r ExecSpec) error
+	// ExecStart runs it, joined to the stream; with r.Detach the stream is nil.
+	ExecStart(ctx context.Context, exec string, r ExecStartRequest) (Stream, error)
+	// ExecResize sets the size of the exec's terminal.
+	ExecResize(ctx context.Context, exec string, size TerminalSize) error
+	// ExecInspect tells what became of it; it is known until its container
+	// ends, and for five minutes at least.
+	ExecInspect(ctx context.Context, exec string) (ExecState, error)
+
+	// PullImage makes the node hold an image. Progress arrives on the stream;
+	// the last message holds the image or the error.
+	PullImage(ctx context.Context, r PullRequest) (PullStream, error)
+	// Images lists the ids of images that the node holds whole.
+	Images(ctx context.Context) ([]string, error)
+	// RemoveImage lets the node forget an image that no container of its uses
+	// (KindConflict if one does); its bytes go when nothing shares them.
+	RemoveImage(ctx context.Context, id string) error
+
+	// Journal streams the node's journal after the given place, and then each
+	// entry as it is written, until ctx ends. Calling it acknowledges all up
+	// to after.Seq: the node may forget them. If the node does not know
+	// after.Epoch it streams from its own beginning.
+	Journal(ctx context.Context, after Ack) (JournalStream, error)
+}
+
+// Ack is a place in a node's journal.
+type Ack struct {
+	Epoch string `json:"epoch"`
+	Seq   uint64 `json:"seq"`
+}
+
+// ContainerRecord is a container as its node has it.
+type ContainerRecord struct {
+	ID        string               `json:"id"`
+	AccountID string               `json:"account_id"`
+	State     model.ContainerState `json:"state"`
+}
+
+// CreateRequest is a reserved container with the networks that its NICs are on.
+type CreateRequest struct {
+	Container model.Container `json:"container"`
+	Account   AccountRef      `json:"account"`
+	Networks  []model.Network `json:"networks,omitempty"`
+}
+
+// AccountRef is what a node needs to know of a container's owner.
+type AccountRef struct {
+	ID     string       `json:"id"`
+	Login  string       `json:"login"`
+	Policy model.Policy `json:"policy"`
+}
+
+// StopRequest says how to stop. A nil Timeout is the container's own, and
+// then 10 seconds; a negative one waits for ever.
+type StopRequest struct {
+	Timeout *int   `json:"timeout,omitempty"` // seconds
+	Signal  string `json:"signal,omitempty"`  // "" is the container's own
+}
+
+// KillRequest names a signal as kill(1) does, by name or number; "" is KILL.
+type KillRequest struct {
+	Signal string `json:"signal,omitempty"`
+}
+
+// RemoveRequest says what to remove with a container.
+type RemoveRequest struct {
+	Force bool `json:"force,omitempty"`
+}
+
+// TerminalSize is in characters.
+type TerminalSize struct {
+	Rows    uint16 `json:"rows"`
+	Columns uint16 `json:"columns"`
+}
+
+// Processes is a table as ps(1) prints it.
+type Processes struct {
+	Titles []string   `json:"titles"`
+	Rows   [][]string `json:"rows"`
+}
+
+// AttachRequest says which standard streams to join.
+type AttachRequest struct {
+	Stdin      bool   `json:"stdin,omitempty"`
+	Stdout     bool   `json:"stdout,omitempty"`
+	Stderr     bool   `json:"stderr,omitempty"`
+	Logs       bool   `json:"logs,omitempty"`        // first what was logged so far
+	Stream     bool   `json:"stream,omitempty"`      // then what comes
+	DetachKeys string `json:"detach_keys,omitempty"` // "" is ctrl-p,ctrl-q; only with a terminal
+}
+
+// LogsRequest selects lines of a log.
+type LogsRequest struct {
+	Stdout     bool      `json:"stdout,omitempty"`
+	Stderr     bool      `json:"stderr,omitempty"`
+	Follow     bool      `json:"follow,omitempty"`
+	Timestamps bool      `json:"timestamps,omitempty"`
+	Details    bool      `json:"details,omitempty"`
+	Since      time.Time `json:"since"`
+	Until      time.Time `json:"until"`
+	Tail       int       `json:"tail"` // lines from the end; negative is all
+}
+
+// ExecSpec is one process to run inside of a container.
+type ExecSpec struct {
+	ID         string   `json:"id"` // chosen by the head
+	Args       []string `json:"args"`
+	Env        []string `json:"env,omitempty"`  // added to the container's
+	User       string   `json:"user,omitempty"` // "" is the container's
+	WorkingDir string   `json:"working_dir,omitempty"`
+	Tty        bool     `json:"tty,omitempty"`
+	Stdin      bool     `json:"stdin,omitempty"`
+	Stdout     bool     `json:"stdout,omitempty"`
+	Stderr     bool     `json:"stderr,omitempty"`
+	Privileged bool     `json:"privileged,omitempty"`
+	DetachKeys string   `json:"detach_keys,omitempty"`
+}
+
+// ExecStartRequest starts an exec.
+type ExecStartRequest struct {
+	Detach bool          `json:"detach,omitempty"`
+	Size   *TerminalSize `json:"size,omitempty"` // of the terminal from its first moment
+}
+
+// ExecState is what became of an exec.
+type ExecState struct {
+	ID          string   `json:"id"`
+	ContainerID string   `json:"container_id"`
+	Spec        ExecSpec `json:"spec"`
+	Running     bool     `json:"running"`
+	ExitCode    *int     `json:"exit_code,omitempty"` // nil until it has ended
+	Pid         int      `json:"pid,omitempty"`
+}
+
+// PullRequest names an image at a registry.
+type PullRequest struct {
+	Ref      string       `json:"ref"`                // normalized, with a tag or digest
+	Platform string       `json:"platform,omitempty"` // "" is the node's own
+	Auth     RegistryAuth `json:"auth"`
+}
+
+// RegistryAuth is how the user is known to a registry. It lives as long as
+// the request and is never logged or stored.
+type RegistryAuth struct {
+	Username      string `json:"username,omitempty"`
+	Password      string `json:"password,omitempty"`
+	IdentityToken string `json:"identity_token,omitempty"`
+	RegistryToken string `json:"registry_token,omitempty"`
+}
+
+// PullMessage is one step of a pull. Exactly one of its parts is set.
+type PullMessage struct {
+	Progress *PullProgress `json:"progress,omitempty"`
+	Image    *PulledImage  `json:"image,omitempty"` // the end, successful
+	Error    *ErrorBody    `json:"error,omitempty"` // the end, failed
+}
+
+// PullProgress tells of one layer, in Docker's words.
+type PullProgress struct {
+	Layer   string `json:"layer"`             // short digest, 12 hex
+	Status  string `json:"status"`            // "Pulling fs layer", "Downloading", "Verifying Checksum", "Download complete", "Extracting", "Pull complete", "Already exists"
+	Current int64  `json:"current,omitempty"` // bytes
+	Total   int64  `json:"total,omitempty"`
+}
+
+// PulledImage is the image, and the digest that its name resolved to.
+type PulledImage struct {
+	Image  model.Image `json:"image"`
+	Digest string      `json:"digest"`
+	New    bool        `json:"new"` // the node did not hold it before
+}
+
+// ErrorBody is an error on the wire.
+type ErrorBody struct {
+	Kind model.Kind `json:"kind"`
+	Text string     `json:"text"`
+}
+
+// Stream is the standard streams of a process. CloseWrite ends standard input
+// and leaves output flowing.
+type Stream interface {
+	io.ReadWriteCloser
+	CloseWrite() error
+}
+
+// PullStream is read until it returns io.EOF. Closing it early ends the pull.
+type PullStream interface {
+	Next() (PullMessage, error)
+	io.Closer
+}
+
+// JournalStream is read until ctx of the call ends. Epoch is known at once.
+type JournalStream interface {
+	Epoch() string
+	// Next returns at least one entry, and all that are ready, in order. An
+	// empty batch without an error is a sign of life, sent every 2 seconds
+	// when nothing happens.
+	Next() ([]model.JournalEntry, error)
+	io.Closer
+}
