@@ -1,0 +1,156 @@
+package adminapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Client calls the head behind an operator's socket. It may be used by many
+// goroutines at once.
+type Client struct {
+	http *http.Client
+}
+
+// NewClient returns a client of the head whose operator's socket is at path.
+// It connects when it is first used.
+func NewClient(path string) *Client {
+	var d net.Dialer
+	return &Client{http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, "unix", path)
+		},
+	}}}
+}
+
+// Close lets go of idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Ping succeeds when the head answers.
+func (c *Client) Ping(ctx context.Context) error {
+	return c.call(ctx, http.MethodGet, "/v1/ping", nil, nil)
+}
+
+// Status tells how the head is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+}
+
+// CreateAccount creates an account; KindConflict if the login is taken.
+func (c *Client) CreateAccount(ctx context.Context, login string, policy model.Policy) (model.Account, error) {
+	var a model.Account
+	return a, c.call(ctx, http.MethodPost, "/v1/accounts", createAccount{login, policy}, &a)
+}
+
+// Accounts lists all accounts with their keys.
+func (c *Client) Accounts(ctx context.Context) ([]model.Account, error) {
+	var as []model.Account
+	return as, c.call(ctx, http.MethodGet, "/v1/accounts", nil, &as)
+}
+
+// RemoveAccount removes an account that owns nothing any more.
+func (c *Client) RemoveAccount(ctx context.Context, login string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/accounts/"+url.PathEscape(login), nil, nil)
+}
+
+// AddKey adds an SSH public key, one line in authorized_keys form, to an
+// account. An empty name takes the key's comment, or its fingerprint.
+func (c *Client) AddKey(ctx context.Context, login, name, authorizedKey string) (model.Key, error) {
+	var k model.Key
+	return k, c.call(ctx, http.MethodPost, "/v1/accounts/"+url.PathEscape(login)+"/keys", addKey{name, authorizedKey}, &k)
+}
+
+// RemoveKey removes a key of an account, named by its name or by its SHA256 or
+// MD5 fingerprint. The account's next request with it is refused.
+func (c *Client) RemoveKey(ctx context.Context, login, key string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/accounts/"+url.PathEscape(login)+"/keys/"+url.PathEscape(key), nil, nil)
+}
+
+// Keys lists an account's keys.
+func (c *Client) Keys(ctx context.Context, login string) ([]model.Key, error) {
+	var ks []model.Key
+	return ks, c.call(ctx, http.MethodGet, "/v1/accounts/"+url.PathEscape(login)+"/keys", nil, &ks)
+}
+
+// PutNetwork creates a network, or replaces the one of that id. An empty id is
+// that of the network with this name, or a new one.
+func (c *Client) PutNetwork(ctx context.Context, n model.Network) (model.Network, error) {
+	var out model.Network
+	return out, c.call(ctx, http.MethodPut, "/v1/networks", n, &out)
+}
+
+// Networks lists all networks.
+func (c *Client) Networks(ctx context.Context) ([]model.Network, error) {
+	var ns []model.Network
+	return ns, c.call(ctx, http.MethodGet, "/v1/networks", nil, &ns)
+}
+
+// PutPackage creates a package, or replaces the one of that name.
+func (c *Client) PutPackage(ctx context.Context, p model.Package) error {
+	return c.call(ctx, http.MethodPut, "/v1/packages", p, nil)
+}
+
+// Packages lists all packages.
+func (c *Client) Packages(ctx context.Context) ([]model.Package, error) {
+	var ps []model.Package
+	return ps, c.call(ctx, http.MethodGet, "/v1/packages", nil, &ps)
+}
+
+// EnrollNode signs a node's certificate and registers the node, approved. A
+// node of the same name is enrolled again under its own id: its old
+// certificate stays valid until it expires.
+func (c *Client) EnrollNode(ctx context.Context, r EnrollRequest) (Enrollment, error) {
+	var e Enrollment
+	return e, c.call(ctx, http.MethodPost, "/v1/nodes", r, &e)
+}
+
+// Nodes lists all nodes.
+func (c *Client) Nodes(ctx context.Context) ([]NodeStatus, error) {
+	var ns []NodeStatus
+	return ns, c.call(ctx, http.MethodGet, "/v1/nodes", nil, &ns)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("cannot encode request: %w", err)
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://head"+path, body)
+	if err != nil {
+		return fmt.Errorf("cannot make request: %w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return model.WrapError(model.KindUnavailable, err, "cannot reach the head on this machine; is it running, and are you root?")
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 400 {
+		var e errorBody
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
+			return fmt.Errorf("cannot read the head's answer (status %d): %w", resp.StatusCode, err)
+		}
+		return &model.Error{Kind: e.Kind, Text: e.Text}
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("cannot read the head's answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package headnode
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+)
+
+// Config says where a head keeps its state and where it listens.
+type Config struct {
+	// Name is this head's name in the data center, by default the host's.
+	Name string
+	// DataCenter is the name that users see; Init only.
+	DataCenter string
+	// StateDir holds everything that the head must not lose.
+	StateDir string
+	// Socket is the path of the operator's unix socket.
+	Socket string
+	// DockerListen is where users' clients connect, host:port.
+	DockerListen string
+	// Advertise are host names and addresses at which users and agents reach
+	// this head. They are in its certificate; the first is in DOCKER_HOST, in
+	// the raft configuration and in the gossip ring.
+	Advertise []string
+	// RaftListen and GossipListen are for heads and agents only, host:port.
+	RaftListen   string
+	GossipListen string
+	// Version of the program, for docker version and docker info.
+	Version string
+	// InsecureRegistries are registries (host or host:port) that docker login
+	// may reach by plain HTTP and at addresses that are otherwise refused.
+	InsecureRegistries []string
+	// AccountRequests and AccountStreams limit what one account may have under
+	// way at once; zero is 64 of each.
+	AccountRequests int
+	AccountStreams  int
+	Logger          *slog.Logger
+}
+
+// Validate returns every reason why a head cannot run with c.
+func (c Config) Validate() error {
+	var errs []error
+	for _, f := range []struct{ name, value string }{
+		{"name", c.Name}, {"state_dir", c.StateDir}, {"socket", c.Socket},
+	} {
+		if f.value == "" {
+			errs = append(errs, fmt.Errorf("%s is not set", f.name))
+		}
+	}
+	for _, f := range []struct{ name, value string }{
+		{"docker_listen", c.DockerListen}, {"raft_listen", c.RaftListen}, {"gossip_listen", c.GossipListen},
+	} {
+		if _, _, err := net.SplitHostPort(f.value); err != nil {
+			errs = append(errs, fmt.Errorf("%s is not host:port: %w", f.name, err))
+		}
+	}
+	if len(c.Advertise) == 0 {
+		errs = append(errs, errors.New("advertise names no host or address at which this head is reached"))
+	}
+	if !filepath.IsAbs(c.StateDir) || !filepath.IsAbs(c.Socket) {
+		errs = append(errs, errors.New("state_dir and socket must be absolute paths"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("cannot use head configuration: %w", err)
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.AccountRequests == 0 {
+		c.AccountRequests = 64
+	}
+	if c.AccountStreams == 0 {
+		c.AccountStreams = 64
+	}
+	if c.Version == "" {
+		c.Version = "devel"
+	}
+	return c
+}
