@@ -1,0 +1,136 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// NewHandler returns the HTTP form of a. Who may call is decided by the TLS
+// listener that it is served on. Errors without a kind, and the causes of
+// those that have one, are logged here and not told to the caller.
+func NewHandler(a Agent, logger *slog.Logger) http.Handler {
+	h := &handler{agent: a, log: logger}
+	mux := http.NewServeMux()
+	route := func(pattern string, f http.HandlerFunc) { mux.HandleFunc(pattern, f) }
+
+	route("GET "+pathPrefix+"/info", answer(h, func(ctx context.Context, _ string, _ none) (model.NodeInfo, error) { return a.Info(ctx) }))
+	route("GET "+pathPrefix+"/containers", answer(h, func(ctx context.Context, _ string, _ none) ([]ContainerRecord, error) { return a.Containers(ctx) }))
+
+	containers := pathPrefix + "/containers/{id}"
+	route("PUT "+containers, answer(h, h.create))
+	route("POST "+containers+"/start", answer(h, func(ctx context.Context, id string, _ none) (Ack, error) { return a.Start(ctx, id) }))
+	route("POST "+containers+"/stop", answer(h, a.Stop))
+	route("POST "+containers+"/restart", answer(h, a.Restart))
+	route("POST "+containers+"/kill", answer(h, a.Kill))
+	route("POST "+containers+"/remove", answer(h, a.Remove))
+	route("POST "+containers+"/resize", perform(h, a.Resize))
+	route("POST "+containers+"/top", answer(h, a.Top))
+	route("POST "+containers+"/execs", perform(h, a.ExecCreate))
+	route("POST "+containers+"/attach", h.attach)
+	route("POST "+containers+"/logs", h.logs)
+
+	execs := pathPrefix + "/execs/{id}"
+	route("GET "+execs, answer(h, func(ctx context.Context, id string, _ none) (ExecState, error) { return a.ExecInspect(ctx, id) }))
+	route("POST "+execs+"/start", h.execStart)
+	route("POST "+execs+"/resize", perform(h, a.ExecResize))
+
+	route("GET "+pathPrefix+"/images", answer(h, func(ctx context.Context, _ string, _ none) ([]string, error) { return a.Images(ctx) }))
+	route("DELETE "+pathPrefix+"/images/{id}", perform(h, func(ctx context.Context, id string, _ none) error { return a.RemoveImage(ctx, id) }))
+	route("POST "+pathPrefix+"/images/pull", h.pull)
+	route("POST "+pathPrefix+"/journal", h.journal)
+	return mux
+}
+
+type handler struct {
+	agent Agent
+	log   *slog.Logger
+}
+
+// none is the argument of calls that have none: their body is not read.
+type none struct{}
+
+// answer serves a call that returns something.
+func answer[In, Out any](h *handler, f func(context.Context, string, In) (Out, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		if !h.decode(w, r, &in) {
+			return
+		}
+		out, err := f(r.Context(), r.PathValue("id"), in)
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, out)
+	}
+}
+
+// perform serves a call that returns nothing.
+func perform[In any](h *handler, f func(context.Context, string, In) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		if !h.decode(w, r, &in) {
+			return
+		}
+		if err := f(r.Context(), r.PathValue("id"), in); err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (h *handler) create(ctx context.Context, id string, in CreateRequest) (Ack, error) {
+	if in.Container.ID != id {
+		return Ack{}, model.Errorf(model.KindInvalid, "the container's id is not the one in the address")
+	}
+	return h.agent.Create(ctx, in)
+}
+
+// decode reads the request's body into v, or answers with what is wrong.
+func (h *handler) decode(w http.ResponseWriter, r *http.Request, v any) bool {
+	if _, empty := v.(*none); empty {
+		return true
+	}
+	if err := decodeBody(r.Body, maxRequest, v); err != nil {
+		h.fail(w, r, err)
+		return false
+	}
+	return true
+}
+
+// fail answers with err and logs what the caller is not told.
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	h.report(r, err)
+	body := NewErrorBody(err)
+	status, ok := statusOf[body.Kind]
+	if !ok {
+		status = http.StatusInternalServerError
+	}
+	writeJSON(w, status, body)
+}
+
+func (h *handler) report(r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return
+	}
+	var e *model.Error
+	if model.KindOf(err) == model.KindInternal || errors.As(err, &e) && e.Cause != nil {
+		h.log.Error("call failed", "op", r.Method+" "+r.URL.Path, "err", err)
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		status, encoded = http.StatusInternalServerError, []byte(`{"kind":"internal","text":"cannot encode the answer"}`)
+	}
+	w.Header().Set("Content-Type", contentJSON)
+	w.WriteHeader(status)
+	w.Write(encoded) // a reader that is gone does not want the rest
+}
