@@ -10,6 +10,8 @@ type CreateContainer struct {
 	// Spec has nil slices where the request said nothing and the image may
 	// speak; an empty non-nil Entrypoint or Cmd resets the image's.
 	Spec ContainerSpec
+	// PublishAll publishes each port that the image or the request exposes.
+	PublishAll bool
 	// Asked holds what a policy must see although no node acts on it.
 	Asked Asked
 	// Unsupported names, in Docker's terms (HostConfig.Links), each field with
