@@ -1,0 +1,169 @@
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Number names a sort of command in the log.
+type Number uint16
+
+// The numbers of the commands. They are part of the log's format.
+const (
+	NumberCreateAccount    Number = 1
+	NumberRemoveAccount    Number = 2
+	NumberAddKey           Number = 3
+	NumberRemoveKey        Number = 4
+	NumberPutPackage       Number = 5
+	NumberPutNetwork       Number = 6
+	NumberPutNode          Number = 7
+	NumberSetNodeInfo      Number = 8
+	NumberRemoveNode       Number = 9
+	NumberReserveContainer Number = 10
+	NumberReleaseContainer Number = 11
+	NumberRenameContainer  Number = 12
+	NumberCommitJournal    Number = 13
+	NumberPutImage         Number = 14
+	NumberRemoveImageName  Number = 15
+	NumberDropImageHolder  Number = 16
+	NumberSetSetting       Number = 17
+)
+
+// version is that of every command as this program writes it. A command whose
+// meaning must change gets a new number instead; the version is there so that
+// an older program notices a change of the envelope.
+const version = 1
+
+// Command is one change of the replicated state.
+type Command interface {
+	// Number says which sort of command it is.
+	Number() Number
+}
+
+type envelope struct {
+	Number  Number          `json:"n"`
+	Version int             `json:"v"`
+	Fields  json.RawMessage `json:"c"`
+}
+
+// NewerError says that the log holds something that this program is too old
+// to understand.
+type NewerError struct {
+	Number  Number
+	Version int
+	Field   string // the unknown field, if that is what was not understood
+}
+
+func (e *NewerError) Error() string {
+	if e.Field != "" {
+		return fmt.Sprintf("command %d has the unknown field %s: this head needs a newer version of spearhead", e.Number, e.Field)
+	}
+	return fmt.Sprintf("unknown command %d version %d: this head needs a newer version of spearhead", e.Number, e.Version)
+}
+
+// Encode returns c as it is written to the log.
+func Encode(c Command) ([]byte, error) {
+	fields, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode command %d: %w", c.Number(), err)
+	}
+	data, err := json.Marshal(envelope{Number: c.Number(), Version: version, Fields: fields})
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode command %d: %w", c.Number(), err)
+	}
+	return data, nil
+}
+
+// Decode is the reverse of Encode. The error is a *NewerError if the command
+// was written by a program that knows more than this one.
+func Decode(data []byte) (Command, error) {
+	var e envelope
+	if err := unmarshal(data, &e); err != nil {
+		return nil, newer(e, err)
+	}
+	if e.Version != version {
+		return nil, &NewerError{Number: e.Number, Version: e.Version}
+	}
+	c, err := decodeFields(e)
+	if err != nil {
+		return nil, newer(e, err)
+	}
+	return c, nil
+}
+
+func decodeFields(e envelope) (Command, error) {
+	switch e.Number {
+	case NumberCreateAccount:
+		return fields[CreateAccount](e)
+	case NumberRemoveAccount:
+		return fields[RemoveAccount](e)
+	case NumberAddKey:
+		return fields[AddKey](e)
+	case NumberRemoveKey:
+		return fields[RemoveKey](e)
+	case NumberPutPackage:
+		return fields[PutPackage](e)
+	case NumberPutNetwork:
+		return fields[PutNetwork](e)
+	case NumberPutNode:
+		return fields[PutNode](e)
+	case NumberSetNodeInfo:
+		return fields[SetNodeInfo](e)
+	case NumberRemoveNode:
+		return fields[RemoveNode](e)
+	case NumberReserveContainer:
+		return fields[ReserveContainer](e)
+	case NumberReleaseContainer:
+		return fields[ReleaseContainer](e)
+	case NumberRenameContainer:
+		return fields[RenameContainer](e)
+	case NumberCommitJournal:
+		return fields[CommitJournal](e)
+	case NumberPutImage:
+		return fields[PutImage](e)
+	case NumberRemoveImageName:
+		return fields[RemoveImageName](e)
+	case NumberDropImageHolder:
+		return fields[DropImageHolder](e)
+	case NumberSetSetting:
+		return fields[SetSetting](e)
+	}
+	return nil, &NewerError{Number: e.Number, Version: e.Version}
+}
+
+func fields[C Command](e envelope) (Command, error) {
+	var c C
+	if err := unmarshal(e.Fields, &c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// unmarshal reads exactly one JSON value with no field that v lacks.
+func unmarshal(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the command")
+	}
+	return nil
+}
+
+func newer(e envelope, err error) error {
+	var known *NewerError
+	if errors.As(err, &known) {
+		return known
+	}
+	// encoding/json has no type for this error.
+	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return &NewerError{Number: e.Number, Version: e.Version, Field: field}
+	}
+	return fmt.Errorf("cannot decode command %d: %w", e.Number, err)
+}

@@ -1,0 +1,271 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-memdb"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Names of tables. Those that a snapshot holds are listed in snapshot.go;
+// promised and meta are worked out again when one is read.
+const (
+	tableAccounts   = "accounts"
+	tablePackages   = "packages"
+	tableNetworks   = "networks"
+	tableNodes      = "nodes"
+	tableContainers = "containers"
+	tableImages     = "images"
+	tableImageNames = "image_names"
+	tableEvents     = "events"
+	tableSettings   = "settings"
+	tableVersions   = "versions"
+	tablePromised   = "promised"
+	tableMeta       = "meta"
+)
+
+// Names of indexes. indexID is the primary one of every table.
+const (
+	indexID        = "id"
+	indexLogin     = "login"
+	indexName      = "name"
+	indexAccount   = "account"
+	indexNode      = "node"
+	indexOperation = "operation"
+	indexAddress   = "address"
+	indexMAC       = "mac"
+	indexImage     = "image"
+)
+
+// setting is a row of tableSettings.
+type setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// accountVersion is a row of tableVersions: the entry that last changed
+// something of the account.
+type accountVersion struct {
+	AccountID string `json:"account_id"`
+	Index     uint64 `json:"index"`
+}
+
+// promised is a row of tablePromised: the sum over the node's containers.
+type promised struct {
+	NodeID     string
+	Resources  model.Resources
+	Containers int
+}
+
+// meta is the only row of tableMeta.
+type meta struct {
+	Index  uint64 // of the last applied entry
+	Events int    // rows in tableEvents
+}
+
+func schema() *memdb.DBSchema {
+	s := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
+	for _, t := range []*memdb.TableSchema{
+		table(tableAccounts,
+			unique(indexID, func(a *model.Account) []string { return []string{a.ID} }),
+			unique(indexLogin, func(a *model.Account) []string { return []string{a.Login} })),
+		table(tablePackages,
+			unique(indexID, func(p *model.Package) []string { return []string{p.Name} })),
+		table(tableNetworks,
+			unique(indexID, func(n *model.Network) []string { return []string{n.ID} }),
+			unique(indexName, func(n *model.Network) []string { return []string{n.AccountID, n.Name} })),
+		table(tableNodes,
+			unique(indexID, func(n *model.Node) []string { return []string{n.ID} }),
+			unique(indexName, func(n *model.Node) []string { return []string{n.Name} })),
+		containersTable(),
+		table(tableImages,
+			unique(indexID, func(i *model.Image) []string { return []string{i.ID} })),
+		table(tableImageNames,
+			unique(indexID, func(n *model.ImageName) []string { return []string{n.AccountID, n.Ref} }),
+			many(indexImage, func(n *model.ImageName) [][]byte { return [][]byte{key(n.ImageID)} })),
+		table(tableEvents,
+			&memdb.IndexSchema{Name: indexID, Unique: true, Indexer: eventIndex{}}),
+		table(tableSettings,
+			unique(indexID, func(s *setting) []string { return []string{s.Name} })),
+		table(tableVersions,
+			unique(indexID, func(v *accountVersion) []string { return []string{v.AccountID} })),
+		table(tablePromised,
+			unique(indexID, func(p *promised) []string { return []string{p.NodeID} })),
+		table(tableMeta,
+			unique(indexID, func(*meta) []string { return []string{tableMeta} })),
+	} {
+		s.Tables[t.Name] = t
+	}
+	return s
+}
+
+func containersTable() *memdb.TableSchema {
+	return table(tableContainers,
+		unique(indexID, func(c *model.Container) []string { return []string{c.ID} }),
+		unique(indexName, func(c *model.Container) []string { return []string{c.AccountID, c.Name} }),
+		many(indexAccount, func(c *model.Container) [][]byte {
+			return [][]byte{append(key(c.AccountID), newestFirst(c.Created)...)}
+		}),
+		many(indexNode, func(c *model.Container) [][]byte { return [][]byte{key(c.NodeID)} }),
+		many(indexImage, func(c *model.Container) [][]byte { return [][]byte{key(c.Spec.ImageID)} }),
+		many(indexOperation, func(c *model.Container) [][]byte {
+			if c.Operation == "" {
+				return nil
+			}
+			return [][]byte{key(c.AccountID, c.Operation)}
+		}),
+		many(indexAddress, func(c *model.Container) [][]byte {
+			var keys [][]byte
+			for _, n := range c.NICs {
+				if n.Address.IsValid() {
+					keys = append(keys, key(n.NetworkID, n.Address.Addr().String()))
+				}
+			}
+			return keys
+		}),
+		many(indexMAC, func(c *model.Container) [][]byte {
+			var keys [][]byte
+			for _, n := range c.NICs {
+				if n.MAC != "" {
+					keys = append(keys, key(n.MAC))
+				}
+			}
+			return keys
+		}),
+	)
+}
+
+func table(name string, indexes ...*memdb.IndexSchema) *memdb.TableSchema {
+	t := &memdb.TableSchema{Name: name, Indexes: map[string]*memdb.IndexSchema{}}
+	for _, i := range indexes {
+		t.Indexes[i.Name] = i
+	}
+	return t
+}
+
+func unique[T any](name string, parts func(*T) []string) *memdb.IndexSchema {
+	return &memdb.IndexSchema{Name: name, Unique: true, Indexer: uniqueIndex[T](parts)}
+}
+
+func many[T any](name string, keys func(*T) [][]byte) *memdb.IndexSchema {
+	return &memdb.IndexSchema{Name: name, AllowMissing: true, Indexer: manyIndex[T](keys)}
+}
+
+// key joins parts so that no two lists of parts give the same key and a list
+// is a prefix of each list that it begins. Parts hold no NUL: see checkKey.
+func key(parts ...string) []byte {
+	n := 0
+	for _, p := range parts {
+		n += len(p) + 1
+	}
+	k := make([]byte, 0, n)
+	for _, p := range parts {
+		k = append(k, p...)
+		k = append(k, 0)
+	}
+	return k
+}
+
+// checkKey refuses what cannot be part of a key.
+func checkKey(what, s string) error {
+	if s == "" {
+		return model.Errorf(model.KindInvalid, "%s is empty", what)
+	}
+	if strings.IndexByte(s, 0) >= 0 {
+		return model.Errorf(model.KindInvalid, "%s holds a NUL byte", what)
+	}
+	return nil
+}
+
+// newestFirst sorts later times before earlier ones.
+func newestFirst(t time.Time) []byte {
+	b := binary.BigEndian.AppendUint64(nil, ^(uint64(t.Unix()) ^ 1<<63))
+	return binary.BigEndian.AppendUint32(b, ^uint32(t.Nanosecond()))
+}
+
+var errArguments = errors.New("wrong arguments for an index")
+
+func stringArguments(args []any) ([]byte, error) {
+	parts := make([]string, len(args))
+	for i, a := range args {
+		s, ok := a.(string)
+		if !ok {
+			return nil, errArguments
+		}
+		parts[i] = s
+	}
+	return key(parts...), nil
+}
+
+// uniqueIndex is the indexer of a key that each row has exactly once.
+type uniqueIndex[T any] func(*T) []string
+
+func (x uniqueIndex[T]) FromObject(row any) (bool, []byte, error) {
+	r, ok := row.(*T)
+	if !ok {
+		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
+	}
+	return true, key(x(r)...), nil
+}
+
+func (uniqueIndex[T]) FromArgs(args ...any) ([]byte, error) { return stringArguments(args) }
+
+// PrefixFromArgs takes whole parts, and last one part's beginning.
+func (uniqueIndex[T]) PrefixFromArgs(args ...any) ([]byte, error) {
+	k, err := stringArguments(args)
+	if err != nil || len(k) == 0 {
+		return nil, errArguments
+	}
+	return k[:len(k)-1], nil
+}
+
+// manyIndex is the indexer of keys that a row may have several times or not at
+// all, and that rows may share.
+type manyIndex[T any] func(*T) [][]byte
+
+func (x manyIndex[T]) FromObject(row any) (bool, [][]byte, error) {
+	r, ok := row.(*T)
+	if !ok {
+		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
+	}
+	keys := x(r)
+	return len(keys) > 0, keys, nil
+}
+
+func (manyIndex[T]) FromArgs(args ...any) ([]byte, error) { return stringArguments(args) }
+
+// PrefixFromArgs takes whole parts.
+func (manyIndex[T]) PrefixFromArgs(args ...any) ([]byte, error) { return stringArguments(args) }
+
+// eventIndex sorts events by index and order.
+type eventIndex struct{}
+
+func (eventIndex) FromObject(row any) (bool, []byte, error) {
+	e, ok := row.(*model.Event)
+	if !ok {
+		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
+	}
+	return true, eventKey(e.Index, e.Order), nil
+}
+
+func (eventIndex) FromArgs(args ...any) ([]byte, error) {
+	if len(args) != 2 {
+		return nil, errArguments
+	}
+	index, ok1 := args[0].(uint64)
+	order, ok2 := args[1].(int)
+	if !ok1 || !ok2 {
+		return nil, errArguments
+	}
+	return eventKey(index, order), nil
+}
+
+func eventKey(index uint64, order int) []byte {
+	b := binary.BigEndian.AppendUint64(nil, index)
+	return binary.BigEndian.AppendUint64(b, uint64(order))
+}
