@@ -1,0 +1,123 @@
+package state
+
+import (
+	"net/netip"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+func (t *transaction) putPackage(c command.PutPackage) error {
+	p := c.Package
+	if err := checkKey("package name", p.Name); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{{"memory", p.Memory}, {"swap", p.Swap}, {"cpu_cap", p.CPUCap}, {"cpu_shares", p.CPUShares}, {"disk", p.Disk}, {"pids", p.Pids}} {
+		if f.value < 0 {
+			return model.Errorf(model.KindInvalid, "package %s: %s is negative", p.Name, f.name)
+		}
+	}
+	if p.Default {
+		for _, old := range t.Packages() {
+			if old.Default && old.Name != p.Name {
+				other := *old
+				other.Default = false
+				if err := t.insert(tablePackages, &other); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return t.insert(tablePackages, &p)
+}
+
+func (t *transaction) putNetwork(c command.PutNetwork) error {
+	n := c.Network
+	if err := t.checkNetwork(n); err != nil {
+		return err
+	}
+	if n.Default {
+		for _, old := range t.Networks() {
+			if old.Default && old.ID != n.ID && old.AccountID == n.AccountID {
+				other := *old
+				other.Default = false
+				if err := t.insert(tableNetworks, &other); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if n.AccountID != "" {
+		t.touch(n.AccountID)
+	}
+	return t.insert(tableNetworks, &n)
+}
+
+func (t *transaction) checkNetwork(n model.Network) error {
+	if err := checkKey("network id", n.ID); err != nil {
+		return err
+	}
+	if err := checkKey("network name", n.Name); err != nil {
+		return err
+	}
+	if n.Kind != model.NetworkExternal && n.Kind != model.NetworkFabric {
+		return model.Errorf(model.KindInvalid, "network %s: unknown kind %q", n.Name, n.Kind)
+	}
+	if err := checkAddresses(n); err != nil {
+		return err
+	}
+	if n.AccountID != "" {
+		if _, err := t.account(n.AccountID); err != nil {
+			return err
+		}
+	}
+	if same, ok := t.NetworkOfAccount(n.AccountID, n.Name); ok && same.ID != n.ID {
+		return model.Errorf(model.KindConflict, "network with name %s already exists", n.Name)
+	}
+	old, ok := t.Network(n.ID)
+	if !ok {
+		return nil
+	}
+	fixed := old.Kind == n.Kind && old.AccountID == n.AccountID && old.NICTag == n.NICTag && old.VLAN == n.VLAN &&
+		old.VNI == n.VNI && old.Subnet == n.Subnet && old.Gateway == n.Gateway
+	if !fixed && t.networkInUse(n.ID) {
+		return model.Errorf(model.KindConflict, "network %s has containers on it: its kind, place, subnet and gateway cannot change", old.Name)
+	}
+	return nil
+}
+
+func checkAddresses(n model.Network) error {
+	if !n.Subnet.IsValid() || n.Subnet != n.Subnet.Masked() {
+		return model.Errorf(model.KindInvalid, "network %s: the subnet is not a network address with a length", n.Name)
+	}
+	for _, a := range []struct {
+		name string
+		addr netip.Addr
+	}{{"first", n.First}, {"last", n.Last}} {
+		if !n.Subnet.Contains(a.addr) {
+			return model.Errorf(model.KindInvalid, "network %s: the %s address is not in the subnet", n.Name, a.name)
+		}
+	}
+	if n.Last.Less(n.First) {
+		return model.Errorf(model.KindInvalid, "network %s: the last address comes before the first", n.Name)
+	}
+	if n.Gateway.IsValid() && !n.Subnet.Contains(n.Gateway) {
+		return model.Errorf(model.KindInvalid, "network %s: the gateway is not in the subnet", n.Name)
+	}
+	return nil
+}
+
+func (t *transaction) networkInUse(id string) bool {
+	it, err := t.txn.Get(tableContainers, indexAddress+prefix, id)
+	return err == nil && it.Next() != nil
+}
+
+func (t *transaction) setSetting(c command.SetSetting) error {
+	if err := checkKey("name of the setting", c.Name); err != nil {
+		return err
+	}
+	return t.insert(tableSettings, &setting{Name: c.Name, Value: c.Value})
+}

@@ -1,0 +1,170 @@
+package state
+
+import (
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+func (t *transaction) reserveContainer(cmd command.ReserveContainer) error {
+	c := cmd.Container
+	if c.Operation != "" {
+		if _, ok := t.ContainerByOperation(c.AccountID, c.Operation); ok {
+			return nil
+		}
+	}
+	if err := t.checkReservation(c); err != nil {
+		return err
+	}
+	c.Phase = model.PhaseReserved
+	c.State = model.ContainerState{Status: model.StatusCreated}
+	t.touch(c.AccountID)
+	return t.addContainer(&c)
+}
+
+func (t *transaction) checkReservation(c model.Container) error {
+	if !model.IsID(c.ID) {
+		return model.Errorf(model.KindInvalid, "a container's id has 64 lower-case hex digits")
+	}
+	if c.Operation != "" {
+		if err := checkKey("operation", c.Operation); err != nil {
+			return err
+		}
+	}
+	if _, err := t.account(c.AccountID); err != nil {
+		return err
+	}
+	if _, ok := t.Container(c.ID); ok {
+		return model.Errorf(model.KindConflict, "a container with the id %s exists already", c.ID)
+	}
+	if err := t.checkName(c.AccountID, c.Name); err != nil {
+		return err
+	}
+	n, err := t.node(c.NodeID)
+	if err != nil {
+		return err
+	}
+	if !n.Approved {
+		return model.Errorf(model.KindConflict, "the chosen node is not approved")
+	}
+	if err := t.checkCapacity(n, c.Reserved); err != nil {
+		return err
+	}
+	if c.Spec.ImageID != "" {
+		if err := checkKey("image id", c.Spec.ImageID); err != nil {
+			return err
+		}
+	}
+	return t.checkNICs(c)
+}
+
+// checkName refuses a name that is no name or taken, in Docker's words.
+func (t *transaction) checkName(accountID, name string) error {
+	if err := model.CheckContainerName(name); err != nil {
+		return err
+	}
+	if holder, ok := t.ContainerByName(accountID, name); ok {
+		return model.Errorf(model.KindConflict, "Conflict. The container name \"/%s\" is already in use by container %q. "+
+			"You have to remove (or rename) that container to be able to reuse that name.", name, holder.ID)
+	}
+	return nil
+}
+
+func (t *transaction) checkNICs(c model.Container) error {
+	addresses, macs := map[string]bool{}, map[string]bool{}
+	for _, nic := range c.NICs {
+		n, ok := t.Network(nic.NetworkID)
+		if !ok || n.AccountID != "" && n.AccountID != c.AccountID {
+			return model.Errorf(model.KindNotFound, "network %s not found", nic.NetworkID)
+		}
+		addr := nic.Address.Addr()
+		if !n.Subnet.Contains(addr) || nic.Address.Bits() != n.Subnet.Bits() || addr == n.Gateway {
+			return model.Errorf(model.KindInvalid, "address %s cannot be given to a container on network %s", nic.Address, n.Name)
+		}
+		id := n.ID + " " + addr.String()
+		if addresses[id] || t.AddressUsed(n.ID, addr) {
+			return model.Errorf(model.KindConflict, "Address already in use")
+		}
+		addresses[id] = true
+		if nic.MAC == "" {
+			continue
+		}
+		if !canonicalMAC(nic.MAC) {
+			return model.Errorf(model.KindInvalid, "invalid MAC address %q: use six lower-case hex bytes with colons", nic.MAC)
+		}
+		if macs[nic.MAC] || t.MACUsed(nic.MAC) {
+			return model.Errorf(model.KindConflict, "MAC address %s is in use", nic.MAC)
+		}
+		macs[nic.MAC] = true
+	}
+	return nil
+}
+
+// canonicalMAC reports whether s is a MAC address in the one form that makes
+// equal addresses equal strings.
+func canonicalMAC(s string) bool {
+	if len(s) != 17 {
+		return false
+	}
+	for i, c := range []byte(s) {
+		switch {
+		case i%3 == 2:
+			if c != ':' {
+				return false
+			}
+		case (c < '0' || c > '9') && (c < 'a' || c > 'f'):
+			return false
+		}
+	}
+	return true
+}
+
+func (t *transaction) releaseContainer(cmd command.ReleaseContainer) error {
+	c, ok := t.Container(cmd.ID)
+	if !ok {
+		return nil
+	}
+	if c.Phase != model.PhaseReserved {
+		return model.Errorf(model.KindConflict, "container %s exists on its node: its reservation cannot be released", c.ID)
+	}
+	return t.dropContainer(&c)
+}
+
+func (t *transaction) renameContainer(cmd command.RenameContainer) error {
+	c, ok := t.Container(cmd.ID)
+	if !ok {
+		return model.Errorf(model.KindNotFound, "No such container: %s", cmd.ID)
+	}
+	if c.Name == cmd.Name {
+		return model.Errorf(model.KindInvalid, "Renaming a container with the same name as its current name")
+	}
+	if err := t.checkName(c.AccountID, cmd.Name); err != nil {
+		return err
+	}
+	old := c.Name
+	c.Name = cmd.Name
+	t.record(model.Event{
+		Time: cmd.Time, AccountID: c.AccountID, Type: typeContainer, Action: "rename", ActorID: c.ID,
+		Attributes: containerAttributes(&c, map[string]string{"oldName": "/" + old}),
+	})
+	return t.insert(tableContainers, &c)
+}
+
+// addContainer writes a new container and what follows from it.
+func (t *transaction) addContainer(c *model.Container) error {
+	if err := t.insert(tableContainers, c); err != nil {
+		return err
+	}
+	return t.promise(c, 1)
+}
+
+// dropContainer forgets a container and frees all that was promised to it.
+func (t *transaction) dropContainer(c *model.Container) error {
+	if err := t.delete(tableContainers, c); err != nil {
+		return err
+	}
+	t.touch(c.AccountID)
+	if err := t.promise(c, -1); err != nil {
+		return err
+	}
+	return t.forgetImage(c.Spec.ImageID)
+}

@@ -1,0 +1,61 @@
+package state
+
+import (
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+func (t *transaction) commitJournal(cmd command.CommitJournal) error {
+	n, err := t.node(cmd.NodeID)
+	if err != nil {
+		return err
+	}
+	if cmd.Epoch == "" {
+		return model.Errorf(model.KindInvalid, "a journal has no epoch")
+	}
+	known := n.JournalSeq
+	if cmd.Epoch != n.JournalEpoch {
+		known = 0
+	}
+	for _, e := range cmd.Entries {
+		if e.Seq <= known {
+			continue
+		}
+		if e.Seq != known+1 {
+			return model.Errorf(model.KindConflict, "the journal of node %s has a gap: entry %d follows %d", n.Name, e.Seq, known)
+		}
+		known = e.Seq
+		if err := t.commitEntry(n.ID, e); err != nil {
+			return err
+		}
+	}
+	n.JournalEpoch, n.JournalSeq = cmd.Epoch, known
+	return t.insert(tableNodes, &n)
+}
+
+// commitEntry changes the container that an entry is about. A node can speak
+// of its own containers only; an entry about any other, such as one that was
+// given up while the node was away, is passed over.
+func (t *transaction) commitEntry(nodeID string, e model.JournalEntry) error {
+	c, ok := t.Container(e.ContainerID)
+	if !ok || c.NodeID != nodeID {
+		return nil
+	}
+	if e.State != nil {
+		c.State = *e.State
+	}
+	if e.Action == model.ActionCreate && c.Phase == model.PhaseReserved {
+		c.Phase = model.PhaseCreated
+	}
+	if e.Action != "" {
+		t.record(model.Event{
+			Time: e.Time, AccountID: c.AccountID, Type: typeContainer, Action: e.Action, ActorID: c.ID,
+			Attributes: containerAttributes(&c, e.Attributes),
+		})
+	}
+	if e.Action == model.ActionDestroy {
+		return t.dropContainer(&c)
+	}
+	t.touch(c.AccountID)
+	return t.insert(tableContainers, &c)
+}

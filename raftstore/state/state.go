@@ -1,0 +1,145 @@
+package state
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/go-memdb"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+// maxEvents is how many events are kept; the oldest go first.
+const maxEvents = 10_000
+
+// State is the tables. Apply must be called by one goroutine at a time; View
+// may be called by any at any time.
+type State struct {
+	db *memdb.MemDB
+}
+
+// New returns an empty state.
+func New() *State {
+	db, err := memdb.NewMemDB(schema())
+	if err != nil {
+		// The schema is a constant of the program.
+		panic(fmt.Sprintf("state: invalid schema: %v", err))
+	}
+	return &State{db: db}
+}
+
+// View returns the state of this moment.
+func (s *State) View() *View { return &View{txn: s.db.Txn(false)} }
+
+// Apply carries out the command of one log entry. It either changes all that
+// the command says or nothing but the index. The error is for whoever
+// proposed the command; it is a *model.Error unless a table could not be
+// written, which is a defect.
+func (s *State) Apply(index uint64, c command.Command) error {
+	t := s.begin(index)
+	err := t.apply(c)
+	if err != nil {
+		t.txn.Abort()
+		t = s.begin(index)
+	}
+	if commitErr := t.commit(); commitErr != nil {
+		return commitErr
+	}
+	return err
+}
+
+// Skip records that the entry has been seen although it changes nothing.
+func (s *State) Skip(index uint64) error { return s.begin(index).commit() }
+
+// transaction is the application of one entry.
+type transaction struct {
+	*View   // as it is with the changes so far
+	index   uint64
+	order   int             // of the next event
+	events  []model.Event   // to be written at the end
+	changed map[string]bool // ids of accounts
+}
+
+func (s *State) begin(index uint64) *transaction {
+	return &transaction{View: &View{txn: s.db.Txn(true)}, index: index, changed: map[string]bool{}}
+}
+
+func (t *transaction) commit() error {
+	m := t.meta()
+	m.Index = t.index
+	kept, err := t.writeEvents(m.Events)
+	if err != nil {
+		t.txn.Abort()
+		return err
+	}
+	m.Events = kept
+	for id := range t.changed {
+		if err := t.insert(tableVersions, &accountVersion{AccountID: id, Index: t.index}); err != nil {
+			t.txn.Abort()
+			return err
+		}
+	}
+	if err := t.insert(tableMeta, &m); err != nil {
+		t.txn.Abort()
+		return err
+	}
+	t.txn.Commit()
+	return nil
+}
+
+func (t *transaction) insert(table string, row any) error {
+	if err := t.txn.Insert(table, row); err != nil {
+		return fmt.Errorf("cannot write to table %s: %w", table, err)
+	}
+	return nil
+}
+
+func (t *transaction) delete(table string, row any) error {
+	if err := t.txn.Delete(table, row); err != nil {
+		return fmt.Errorf("cannot delete from table %s: %w", table, err)
+	}
+	return nil
+}
+
+// touch notes that something of the account changes.
+func (t *transaction) touch(accountID string) { t.changed[accountID] = true }
+
+func (t *transaction) apply(c command.Command) error {
+	switch c := c.(type) {
+	case command.CreateAccount:
+		return t.createAccount(c)
+	case command.RemoveAccount:
+		return t.removeAccount(c)
+	case command.AddKey:
+		return t.addKey(c)
+	case command.RemoveKey:
+		return t.removeKey(c)
+	case command.PutPackage:
+		return t.putPackage(c)
+	case command.PutNetwork:
+		return t.putNetwork(c)
+	case command.PutNode:
+		return t.putNode(c)
+	case command.SetNodeInfo:
+		return t.setNodeInfo(c)
+	case command.RemoveNode:
+		return t.removeNode(c)
+	case command.ReserveContainer:
+		return t.reserveContainer(c)
+	case command.ReleaseContainer:
+		return t.releaseContainer(c)
+	case command.RenameContainer:
+		return t.renameContainer(c)
+	case command.CommitJournal:
+		return t.commitJournal(c)
+	case command.PutImage:
+		return t.putImage(c)
+	case command.RemoveImageName:
+		return t.removeImageName(c)
+	case command.DropImageHolder:
+		return t.dropImageHolder(c)
+	case command.SetSetting:
+		return t.setSetting(c)
+	}
+	return fmt.Errorf("cannot apply command %d: it has no rule", c.Number())
+}
