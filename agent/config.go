@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"log/slog"
+	"path/filepath"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Config says what an agent is and where its things lie. It mirrors
+// agent.toml; what has a default may be left empty.
+type Config struct {
+	Name     string // of the node; "" is the machine's host name
+	StateDir string // survives a reboot: records, images, logs, identity
+	RunDir   string // need not survive one: sockets, namespaces, bundles; keep it short
+
+	// IdentityDir holds ca.pem, cert.pem and key.pem, by which heads know this
+	// node; "" is "pki" in StateDir.
+	IdentityDir string
+	WireListen  string // host:port to serve heads on
+	Advertise   string // host:port that heads dial; "" is WireListen
+
+	GossipListen string   // host:port
+	GossipJoin   []string // host:port of members that are likely up
+	GossipKey    []byte   // of the cluster
+	GossipLabel  string   // of the cluster
+
+	CgroupParent string   // below each hierarchy's root; "" is "/spearhead"
+	Runtime      string   // "crun", "runc"; "" is crun if it works
+	IodCommand   []string // argv that starts iod; --run-dir and --state-dir are appended
+
+	Storage            Storage
+	NICTags            map[string]string // tag of a physical network → interface
+	NetworkPrefix      string            // begins the names of links; agents that share a machine need different ones
+	InsecureRegistries []string          // host[:port] that may be spoken to without TLS
+
+	Version string // of Spearhead
+	Logger  *slog.Logger
+}
+
+// Storage says what containers' roots are made of.
+type Storage struct {
+	Kind    string   // "overlay" or "zfs"
+	Dataset string   // pool/dataset to live below; needed by zfs, optional for overlay
+	Command []string // argv of the zfs command; empty is "zfs"
+}
+
+// check fills in defaults and refuses what cannot work, naming the field.
+func (c *Config) check() error {
+	missing := func(field string) error {
+		return model.Errorf(model.KindInvalid, "cannot start the agent: its configuration has no %s", field)
+	}
+	switch {
+	case c.StateDir == "":
+		return missing("state_dir")
+	case c.RunDir == "":
+		return missing("run_dir")
+	case c.WireListen == "":
+		return missing("wire_listen")
+	case c.GossipListen == "":
+		return missing("gossip_listen")
+	case len(c.IodCommand) == 0:
+		return missing("command to start iod")
+	case c.Storage.Kind == "zfs" && c.Storage.Dataset == "":
+		return missing("storage.dataset, which storage.kind zfs needs")
+	case c.Storage.Kind != "zfs" && c.Storage.Kind != "overlay" && c.Storage.Kind != "":
+		return model.Errorf(model.KindInvalid, "cannot start the agent: storage.kind is %q and must be overlay or zfs", c.Storage.Kind)
+	}
+	if c.Storage.Kind == "" {
+		c.Storage.Kind = "overlay"
+	}
+	if c.CgroupParent == "" {
+		c.CgroupParent = "/spearhead"
+	}
+	if c.IdentityDir == "" {
+		c.IdentityDir = filepath.Join(c.StateDir, "pki")
+	}
+	if c.Advertise == "" {
+		c.Advertise = c.WireListen
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
