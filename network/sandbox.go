@@ -1,0 +1,239 @@
+package network
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// sandboxSysctls make a container's namespace: IPv6 is off on every interface
+// that will come, and stays on the loopback, as Docker has it.
+var sandboxSysctls = map[string]string{
+	"ipv6/conf/default/disable_ipv6": "1",
+	// an unprivileged container may ping and serve low ports, as in Docker
+	"ipv4/ping_group_range":              "0 2147483647",
+	"ipv4/ip_unprivileged_port_start":    "0",
+	"ipv4/conf/default/accept_redirects": "0",
+}
+
+// port is one NIC of a container, as recorded.
+type port struct {
+	Segment   string       `json:"segment"`
+	Outer     string       `json:"outer"` // name of the veth on the bridge
+	Interface string       `json:"interface"`
+	MAC       string       `json:"mac"`
+	Address   netip.Prefix `json:"address"`
+	Gateway   netip.Addr   `json:"gateway"`
+	Primary   bool         `json:"primary,omitempty"`
+	MTU       int          `json:"mtu,omitempty"` // 0 is the uplink's
+}
+
+func (p port) hardware() (net.HardwareAddr, error) {
+	mac, err := net.ParseMAC(p.MAC)
+	if err != nil || len(mac) != 6 {
+		return nil, fmt.Errorf("cannot use MAC %q of %s", p.MAC, p.Interface)
+	}
+	return mac, nil
+}
+
+// outerName is the name of the outer end of a container's interface: the same
+// each time, and short enough for the kernel.
+func outerName(prefix, containerID, iface string) string {
+	sum := sha256.Sum256([]byte(containerID + "/" + iface))
+	return prefix + hex.EncodeToString(sum[:5])
+}
+
+// sandbox is a container's directory: its record and its pinned namespace.
+type sandbox struct {
+	dir string
+}
+
+type sandboxRecord struct {
+	Ports []port `json:"ports,omitempty"`
+}
+
+func (b sandbox) pin() string        { return filepath.Join(b.dir, "netns") }
+func (b sandbox) recordPath() string { return filepath.Join(b.dir, "sandbox.json") }
+
+// load returns what is recorded; nil if nothing is, and then nothing was made.
+func (b sandbox) load() (*sandboxRecord, error) {
+	var r sandboxRecord
+	if err := readJSON(b.recordPath(), &r); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	return &r, nil
+}
+
+// standing is load for a sandbox that exists in the kernel. All that a sandbox
+// consists of is made after its namespace was pinned and removed before it is
+// unpinned, so without one the record is of a former boot.
+func (b sandbox) standing() *sandboxRecord {
+	if !isPinned(b.pin()) {
+		return nil
+	}
+	rec, err := b.load()
+	if err != nil {
+		return nil
+	}
+	return rec
+}
+
+func (b sandbox) record(ports []port) error {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+		return fmt.Errorf("cannot record sandbox: %w", err)
+	}
+	return writeJSON(b.recordPath(), sandboxRecord{Ports: ports})
+}
+
+// open returns a route handle in the sandbox's namespace, which it makes if
+// there is none.
+func (b sandbox) open() (h *netlink.Handle, err error) {
+	if isPinned(b.pin()) {
+		h, err = openPinned(b.pin())
+	} else {
+		h, err = pinNew(b.pin(), sandboxSysctls)
+	}
+	if err != nil {
+		return nil, err
+	}
+	lo := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}}
+	if err := h.LinkSetUp(lo); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("cannot start loopback: %w", err)
+	}
+	return h, nil
+}
+
+func (b sandbox) remove() error {
+	if err := unpin(b.pin()); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(b.dir); err != nil {
+		return fmt.Errorf("cannot remove sandbox: %w", err)
+	}
+	return nil
+}
+
+// attach joins a container's namespace to the segment.
+func (s *segment) attach(b sandbox, inner *netlink.Handle, p port) error {
+	mac, err := p.hardware()
+	if err != nil {
+		return err
+	}
+	if err := s.guard.allow(p.Outer, mac, p.Address.Addr()); err != nil {
+		return err
+	}
+	if err := failpoint.Hit("network/attach/after-guard"); err != nil {
+		return err
+	}
+	if err := s.plug(b, inner, p, mac); err != nil {
+		return err
+	}
+	if err := failpoint.Hit("network/attach/after-veth"); err != nil {
+		return err
+	}
+	if err := configure(inner, p); err != nil {
+		return err
+	}
+	return s.voice.announce(mac, p.Address.Addr())
+}
+
+// plug makes the veth, unless it is there. An outer end whose inner end is
+// not in this namespace belongs to a former sandbox of the container: it goes.
+func (s *segment) plug(b sandbox, inner *netlink.Handle, p port, mac net.HardwareAddr) error {
+	ns, err := os.Open(b.pin())
+	if err != nil {
+		return fmt.Errorf("cannot open network namespace: %w", err)
+	}
+	defer ns.Close()
+	mtu := s.mtu
+	if p.MTU != 0 {
+		mtu = min(mtu, p.MTU)
+	}
+	pair := veth{outer: p.Outer, master: s.bridge, mtu: mtu, inner: p.Interface, innerMAC: mac, namespace: int(ns.Fd())}
+	err = pair.create(s.create)
+	if errors.Is(err, unix.EEXIST) {
+		if _, err := inner.LinkByName(p.Interface); err == nil {
+			return nil
+		}
+		if err := s.unplug(p); err != nil {
+			return err
+		}
+		err = pair.create(s.create)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make interface %s: %w", p.Interface, err)
+	}
+	return nil
+}
+
+func (s *segment) unplug(p port) error {
+	err := s.route.LinkDel(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: p.Outer}})
+	if err != nil && !isNoLink(err) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("cannot remove interface %s: %w", p.Interface, err)
+	}
+	return nil
+}
+
+// configure gives the inner end its address and the way out.
+func configure(inner *netlink.Handle, p port) error {
+	link, err := inner.LinkByName(p.Interface)
+	if err != nil {
+		return fmt.Errorf("cannot find interface %s: %w", p.Interface, err)
+	}
+	address := &netlink.Addr{IPNet: &net.IPNet{
+		IP: p.Address.Addr().AsSlice(), Mask: net.CIDRMask(p.Address.Bits(), 32),
+	}}
+	if err := inner.AddrReplace(link, address); err != nil {
+		return fmt.Errorf("cannot give interface %s its address: %w", p.Interface, err)
+	}
+	if err := inner.LinkSetUp(link); err != nil {
+		return fmt.Errorf("cannot start interface %s: %w", p.Interface, err)
+	}
+	if !p.Primary || !p.Gateway.IsValid() {
+		return nil
+	}
+	route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: p.Gateway.AsSlice()}
+	if err := inner.RouteReplace(route); err != nil {
+		return fmt.Errorf("cannot set default route: %w", err)
+	}
+	return nil
+}
+
+// detach undoes attach. The port falls silent first, so that the address may
+// have a new owner even while the interface is still going.
+func (s *segment) detach(p port) error {
+	mac, err := p.hardware()
+	if err != nil {
+		return err
+	}
+	if err := s.guard.forbid(p.Outer, mac, p.Address.Addr()); err != nil {
+		return err
+	}
+	if err := failpoint.Hit("network/detach/after-guard"); err != nil {
+		return err
+	}
+	return s.unplug(p)
+}
+
+// portOf turns a NIC into the port that it will be.
+func portOf(prefix, containerID string, nic model.NIC, n model.Network) port {
+	return port{
+		Segment: segmentKey(n.NICTag, n.VLAN), Outer: outerName(prefix, containerID, nic.Interface), Interface: nic.Interface,
+		MAC: nic.MAC, Address: nic.Address, Gateway: nic.Gateway, Primary: nic.Primary, MTU: n.MTU,
+	}
+}
