@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spearheadcloud/spearhead/agent"
+	"github.com/spearheadcloud/spearhead/internal/atomicfile"
+)
+
+// agentFile is the form of agent.toml.
+type agentFile struct {
+	Name          string            `toml:"name"`
+	StateDir      string            `toml:"state_dir"`
+	RunDir        string            `toml:"run_dir"`
+	IdentityDir   string            `toml:"identity_dir"`
+	WireListen    string            `toml:"wire_listen"`
+	Advertise     string            `toml:"advertise"`
+	GossipListen  string            `toml:"gossip_listen"`
+	GossipJoin    []string          `toml:"gossip_join"`
+	CgroupParent  string            `toml:"cgroup_parent"`
+	Runtime       string            `toml:"runtime"`
+	NetworkPrefix string            `toml:"network_prefix"`
+	NICTags       map[string]string `toml:"nic_tags"`
+	Storage       struct {
+		Kind    string   `toml:"kind"`
+		Dataset string   `toml:"dataset"`
+		Command []string `toml:"command"`
+	} `toml:"storage"`
+	Images struct {
+		InsecureRegistries []string `toml:"insecure_registries"`
+	} `toml:"images"`
+}
+
+// gossipFile is the file of the identity folder that lets a machine into the gossip ring.
+// Its fields are those of adminapi.Enrollment.
+type gossipFile struct {
+	Key   []byte   `json:"gossip_key"`
+	Label string   `json:"label"`
+	Join  []string `json:"gossip_join"`
+}
+
+// gossipFileName is its name beside ca.pem, cert.pem and key.pem.
+const gossipFileName = "gossip.json"
+
+const defaultAgentConfig = "/etc/spearhead/agent.toml"
+
+func agentCommand() *cli.Command {
+	return group(cli.Command{
+		Name:  "agent",
+		Usage: "run an agent: the machine that runs containers",
+		Description: "An agent is described by a TOML file:\n\n" +
+			"  name = \"node-1\"               its name; the host's by default\n" +
+			"  state_dir = \"/var/lib/spearhead/agent\"   images, records and logs of containers\n" +
+			"  run_dir = \"/run/spearhead/agent\"         sockets and mounts\n" +
+			"  identity_dir = \"/var/lib/spearhead/agent/pki\"  what spearhead node enroll made\n" +
+			"  wire_listen = \":7947\"         where heads reach it\n" +
+			"  advertise = \"192.0.2.21:7947\" the address that heads dial\n" +
+			"  gossip_listen = \":7946\"\n" +
+			"  gossip_join = []              members to join, beside those that enrolment told\n" +
+			"  cgroup_parent = \"/spearhead\"\n" +
+			"  runtime = \"\"                  crun or runc; crun if it works\n" +
+			"  network_prefix = \"sh\"         begins the names of links; agents on one machine need different ones\n\n" +
+			"  [storage]\n" +
+			"  kind = \"overlay\"              or zfs\n" +
+			"  dataset = \"tank/spearhead\"    for zfs: what to live under\n" +
+			"  command = [\"zfs\"]             for zfs: how to call it\n\n" +
+			"  [nic_tags]\n" +
+			"  external = \"eth1\"             physical network's tag = interface\n\n" +
+			"  [images]\n" +
+			"  insecure_registries = []      host:port that may be spoken to by plain HTTP",
+		Subcommands: []*cli.Command{
+			{
+				Name:        "run",
+				Usage:       "run the agent until SIGTERM",
+				Description: "Containers do not depend on it: they run on while it is stopped, killed or replaced.",
+				Flags:       configFlags(defaultAgentConfig),
+				Action: func(c *cli.Context) error {
+					config, err := agentConfig(c)
+					if err != nil {
+						return err
+					}
+					return agent.Run(c.Context, config)
+				},
+			},
+		},
+	})
+}
+
+func agentConfig(c *cli.Context) (agent.Config, error) {
+	if _, err := arguments(c); err != nil {
+		return agent.Config{}, err
+	}
+	file := agentFile{
+		Name:          hostname(),
+		StateDir:      "/var/lib/spearhead/agent",
+		RunDir:        "/run/spearhead/agent",
+		WireListen:    ":7947",
+		GossipListen:  ":7946",
+		NetworkPrefix: "sh",
+	}
+	if err := readConfig(c.String("config"), &file); err != nil {
+		return agent.Config{}, err
+	}
+	if file.IdentityDir == "" {
+		file.IdentityDir = filepath.Join(file.StateDir, "pki")
+	}
+	var gossip gossipFile
+	if err := atomicfile.ReadJSON(filepath.Join(file.IdentityDir, gossipFileName), &gossip); err != nil {
+		return agent.Config{}, fmt.Errorf("this machine has not been enrolled: %w; make its identity on a head with: spearhead node enroll", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return agent.Config{}, errors.New("cannot find this program's own file: start it by its full path")
+	}
+	return agent.Config{
+		Name:               file.Name,
+		StateDir:           file.StateDir,
+		RunDir:             file.RunDir,
+		IdentityDir:        file.IdentityDir,
+		WireListen:         file.WireListen,
+		Advertise:          file.Advertise,
+		GossipListen:       file.GossipListen,
+		GossipJoin:         append(file.GossipJoin, gossip.Join...),
+		GossipKey:          gossip.Key,
+		GossipLabel:        gossip.Label,
+		CgroupParent:       file.CgroupParent,
+		Runtime:            file.Runtime,
+		IodCommand:         []string{self, "iod"},
+		Storage:            agent.Storage{Kind: file.Storage.Kind, Dataset: file.Storage.Dataset, Command: file.Storage.Command},
+		NICTags:            file.NICTags,
+		NetworkPrefix:      file.NetworkPrefix,
+		InsecureRegistries: file.Images.InsecureRegistries,
+		Version:            version,
+		Logger:             logger(c),
+	}, nil
+}

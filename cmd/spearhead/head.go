@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spearheadcloud/spearhead/headnode"
+)
+
+// headFile is the form of head.toml.
+type headFile struct {
+	Name               string   `toml:"name"`
+	DataCenter         string   `toml:"data_center"`
+	StateDir           string   `toml:"state_dir"`
+	Socket             string   `toml:"socket"`
+	DockerListen       string   `toml:"docker_listen"`
+	Advertise          []string `toml:"advertise"`
+	RaftListen         string   `toml:"raft_listen"`
+	GossipListen       string   `toml:"gossip_listen"`
+	InsecureRegistries []string `toml:"insecure_registries"`
+	AccountRequests    int      `toml:"account_requests"`
+	AccountStreams     int      `toml:"account_streams"`
+}
+
+func headCommand() *cli.Command {
+	return group(cli.Command{
+		Name:  "head",
+		Usage: "run a head: the machine that serves Docker's API",
+		Description: "A head is described by a TOML file:\n\n" +
+			"  name = \"head-1\"               its name; the host's by default\n" +
+			"  data_center = \"dc1\"           what users see; read by init only\n" +
+			"  state_dir = \"/var/lib/spearhead/head\"\n" +
+			"  socket = \"" + defaultSocket + "\"\n" +
+			"  docker_listen = \":2376\"       users' docker clients\n" +
+			"  advertise = [\"dc1.example.org\", \"192.0.2.10\"]  names and addresses it is reached at; needed\n" +
+			"  raft_listen = \":2380\"         other heads\n" +
+			"  gossip_listen = \":7946\"       heads and agents\n" +
+			"  insecure_registries = []      registries that docker login may reach by plain HTTP\n" +
+			"  account_requests = 64         that one account may have under way at once\n" +
+			"  account_streams = 64          the same for attach, logs -f and the like",
+		Subcommands: []*cli.Command{
+			{
+				Name:        "init",
+				Usage:       "make the first head of a new data center",
+				Description: "Makes the cluster's CA, the head's certificate and an empty state in state_dir. It refuses a folder that holds a head already.",
+				Flags:       configFlags(defaultHeadConfig),
+				Action:      initHead,
+			},
+			{
+				Name:        "run",
+				Usage:       "run the head until SIGTERM",
+				Description: "Containers do not depend on it: they run on while no head does.",
+				Flags:       configFlags(defaultHeadConfig),
+				Action: func(c *cli.Context) error {
+					config, err := headConfig(c)
+					if err != nil {
+						return err
+					}
+					return headnode.Run(c.Context, config)
+				},
+			},
+		},
+	})
+}
+
+const defaultHeadConfig = "/etc/spearhead/head.toml"
+
+func headConfig(c *cli.Context) (headnode.Config, error) {
+	if _, err := arguments(c); err != nil {
+		return headnode.Config{}, err
+	}
+	file := headFile{
+		Name:         hostname(),
+		DataCenter:   "dc1",
+		StateDir:     "/var/lib/spearhead/head",
+		Socket:       defaultSocket,
+		DockerListen: ":2376",
+		RaftListen:   ":2380",
+		GossipListen: ":7946",
+	}
+	if err := readConfig(c.String("config"), &file); err != nil {
+		return headnode.Config{}, err
+	}
+	return headnode.Config{
+		Name:               file.Name,
+		DataCenter:         file.DataCenter,
+		StateDir:           file.StateDir,
+		Socket:             file.Socket,
+		DockerListen:       file.DockerListen,
+		Advertise:          file.Advertise,
+		RaftListen:         file.RaftListen,
+		GossipListen:       file.GossipListen,
+		InsecureRegistries: file.InsecureRegistries,
+		AccountRequests:    file.AccountRequests,
+		AccountStreams:     file.AccountStreams,
+		Version:            version,
+		Logger:             logger(c),
+	}, nil
+}
+
+func initHead(c *cli.Context) error {
+	config, err := headConfig(c)
+	if err != nil {
+		return err
+	}
+	if err := headnode.Init(c.Context, config); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "data center %s: its first head %s is ready to run\n", config.DataCenter, config.Name)
+	return err
+}

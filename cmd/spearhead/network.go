@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+func networkCommand() *cli.Command {
+	return operatorGroup(cli.Command{
+		Name:  "network",
+		Usage: "networks that give containers their addresses",
+		Subcommands: []*cli.Command{
+			{
+				Name:      "create",
+				Usage:     "describe an external network, or describe one anew",
+				ArgsUsage: "NAME",
+				Description: "Containers on it have addresses of a physical network: that of the nodes' NIC with the\n" +
+					"tag (nic_tags in agent.toml) and the VLAN. Only addresses from --first to --last are given out.",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "nic-tag", Usage: "the physical network's `TAG`"},
+					&cli.UintFlag{Name: "vlan", Usage: "its VLAN `ID`; 0 is untagged"},
+					&cli.StringFlag{Name: "subnet", Usage: "its addresses, `ADDRESS/BITS`"},
+					&cli.StringFlag{Name: "gateway", Usage: "the `ADDRESS` of its router"},
+					&cli.StringFlag{Name: "first", Usage: "first `ADDRESS` that is given out"},
+					&cli.StringFlag{Name: "last", Usage: "last `ADDRESS` that is given out"},
+					&cli.StringSliceFlag{Name: "resolver", Usage: "`ADDRESS` of a name server; may be repeated"},
+					&cli.IntFlag{Name: "mtu", Usage: "largest packet in `BYTES`; 0 is the NIC's"},
+					&cli.BoolFlag{Name: "default", Usage: "containers that name no network get this one"},
+				},
+				Action: createNetwork,
+			},
+			{Name: "ls", Usage: "list the networks", Action: listNetworks},
+		},
+	})
+}
+
+func createNetwork(c *cli.Context) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	if err := require(c, "nic-tag", "subnet", "gateway", "first", "last"); err != nil {
+		return err
+	}
+	network, err := networkFromFlags(c, args[0])
+	if err != nil {
+		return err
+	}
+	return operator(c, func(head *adminapi.Client) error {
+		made, err := head.PutNetwork(c.Context, network)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.App.Writer, "network %s: %s on %s\n", made.Name, made.Subnet, made.NICTag)
+		return err
+	})
+}
+
+// networkFromFlags parses; whether the values fit together is the head's to judge.
+func networkFromFlags(c *cli.Context, name string) (model.Network, error) {
+	if c.Uint("vlan") > 4094 {
+		return model.Network{}, usageErrorf("--vlan %d: a VLAN is a number up to 4094", c.Uint("vlan"))
+	}
+	network := model.Network{
+		Name: name, Kind: model.NetworkExternal, NICTag: c.String("nic-tag"),
+		VLAN: uint16(c.Uint("vlan")), MTU: c.Int("mtu"), Default: c.Bool("default"),
+	}
+	subnet, err := netip.ParsePrefix(c.String("subnet"))
+	if err != nil {
+		return model.Network{}, usageErrorf("--subnet %s is not ADDRESS/BITS", c.String("subnet"))
+	}
+	network.Subnet = subnet.Masked()
+	for _, field := range []struct {
+		flag string
+		into *netip.Addr
+	}{{"gateway", &network.Gateway}, {"first", &network.First}, {"last", &network.Last}} {
+		*field.into, err = netip.ParseAddr(c.String(field.flag))
+		if err != nil {
+			return model.Network{}, usageErrorf("--%s %s is not an address", field.flag, c.String(field.flag))
+		}
+	}
+	for _, text := range c.StringSlice("resolver") {
+		resolver, err := netip.ParseAddr(text)
+		if err != nil {
+			return model.Network{}, usageErrorf("--resolver %s is not an address", text)
+		}
+		network.Resolvers = append(network.Resolvers, resolver)
+	}
+	return network, nil
+}
+
+func listNetworks(c *cli.Context) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	return operator(c, func(head *adminapi.Client) error {
+		networks, err := head.Networks(c.Context)
+		if err != nil {
+			return err
+		}
+		rows := newTable(c.App.Writer, "NAME", "KIND", "NIC TAG", "VLAN", "SUBNET", "GATEWAY", "GIVEN OUT", "DEFAULT")
+		for _, n := range networks {
+			rows.add(n.Name, n.Kind, n.NICTag, n.VLAN, n.Subnet, n.Gateway, fmt.Sprintf("%s to %s", n.First, n.Last), yes(n.Default))
+		}
+		return rows.print()
+	})
+}
+
+// yes marks a row of a table.
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return ""
+}

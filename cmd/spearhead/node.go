@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/internal/atomicfile"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/pki"
+)
+
+func nodeCommand() *cli.Command {
+	return operatorGroup(cli.Command{
+		Name:  "node",
+		Usage: "nodes: the machines that run containers",
+		Subcommands: []*cli.Command{
+			{
+				Name:      "enroll",
+				Usage:     "make the identity by which a machine becomes a node",
+				ArgsUsage: "NAME",
+				Description: "Writes ca.pem, cert.pem, key.pem and gossip.json into the folder --out. Copy it to the\n" +
+					"machine as its identity_dir, readable by root alone, and delete it here.",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "address", Usage: "where the machine's agent will be reached, `HOST:PORT`"},
+					&cli.StringFlag{Name: "out", Usage: "the folder `DIR` to write; it must not exist"},
+					&cli.Float64Flag{Name: "overcommit-memory", Usage: "promise this `RATIO` of its memory; 0 is 1"},
+					&cli.Float64Flag{Name: "overcommit-cpu", Usage: "promise this `RATIO` of its CPU; 0 is 4"},
+					&cli.Float64Flag{Name: "overcommit-disk", Usage: "promise this `RATIO` of its disk; 0 is 1"},
+					&cli.StringSliceFlag{Name: "label", Usage: "a label `NAME=VALUE`; may be repeated"},
+				},
+				Action: enrollNode,
+			},
+			{Name: "ls", Usage: "list the nodes", Action: listNodes},
+		},
+	})
+}
+
+func enrollNode(c *cli.Context) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	if err := require(c, "address", "out"); err != nil {
+		return err
+	}
+	labels, err := parseLabels(c.StringSlice("label"))
+	if err != nil {
+		return err
+	}
+	keyPEM, csrPEM, err := pki.NewRequest()
+	if err != nil {
+		return err
+	}
+	out := c.String("out")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		return fmt.Errorf("cannot write the identity: %w", err)
+	}
+	return operator(c, func(head *adminapi.Client) error {
+		enrolled, err := head.EnrollNode(c.Context, adminapi.EnrollRequest{
+			Name: args[0], Address: c.String("address"), CSR: csrPEM, Labels: labels,
+			Overcommit: model.Overcommit{
+				Memory: c.Float64("overcommit-memory"), CPU: c.Float64("overcommit-cpu"), Disk: c.Float64("overcommit-disk"),
+			},
+		})
+		if err != nil {
+			return errors.Join(err, os.Remove(out))
+		}
+		if err := pki.Save(out, keyPEM, enrolled.Certificate, enrolled.CA); err != nil {
+			return err
+		}
+		gossip := gossipFile{Key: enrolled.GossipKey, Label: enrolled.Label, Join: enrolled.GossipJoin}
+		if err := atomicfile.WriteJSON(filepath.Join(out, gossipFileName), gossip, 0o600); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.App.Writer, "node %s enrolled; copy %s to it as identity_dir and start its agent\n", args[0], out)
+		return err
+	})
+}
+
+func parseLabels(texts []string) (map[string]string, error) {
+	labels := make(map[string]string, len(texts))
+	for _, text := range texts {
+		name, value, found := strings.Cut(text, "=")
+		if !found || name == "" {
+			return nil, usageErrorf("--label %s is not NAME=VALUE", text)
+		}
+		labels[name] = value
+	}
+	return labels, nil
+}
+
+func listNodes(c *cli.Context) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	return operator(c, func(head *adminapi.Client) error {
+		nodes, err := head.Nodes(c.Context)
+		if err != nil {
+			return err
+		}
+		rows := newTable(c.App.Writer, "NAME", "ADDRESS", "STATE", "CONTAINERS", "MEMORY PROMISED", "STORAGE", "RUNTIME", "VERSION")
+		for _, node := range nodes {
+			memory := fmt.Sprintf("%s of %s", size(node.Promised.Memory), size(node.Info.Capacity.Memory))
+			rows.add(node.Name, node.Address, nodeState(node), node.Containers, memory, node.Info.Storage, node.Info.Runtime, node.Info.Version)
+		}
+		if err := rows.print(); err != nil {
+			return err
+		}
+		return printNodeWarnings(c, nodes)
+	})
+}
+
+func nodeState(node adminapi.NodeStatus) string {
+	state := "unreachable"
+	if node.Connected {
+		state = "ready"
+	}
+	if !node.Approved {
+		state += ", not approved"
+	}
+	if node.Cordoned {
+		state += ", cordoned"
+	}
+	return state
+}
+
+// printNodeWarnings tells what an operator should look at.
+func printNodeWarnings(c *cli.Context, nodes []adminapi.NodeStatus) error {
+	for _, node := range nodes {
+		for _, warning := range node.Info.Warnings {
+			if _, err := fmt.Fprintf(c.App.Writer, "%s: %s\n", node.Name, warning); err != nil {
+				return err
+			}
+		}
+		for _, orphan := range node.Orphans {
+			if _, err := fmt.Fprintf(c.App.Writer, "%s: runs a container that the data center does not know: %s\n", node.Name, orphan); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
