@@ -1,0 +1,84 @@
+package task
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spearheadcloud/spearhead/agent/state"
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
+	"github.com/spearheadcloud/spearhead/internal/revert"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// Create makes the container. If it exists it answers with the newest place.
+func (t *Task) Create(ctx context.Context, r wire.CreateRequest) (wire.Ack, error) {
+	return t.call(ctx, func(reply answer) { reply(t.create(r)) })
+}
+
+func (t *Task) create(r wire.CreateRequest) (wire.Ack, error) {
+	if t.status.Phase != "" {
+		return t.node.Records.Place(), nil
+	}
+	t.request = r
+	ack, err := t.tryCreate()
+	if err != nil {
+		t.removed = true // nothing is left; a later attempt gets a new task
+	}
+	return ack, err
+}
+
+func (t *Task) tryCreate() (wire.Ack, error) {
+	next := state.Status{
+		Phase: state.PhaseCreating,
+		State: model.ContainerState{Status: model.StatusCreated},
+	}
+	var undo revert.Stack
+	defer undo.Revert()
+	if _, err := t.commit(state.Change{Request: &t.request, Status: &next}, next); err != nil {
+		return wire.Ack{}, err
+	}
+	undo.Add(t.forgetCreated)
+	if err := t.makeParts(); err != nil {
+		return wire.Ack{}, err
+	}
+	next.Phase = state.PhaseIdle
+	ack, err := t.record(next, t.entry(model.ActionCreate, &next.State))
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	undo.Success()
+	return ack, nil
+}
+
+// makeParts makes what a container has also while it does not run.
+func (t *Task) makeParts() error {
+	ctx, cancel := t.step()
+	defer cancel()
+	if err := failpoint.Hit("agent/create-recorded"); err != nil {
+		return err
+	}
+	spec := t.spec()
+	if err := t.node.Images.PrepareRoot(ctx, t.id, spec.ImageID, spec.Limits.Disk); err != nil {
+		return fmt.Errorf("cannot make the root of container %s: %w", t.id, err)
+	}
+	if err := failpoint.Hit("agent/create-root"); err != nil {
+		return err
+	}
+	if err := t.node.Runtime.Register(ctx, t.id, spec); err != nil {
+		return fmt.Errorf("cannot register container %s: %w", t.id, err)
+	}
+	return failpoint.Hit("agent/create-registered")
+}
+
+// forgetCreated undoes a creation that nobody was told of. What cannot be
+// undone now is undone when the agent starts again: the record stays for that.
+func (t *Task) forgetCreated() {
+	if err := t.removeParts(); err != nil {
+		t.log.Error("cannot undo the creation of a container", "op", "create", "err", err)
+		return
+	}
+	if _, err := t.commit(state.Change{Forget: true}, state.Status{}); err != nil {
+		t.log.Error("cannot undo the creation of a container", "op", "create", "err", err)
+	}
+}

@@ -1,0 +1,61 @@
+package task
+
+import (
+	"context"
+	"log/slog"
+	"syscall"
+
+	"github.com/spearheadcloud/spearhead/agent/state"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/runtime"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// Runtime makes processes of containers. All its methods may be repeated.
+type Runtime interface {
+	Register(ctx context.Context, id string, spec *model.ContainerSpec) error
+	Start(ctx context.Context, r runtime.StartRequest) (runtime.Process, error)
+	Signal(ctx context.Context, id string, sig syscall.Signal) error
+	AckExit(ctx context.Context, id, run string) error
+	Clean(ctx context.Context, id string) error
+	Unregister(ctx context.Context, id string) error
+}
+
+// Images makes root file systems. All its methods may be repeated.
+type Images interface {
+	PrepareRoot(ctx context.Context, container, image string, quota int64) error
+	MountRoot(ctx context.Context, container string) (string, error)
+	UnmountRoot(ctx context.Context, container string) error
+	RemoveRoot(ctx context.Context, container string) error
+}
+
+// Network makes network namespaces. All its methods may be repeated.
+type Network interface {
+	Attach(ctx context.Context, container string, nics []model.NIC, networks []model.Network) (netns string, err error)
+	Detach(ctx context.Context, container string) error
+}
+
+// Records keeps records and journal; state.DB does.
+type Records interface {
+	Commit(ctx context.Context, c state.Change) (wire.Ack, error)
+	Place() wire.Ack
+}
+
+// Node is what all tasks of a node share.
+type Node struct {
+	Runtime Runtime
+	Images  Images
+	Network Network
+	Records Records
+	// Dir is where the files lie that containers see as /etc/hosts and so on;
+	// they are written at every start and need not survive a reboot.
+	Dir string
+	// Pid returns the first process of a running container of this node, for
+	// those that share its namespaces, or KindConflict if it does not run.
+	Pid func(container string) (int, error)
+	// Ended is called when a run has ended and Gone when the container is no
+	// more, each from the container's goroutine.
+	Ended  func(container string)
+	Gone   func(t *Task)
+	Logger *slog.Logger
+}
