@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -64,6 +65,10 @@ func (t *Task) started(p runtime.Process, actions ...string) (wire.Ack, error) {
 	for _, action := range actions {
 		entries = append(entries, t.entry(action, nil))
 	}
+	if err := failpoint.Hit("agent/start-running"); err != nil {
+		t.become(next)
+		return wire.Ack{}, err
+	}
 	ack, err := t.record(next, entries...)
 	t.become(next)
 	return ack, err
@@ -97,9 +102,6 @@ func (t *Task) launch() (runtime.Process, error) {
 	}
 	if process.StartedAt.IsZero() {
 		process.StartedAt = time.Now()
-	}
-	if err := failpoint.Hit("agent/start-running"); err != nil {
-		return runtime.Process{}, err
 	}
 	undo.Success()
 	return process, nil
@@ -215,7 +217,8 @@ func (t *Task) startFailed(before state.Status, automatic bool, cause error) (wi
 
 // startFailure gives an error of a start the form that a user reads.
 func startFailure(err error) error {
-	if model.KindOf(err) == model.KindInternal && model.UserText(err) == model.UserText(nil) {
+	var told *model.Error
+	if !errors.As(err, &told) {
 		return model.WrapError(model.KindInternal, err, "failed to create task for container: internal error; the operator finds the cause in the node's log")
 	}
 	return err
