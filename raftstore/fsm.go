@@ -1,0 +1,86 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+)
+
+// fsm joins raft's log to the state. raft calls Apply, Snapshot and Restore
+// from one goroutine.
+type fsm struct {
+	state   atomic.Pointer[state.State]
+	changed *broadcast
+	failed  *failure
+}
+
+func newFSM(failed *failure) *fsm {
+	f := &fsm{changed: newBroadcast(), failed: failed}
+	f.state.Store(state.New())
+	return f
+}
+
+// Apply applies an entry and returns what Propose is to return. An entry that
+// this program does not understand ends the store: a head that skipped it
+// would tell another story than the rest from then on.
+func (f *fsm) Apply(entry *raft.Log) any {
+	if err := f.failed.cause(); err != nil {
+		return err
+	}
+	s := f.state.Load()
+	c, err := command.Decode(entry.Data)
+	if err != nil {
+		err = fmt.Errorf("cannot apply entry %d: %w", entry.Index, err)
+		f.failed.fail(err)
+		return err
+	}
+	err = s.Apply(entry.Index, c)
+	var known *model.Error
+	if err != nil && !errors.As(err, &known) {
+		f.failed.fail(fmt.Errorf("cannot apply entry %d: %w", entry.Index, err))
+	}
+	f.changed.send()
+	return err
+}
+
+// Snapshot freezes the state; it is written while further entries are applied.
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	if err := f.failed.cause(); err != nil {
+		return nil, err
+	}
+	return snapshot{f.state.Load().View()}, nil
+}
+
+// Restore replaces the state by a snapshot's.
+func (f *fsm) Restore(r io.ReadCloser) error {
+	s, err := state.Restore(r)
+	if closeErr := r.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	f.state.Store(s)
+	f.changed.send()
+	return nil
+}
+
+type snapshot struct{ view *state.View }
+
+// Persist writes the snapshot to the sink, which makes it durable at Close.
+func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	if err := s.view.Write(sink); err != nil {
+		return errors.Join(err, sink.Cancel())
+	}
+	return sink.Close()
+}
+
+// Release has nothing to do: a view holds nothing but memory.
+func (snapshot) Release() {}

@@ -1,0 +1,37 @@
+package raftstore
+
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	logCacheSize = 512
+	// A snapshot is taken after snapshotThreshold entries and leaves the last
+	// trailingLogs in the log for heads that are a little behind. Together
+	// they bound what is read and checked at a start.
+	snapshotThreshold = 4096
+	trailingLogs      = 2048
+)
+
+// raftConfig has timeouts for heads in one data center: a dead leader is
+// replaced in about one to two seconds, and a leader that a busy machine keeps
+// from running for a few hundred milliseconds stays. Pre-vote is on by default
+// and keeps a head that was cut off from forcing an election when it is back.
+func raftConfig(cfg Config) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(cfg.ID)
+	c.HeartbeatTimeout = 600 * time.Millisecond
+	c.ElectionTimeout = 600 * time.Millisecond
+	c.LeaderLeaseTimeout = 500 * time.Millisecond
+	c.CommitTimeout = 20 * time.Millisecond
+	c.MaxAppendEntries = 256
+	c.BatchApplyCh = true
+	c.SnapshotInterval = 30 * time.Second
+	c.SnapshotThreshold = snapshotThreshold
+	c.TrailingLogs = trailingLogs
+	c.NoLegacyTelemetry = true
+	c.Logger = raftLogger(cfg.Logger)
+	return c
+}

@@ -1,0 +1,220 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/spearheadcloud/spearhead/pki"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+)
+
+// Config says what a Store is made of.
+type Config struct {
+	Dir       string // for the raft files; made if it is not there
+	ID        string // of this head; that of Identity
+	Bind      string // host:port where the other heads connect
+	Advertise string // host:port by which they find it; "" is Bind
+	// Identity is this head's; only heads of the same data center are talked
+	// to. Without it the store keeps to itself in memory: for tests.
+	Identity *pki.Identity
+	// Bootstrap makes this head the first and only voter if the files are new.
+	Bootstrap   bool
+	DiskTimeout time.Duration // after which a write has failed; 0 is 2 seconds
+	Logger      *slog.Logger  // nil discards
+}
+
+const defaultDiskTimeout = 2 * time.Second
+
+// Store is one head's part of the replicated state. All methods are safe for
+// concurrent use.
+type Store struct {
+	log    *slog.Logger
+	raft   *raft.Raft
+	fsm    *fsm
+	disk   *disk
+	failed *failure
+
+	trans io.Closer
+
+	proposals sync.WaitGroup // those that wait for raft
+	watcher   sync.WaitGroup
+	stop      chan struct{}
+	closed    sync.Once
+	closeErr  error
+}
+
+// Open starts the store in cfg.Dir. It returns before there is a leader; see
+// Ready. The error is a *DamagedError if the files cannot be trusted.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("cannot open raft store: %w", err)
+	}
+	trans, err := newTransport(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open raft store: %w", err)
+	}
+	s, err := open(cfg, trans)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot open raft store: %w", err), trans.Close())
+	}
+	return s, nil
+}
+
+func (c *Config) complete() error {
+	if c.Dir == "" || c.ID == "" {
+		return errors.New("directory and id are needed")
+	}
+	if c.Identity != nil && (c.Identity.Role() != pki.RoleHead || c.Identity.ID() != c.ID) {
+		return fmt.Errorf("the identity is that of %s %s, not of head %s", c.Identity.Role(), c.Identity.ID(), c.ID)
+	}
+	if c.Advertise == "" {
+		c.Advertise = c.Bind
+	}
+	if c.DiskTimeout == 0 {
+		c.DiskTimeout = defaultDiskTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// open does not close trans when it fails.
+func open(cfg Config, trans transport) (*Store, error) {
+	failed := newFailure()
+	d, err := openDisk(cfg.Dir, cfg.ID, cfg.DiskTimeout, failed, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{log: cfg.Logger, fsm: newFSM(failed), disk: d, failed: failed, trans: trans, stop: make(chan struct{})}
+	if err := s.start(cfg, trans); err != nil {
+		return nil, errors.Join(err, d.store.Close())
+	}
+	s.watcher.Go(s.watch)
+	return s, nil
+}
+
+func (s *Store) start(cfg Config, trans raft.Transport) error {
+	conf := raftConfig(cfg)
+	logs, err := raft.NewLogCache(logCacheSize, s.disk.store)
+	if err != nil {
+		return err
+	}
+	if cfg.Bootstrap {
+		if err := s.bootstrap(conf, trans); err != nil {
+			return fmt.Errorf("cannot bootstrap: %w", err)
+		}
+	}
+	if s.raft, err = raft.NewRaft(conf, s.fsm, logs, s.disk.store, s.disk.snapshots, trans); err != nil {
+		return err
+	}
+	return s.hurry(conf)
+}
+
+// bootstrap makes this head the only voter, unless it has a log already. A
+// start that was interrupted here has left a term without a log: it is set
+// back so that raft sees a new head.
+func (s *Store) bootstrap(conf *raft.Config, trans raft.Transport) error {
+	store := s.disk.store
+	used, err := raft.HasExistingState(store, store, s.disk.snapshots)
+	if err != nil {
+		return err
+	}
+	if used {
+		m := store.marker.get()
+		last, err := store.LastIndex()
+		if err != nil || last > 0 || m.Index > 0 || m.VoteTerm > 0 {
+			return err
+		}
+		if err := store.SetUint64([]byte(keyCurrentTerm), 0); err != nil {
+			return err
+		}
+	}
+	return raft.BootstrapCluster(conf, store, store, s.disk.snapshots, trans, raft.Configuration{
+		Servers: []raft.Server{{Suffrage: raft.Voter, ID: conf.LocalID, Address: trans.LocalAddr()}},
+	})
+}
+
+// hurry lets an only voter hold its election at once: there is no leader whose
+// heartbeat it would have to wait for. A change of the timeouts makes raft
+// look at the time since the last heartbeat, which is for ever ago.
+func (s *Store) hurry(conf *raft.Config) error {
+	future := s.raft.GetConfiguration()
+	if err := future.Error(); err != nil {
+		return err
+	}
+	servers := future.Configuration().Servers
+	if len(servers) != 1 || servers[0].ID != conf.LocalID {
+		return nil
+	}
+	reload := s.raft.ReloadableConfig()
+	reload.HeartbeatTimeout++
+	return s.raft.ReloadConfig(reload)
+}
+
+// watch ends raft when the store has failed. A head without a sound store must
+// neither lead nor vote.
+func (s *Store) watch() {
+	select {
+	case <-s.stop:
+	case <-s.failed.ch:
+		s.log.Error("the replicated state has failed on this head", "op", "raft", "err", s.failed.err)
+		s.raft.Shutdown()
+	}
+}
+
+// Failed is closed when the store has given up, because its disk failed or it
+// met a command of a newer version; Err then says why. The process should end
+// with an error.
+func (s *Store) Failed() <-chan struct{} { return s.failed.ch }
+
+// Err is why the store has failed, nil if it has not.
+func (s *Store) Err() error { return s.failed.cause() }
+
+// Close stops the store. It waits for what is under way, but not for a disk
+// that does not answer.
+func (s *Store) Close() error {
+	s.closed.Do(func() {
+		close(s.stop)
+		s.watcher.Wait()
+		err := s.raft.Shutdown().Error()
+		s.proposals.Wait()
+		s.closeErr = errors.Join(err, s.trans.Close(), s.disk.store.Close())
+	})
+	return s.closeErr
+}
+
+// View returns this head's state of this moment.
+func (s *Store) View() *state.View { return s.fsm.state.Load().View() }
+
+// Changed is closed when the next entry has been applied. Take it before the
+// View that is to be compared with.
+func (s *Store) Changed() <-chan struct{} { return s.fsm.changed.next() }
+
+// Wait returns when cond is true of a view, with cond's error, or with ctx's.
+// cond is called now and after each applied entry.
+func (s *Store) Wait(ctx context.Context, cond func(*state.View) (bool, error)) error {
+	for {
+		changed := s.Changed()
+		done, err := cond(s.View())
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.failed.ch:
+			return s.failed.err
+		case <-s.stop:
+			return ErrClosed
+		}
+	}
+}
