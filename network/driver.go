@@ -135,15 +135,20 @@ func (d *Driver) Attach(ctx context.Context, containerID string, nics []model.NI
 	if err != nil {
 		return "", err
 	}
-	ports, segments, err := d.plan(containerID, nics, networks)
+	ports, segments, err := d.plan(nics, networks)
 	if err != nil {
 		return "", err
 	}
 	former := b.standing()
-	if former != nil && !slices.Equal(former.Ports, ports) {
-		return "", model.Errorf(model.KindConflict, "container %s has a network already, with other addresses", model.ShortID(containerID))
-	}
-	if former == nil {
+	if former != nil {
+		if !former.isFor(ports) {
+			return "", model.Errorf(model.KindConflict, "container %s has a network already, with other addresses", model.ShortID(containerID))
+		}
+		ports = former.Ports
+	} else {
+		for i := range ports {
+			ports[i].Outer = newOuterName(d.cfg.Prefix)
+		}
 		defer func() {
 			if err != nil {
 				err = errors.Join(err, d.Detach(context.WithoutCancel(ctx), containerID))
@@ -184,7 +189,7 @@ func (d *Driver) join(ctx context.Context, b sandbox, ports []port, segments []*
 }
 
 // plan checks the NICs and finds the segment of each.
-func (d *Driver) plan(containerID string, nics []model.NIC, networks []model.Network) ([]port, []*segment, error) {
+func (d *Driver) plan(nics []model.NIC, networks []model.Network) ([]port, []*segment, error) {
 	var ports []port
 	var segments []*segment
 	for _, nic := range nics {
@@ -209,13 +214,14 @@ func (d *Driver) plan(containerID string, nics []model.NIC, networks []model.Net
 		if err != nil {
 			return nil, nil, err
 		}
-		ports, segments = append(ports, portOf(d.cfg.Prefix, containerID, nic, n)), append(segments, s)
+		ports, segments = append(ports, portOf(nic, n)), append(segments, s)
 	}
 	return ports, segments, nil
 }
 
 // Detach removes the network of a container; an unknown one is no error.
-// Processes that are still in the namespace have lost their interfaces.
+// The container's addresses are free for others when it returns. The namespace
+// and its interfaces end by themselves when no process is left in it.
 func (d *Driver) Detach(ctx context.Context, containerID string) error {
 	b, err := d.sandbox(containerID)
 	if err != nil {
@@ -234,7 +240,7 @@ func (d *Driver) Detach(ctx context.Context, containerID string) error {
 			if s == nil {
 				continue
 			}
-			if err := s.detach(p); err != nil {
+			if err := s.silence(p); err != nil {
 				return err
 			}
 		}

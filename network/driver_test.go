@@ -256,7 +256,7 @@ func TestKilledAnywhere(t *testing.T) {
 	for _, point := range []string{
 		"network/segment/after-namespace", "network/segment/before-uplink", "network/segment/after-uplink-moved",
 		"network/attach/after-record", "network/attach/after-namespace", "network/attach/after-guard", "network/attach/after-veth",
-		"network/detach/after-guard", "network/detach/before-namespace",
+		"network/detach/before-namespace",
 	} {
 		t.Run(strings.ReplaceAll(point, "/", " "), func(t *testing.T) {
 			b := &testbed{t: t, dir: b.dir, network: b.network}
@@ -273,9 +273,7 @@ func TestKilledAnywhere(t *testing.T) {
 			}
 			b.detach(d, "one")
 			for _, s := range d.segments {
-				if left := links(t, s); !cmp.Equal(left, []string{"ext0"}) {
-					t.Errorf("links left: %q", left)
-				}
+				waitForLinks(t, s, []string{"ext0"})
 			}
 			if err := d.Close(); err != nil {
 				t.Fatal(err)

@@ -1,7 +1,7 @@
 package network
 
 import (
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -22,9 +23,8 @@ import (
 var sandboxSysctls = map[string]string{
 	"ipv6/conf/default/disable_ipv6": "1",
 	// an unprivileged container may ping and serve low ports, as in Docker
-	"ipv4/ping_group_range":              "0 2147483647",
-	"ipv4/ip_unprivileged_port_start":    "0",
-	"ipv4/conf/default/accept_redirects": "0",
+	"ipv4/ping_group_range":           "0 2147483647",
+	"ipv4/ip_unprivileged_port_start": "0",
 }
 
 // port is one NIC of a container, as recorded.
@@ -47,11 +47,12 @@ func (p port) hardware() (net.HardwareAddr, error) {
 	return mac, nil
 }
 
-// outerName is the name of the outer end of a container's interface: the same
-// each time, and short enough for the kernel.
-func outerName(prefix, containerID, iface string) string {
-	sum := sha256.Sum256([]byte(containerID + "/" + iface))
-	return prefix + hex.EncodeToString(sum[:5])
+// newOuterName chooses a name for the outer end of a veth. Each sandbox has
+// new ones, as the veth of a container's former sandbox may still be going.
+func newOuterName(prefix string) string {
+	var b [5]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return prefix + hex.EncodeToString(b[:])
 }
 
 // sandbox is a container's directory: its record and its pinned namespace.
@@ -61,6 +62,14 @@ type sandbox struct {
 
 type sandboxRecord struct {
 	Ports []port `json:"ports,omitempty"`
+}
+
+// isFor reports whether the record is one of those ports, outer names apart.
+func (r *sandboxRecord) isFor(ports []port) bool {
+	return slices.EqualFunc(r.Ports, ports, func(a, b port) bool {
+		b.Outer = a.Outer
+		return a == b
+	})
 }
 
 func (b sandbox) pin() string        { return filepath.Join(b.dir, "netns") }
@@ -118,6 +127,8 @@ func (b sandbox) open() (h *netlink.Handle, err error) {
 	return h, nil
 }
 
+// remove lets go of the namespace. With the last process in it gone, it ends
+// a moment later, and its interfaces with it.
 func (b sandbox) remove() error {
 	if err := unpin(b.pin()); err != nil {
 		return err
@@ -140,7 +151,7 @@ func (s *segment) attach(b sandbox, inner *netlink.Handle, p port) error {
 	if err := failpoint.Hit("network/attach/after-guard"); err != nil {
 		return err
 	}
-	if err := s.plug(b, inner, p, mac); err != nil {
+	if err := s.plug(b, p, mac); err != nil {
 		return err
 	}
 	if err := failpoint.Hit("network/attach/after-veth"); err != nil {
@@ -152,9 +163,8 @@ func (s *segment) attach(b sandbox, inner *netlink.Handle, p port) error {
 	return s.voice.announce(mac, p.Address.Addr())
 }
 
-// plug makes the veth, unless it is there. An outer end whose inner end is
-// not in this namespace belongs to a former sandbox of the container: it goes.
-func (s *segment) plug(b sandbox, inner *netlink.Handle, p port, mac net.HardwareAddr) error {
+// plug makes the veth, unless it is there.
+func (s *segment) plug(b sandbox, p port, mac net.HardwareAddr) error {
 	ns, err := os.Open(b.pin())
 	if err != nil {
 		return fmt.Errorf("cannot open network namespace: %w", err)
@@ -165,26 +175,8 @@ func (s *segment) plug(b sandbox, inner *netlink.Handle, p port, mac net.Hardwar
 		mtu = min(mtu, p.MTU)
 	}
 	pair := veth{outer: p.Outer, master: s.bridge, mtu: mtu, inner: p.Interface, innerMAC: mac, namespace: int(ns.Fd())}
-	err = pair.create(s.create)
-	if errors.Is(err, unix.EEXIST) {
-		if _, err := inner.LinkByName(p.Interface); err == nil {
-			return nil
-		}
-		if err := s.unplug(p); err != nil {
-			return err
-		}
-		err = pair.create(s.create)
-	}
-	if err != nil {
+	if err := pair.create(s.create); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("cannot make interface %s: %w", p.Interface, err)
-	}
-	return nil
-}
-
-func (s *segment) unplug(p port) error {
-	err := s.route.LinkDel(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: p.Outer}})
-	if err != nil && !isNoLink(err) && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("cannot remove interface %s: %w", p.Interface, err)
 	}
 	return nil
 }
@@ -214,26 +206,22 @@ func configure(inner *netlink.Handle, p port) error {
 	return nil
 }
 
-// detach undoes attach. The port falls silent first, so that the address may
-// have a new owner even while the interface is still going.
-func (s *segment) detach(p port) error {
+// silence takes back what attach allowed: from now on nothing that the
+// interface says is heard, so the address may have a new owner. The interface
+// itself goes with its namespace: removing it here would make every container
+// on the machine wait for the kernel's grace periods (30 ms under the lock
+// that all interfaces share), while the kernel does it for many at a time.
+func (s *segment) silence(p port) error {
 	mac, err := p.hardware()
 	if err != nil {
 		return err
 	}
-	if err := s.guard.forbid(p.Outer, mac, p.Address.Addr()); err != nil {
-		return err
-	}
-	if err := failpoint.Hit("network/detach/after-guard"); err != nil {
-		return err
-	}
-	return s.unplug(p)
+	return s.guard.forbid(p.Outer, mac, p.Address.Addr())
 }
 
-// portOf turns a NIC into the port that it will be.
-func portOf(prefix, containerID string, nic model.NIC, n model.Network) port {
+// portOf turns a NIC into the port that it will be, without its outer name.
+func portOf(nic model.NIC, n model.Network) port {
 	return port{
-		Segment: segmentKey(n.NICTag, n.VLAN), Outer: outerName(prefix, containerID, nic.Interface), Interface: nic.Interface,
-		MAC: nic.MAC, Address: nic.Address, Gateway: nic.Gateway, Primary: nic.Primary, MTU: n.MTU,
+		Segment: segmentKey(n.NICTag, n.VLAN), Interface: nic.Interface, MAC: nic.MAC, Address: nic.Address, Gateway: nic.Gateway, Primary: nic.Primary, MTU: n.MTU,
 	}
 }

@@ -278,10 +278,7 @@ func (d *Driver) segment(n model.Network) (*segment, error) {
 		return nil, model.Errorf(model.KindUnavailable, "this node has no NIC with the tag %s of network %s", n.NICTag, n.Name)
 	}
 	s := &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-	if err := readJSON(s.recordPath(), &s.rec); err != nil {
-		if !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
+	if !isPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
 		s.rec = segmentRecord{Tag: n.NICTag, VLAN: n.VLAN, Uplink: uplink}
 		if _, link, err := d.findUplink(s.rec); err == nil {
 			s.rec.WasUp = link.Attrs().Flags&net.FlagUp != 0
@@ -354,16 +351,13 @@ func isNoLink(err error) bool {
 	return errors.As(err, &none)
 }
 
-// writeJSON writes a record so that a reader sees all of it or the former
-// one. It is not synced to disk: what it tells of does not survive the
-// machine either.
+// writeJSON writes a record before what it tells of is made. A record cut off
+// by a crash therefore tells of nothing, so neither a sync nor a rename is
+// needed: they would be half of what attaching a NIC costs.
 func writeJSON(path string, v any) error {
 	data, err := json.Marshal(v)
 	if err == nil {
-		err = os.WriteFile(path+".new", data, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = os.WriteFile(path, data, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write record: %w", err)

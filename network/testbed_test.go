@@ -11,8 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/vishvananda/netlink"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/ipam"
@@ -190,11 +191,20 @@ func links(t testing.TB, s *segment) []string {
 	return list
 }
 
-func hasLink(t testing.TB, h *netlink.Handle, name string) bool {
+// waitForLinks waits until the kernel has removed what it removes by itself.
+func waitForLinks(t testing.TB, s *segment, want []string) {
 	t.Helper()
-	_, err := h.LinkByName(name)
-	if err != nil && !isNoLink(err) {
-		t.Fatal(err)
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left := links(t, s)
+		if cmp.Equal(left, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("links in the segment: %q, want %q", left, want)
+		}
+		<-tick.C
 	}
-	return err == nil
 }
