@@ -40,20 +40,17 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // Status tells how the head is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	var s Status
-	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return ask[Status](ctx, c, http.MethodGet, "/v1/status", nil)
 }
 
 // CreateAccount creates an account; KindConflict if the login is taken.
 func (c *Client) CreateAccount(ctx context.Context, login string, policy model.Policy) (model.Account, error) {
-	var a model.Account
-	return a, c.call(ctx, http.MethodPost, "/v1/accounts", createAccount{login, policy}, &a)
+	return ask[model.Account](ctx, c, http.MethodPost, "/v1/accounts", createAccount{login, policy})
 }
 
 // Accounts lists all accounts with their keys.
 func (c *Client) Accounts(ctx context.Context) ([]model.Account, error) {
-	var as []model.Account
-	return as, c.call(ctx, http.MethodGet, "/v1/accounts", nil, &as)
+	return ask[[]model.Account](ctx, c, http.MethodGet, "/v1/accounts", nil)
 }
 
 // RemoveAccount removes an account that owns nothing any more.
@@ -64,8 +61,7 @@ func (c *Client) RemoveAccount(ctx context.Context, login string) error {
 // AddKey adds an SSH public key, one line in authorized_keys form, to an
 // account. An empty name takes the key's comment, or its fingerprint.
 func (c *Client) AddKey(ctx context.Context, login, name, authorizedKey string) (model.Key, error) {
-	var k model.Key
-	return k, c.call(ctx, http.MethodPost, "/v1/accounts/"+url.PathEscape(login)+"/keys", addKey{name, authorizedKey}, &k)
+	return ask[model.Key](ctx, c, http.MethodPost, "/v1/accounts/"+url.PathEscape(login)+"/keys", addKey{name, authorizedKey})
 }
 
 // RemoveKey removes a key of an account, named by its name or by its SHA256 or
@@ -76,21 +72,18 @@ func (c *Client) RemoveKey(ctx context.Context, login, key string) error {
 
 // Keys lists an account's keys.
 func (c *Client) Keys(ctx context.Context, login string) ([]model.Key, error) {
-	var ks []model.Key
-	return ks, c.call(ctx, http.MethodGet, "/v1/accounts/"+url.PathEscape(login)+"/keys", nil, &ks)
+	return ask[[]model.Key](ctx, c, http.MethodGet, "/v1/accounts/"+url.PathEscape(login)+"/keys", nil)
 }
 
 // PutNetwork creates a network, or replaces the one of that id. An empty id is
 // that of the network with this name, or a new one.
 func (c *Client) PutNetwork(ctx context.Context, n model.Network) (model.Network, error) {
-	var out model.Network
-	return out, c.call(ctx, http.MethodPut, "/v1/networks", n, &out)
+	return ask[model.Network](ctx, c, http.MethodPut, "/v1/networks", n)
 }
 
 // Networks lists all networks.
 func (c *Client) Networks(ctx context.Context) ([]model.Network, error) {
-	var ns []model.Network
-	return ns, c.call(ctx, http.MethodGet, "/v1/networks", nil, &ns)
+	return ask[[]model.Network](ctx, c, http.MethodGet, "/v1/networks", nil)
 }
 
 // PutPackage creates a package, or replaces the one of that name.
@@ -100,22 +93,25 @@ func (c *Client) PutPackage(ctx context.Context, p model.Package) error {
 
 // Packages lists all packages.
 func (c *Client) Packages(ctx context.Context) ([]model.Package, error) {
-	var ps []model.Package
-	return ps, c.call(ctx, http.MethodGet, "/v1/packages", nil, &ps)
+	return ask[[]model.Package](ctx, c, http.MethodGet, "/v1/packages", nil)
 }
 
 // EnrollNode signs a node's certificate and registers the node, approved. A
 // node of the same name is enrolled again under its own id: its old
 // certificate stays valid until it expires.
 func (c *Client) EnrollNode(ctx context.Context, r EnrollRequest) (Enrollment, error) {
-	var e Enrollment
-	return e, c.call(ctx, http.MethodPost, "/v1/nodes", r, &e)
+	return ask[Enrollment](ctx, c, http.MethodPost, "/v1/nodes", r)
 }
 
 // Nodes lists all nodes.
 func (c *Client) Nodes(ctx context.Context) ([]NodeStatus, error) {
-	var ns []NodeStatus
-	return ns, c.call(ctx, http.MethodGet, "/v1/nodes", nil, &ns)
+	return ask[[]NodeStatus](ctx, c, http.MethodGet, "/v1/nodes", nil)
+}
+
+func ask[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
+	var out T
+	err := c.call(ctx, method, path, in, &out)
+	return out, err
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {

@@ -1,0 +1,44 @@
+package placement
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// refusal is the error for a request that no node can hold. It counts and
+// names nobody.
+func refusal(d Decision) error {
+	if d.Considered == 0 {
+		return model.Errorf(model.KindExhausted,
+			"No compute resources available: the data center has no nodes yet; ask the operator to enrol one")
+	}
+	parts := make([]string, len(d.Refused))
+	for i, c := range d.Refused {
+		parts[i] = fmt.Sprintf("%d %s", c.Nodes, singular(c))
+	}
+	return model.Errorf(model.KindExhausted, "No compute resources available: %s: %s",
+		plural(d.Considered, "node"), strings.Join(parts, ", "))
+}
+
+// singular bends a reason to one node: "1 lacks memory", "1 is cordoned".
+func singular(c Count) string {
+	if c.Nodes != 1 {
+		return c.Reason
+	}
+	verb, rest, _ := strings.Cut(c.Reason, " ")
+	for _, v := range []struct{ many, one string }{{"are", "is"}, {"have", "has"}, {"lack", "lacks"}, {"do", "does"}} {
+		if verb == v.many {
+			return v.one + " " + rest
+		}
+	}
+	return c.Reason
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
