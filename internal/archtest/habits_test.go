@@ -16,11 +16,17 @@ var purePackages = []string{
 
 // impureLibraries reach the machine or chance. model makes ids, so it alone may draw them.
 var impureLibraries = []string{
-	"os", "os/exec", "os/signal", "os/user", "net", "net/http", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "syscall",
+	"os", "os/exec", "os/signal", "os/user", "net/http", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "syscall",
 }
 
 // clockReaders are functions of package time that ask or wait for the clock.
 var clockReaders = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+
+// networkCalls are functions of package net that reach the network; its types are plain.
+var networkCalls = []string{
+	"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialUnix", "DialIP", "Listen", "ListenPacket", "ListenTCP", "ListenUDP",
+	"LookupHost", "LookupIP", "LookupAddr", "LookupPort", "ResolveIPAddr", "ResolveTCPAddr", "ResolveUDPAddr", "Interfaces", "InterfaceAddrs",
+}
 
 func TestPurePackagesTouchNothing(t *testing.T) {
 	t.Parallel()
@@ -47,6 +53,9 @@ func impurities(source tree) []string {
 			if slices.Contains(impureLibraries, imported) && (imported != "crypto/rand" || file.pkg != "model") {
 				found = append(found, fmt.Sprintf("%s imports %s: %s", file.name, imported, pureReason))
 			}
+		}
+		for _, call := range selections(file, "net", networkCalls) {
+			found = append(found, fmt.Sprintf("%s: net.%s: %s", source.at(call), call.Sel.Name, pureReason))
 		}
 		for _, call := range selections(file, "time", clockReaders) {
 			found = append(found, fmt.Sprintf("%s: time.%s: %s: the caller gives the time", source.at(call), call.Sel.Name, pureReason))
@@ -148,8 +157,10 @@ func TestHabitRulesCatchViolations(t *testing.T) {
 	t.Parallel()
 	bad := loadText(t, map[string]string{
 		"headnode/placement/p.go": `package placement
-import ("time"; "math/rand")
+import ("net"; "time"; "math/rand")
 var a, b = time.Now(), rand.Int()
+var c, d = net.Dial("tcp", "h:1")
+var e net.HardwareAddr
 `,
 		"headnode/h.go": `package headnode
 import ("time"; "context")
@@ -160,8 +171,8 @@ func old(r request) bool { return r.APIVersion() < 41 || versions.LessThan(r.api
 func old(apiVersion int) bool { return apiVersion < 41 }
 `,
 	})
-	if got := impurities(bad); len(got) != 2 {
-		t.Errorf("%d impurities of 2 found: %v", len(got), got)
+	if got := impurities(bad); len(got) != 3 {
+		t.Errorf("%d impurities of 3 found: %v", len(got), got)
 	}
 	if got := badHabits(bad); len(got) != 3 {
 		t.Errorf("%d bad habits of 3 found: %v", len(got), got)

@@ -1,0 +1,60 @@
+# Everything that a developer does often. `make help` lists it.
+
+GO      := scripts/go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Whole-machine tests come after the others, one package at a time.
+UNITS    = $(shell $(GO) list ./... | grep -v /integration)
+SYSTEM   = $(shell $(GO) list ./... | grep /integration)
+# How long `make fuzz` tries each target.
+T ?= 30s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/spearhead, one static binary
+	@scripts/setup build
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/spearhead ./cmd/spearhead
+
+.PHONY: dev
+dev: ## install what is missing, build, start a data center on this machine (needs root)
+	@scripts/setup dev
+	@$(MAKE) --no-print-directory build
+	bin/spearhead dev up
+	@scripts/next-steps
+
+.PHONY: test
+test: ## all tests that this machine can run, with a closing count (needs root for all of them)
+	@scripts/setup test
+	@$(GO) run ./internal/cmd/gotest -race -timeout 15m $(UNITS) -- -race -timeout 15m -p 1 $(SYSTEM)
+
+.PHONY: root-test
+root-test: ## the tests of the packages that touch the kernel (needs root)
+	@scripts/setup test
+	@$(GO) run ./internal/cmd/gotest -race -timeout 15m ./agent/... ./image/... ./network/... ./rack/... ./runtime/... ./zfs/...
+
+.PHONY: integration
+integration: ## the tests of a whole data center with the docker client (needs root)
+	@scripts/setup test
+	@$(GO) run ./internal/cmd/gotest -timeout 15m -p 1 ./integration/...
+
+.PHONY: bench
+bench: ## benchmarks; docs/benchmarks.md says how to read them
+	@scripts/setup test
+	$(GO) test -run '^$$' -bench . -benchmem $(UNITS) $(SYSTEM)
+
+.PHONY: lint
+lint: ## formatting, vet and staticcheck
+	@scripts/lint
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for T (make fuzz T=5m)
+	@scripts/fuzz $(T)
+
+.PHONY: clean
+clean: ## remove what was built; a rack is removed by: bin/spearhead dev down
+	rm -rf bin
