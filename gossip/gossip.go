@@ -1,0 +1,228 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/pki"
+)
+
+// Config says who this machine is and whom it joins.
+type Config struct {
+	ID        string
+	Role      pki.Role
+	Name      string       // of the machine, for people
+	Bind      string       // host:port for UDP and TCP; port 0 chooses one
+	Advertise string       // host:port by which others reach it; "" is Bind, or an address of the machine if Bind has none
+	WireAddr  string       // host:port where an agent serves wire; "" on a head
+	Key       []byte       // 32 bytes, the same on all machines
+	Label     string       // the data center's id
+	Join      []string     // host:port of machines to join; those that cannot be reached are tried again
+	Logger    *slog.Logger // nil discards
+}
+
+// Member is a machine as this one knows it.
+type Member struct {
+	ID       string
+	Role     pki.Role
+	Name     string
+	Addr     string // gossip's own, host:port
+	WireAddr string // as in Config
+	Alive    bool   // false once it has left or has been silent for some seconds
+}
+
+const (
+	keySize = 32
+	// settle is how long a broadcast may take to leave this machine when it
+	// goes.
+	settle = 2 * time.Second
+)
+
+// Gossip is this machine's part. All methods are safe for concurrent use.
+type Gossip struct {
+	cfg   Config
+	list  *memberlist.Memberlist
+	table *table
+
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+	once   sync.Once
+	closed error
+}
+
+// Start listens and begins to join the others in the background, for as long
+// as it takes: there is no error if none of them is there yet. ctx only bounds
+// the start.
+func Start(ctx context.Context, cfg Config) (*Gossip, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	meta, err := cfg.check()
+	if err != nil {
+		return nil, fmt.Errorf("cannot start gossip: %w", err)
+	}
+	g := &Gossip{cfg: cfg, table: newTable(cfg.ID, meta)}
+	conf, err := memberlistConfig(cfg, g.table)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start gossip: %w", err)
+	}
+	if g.list, err = memberlist.Create(conf); err != nil {
+		return nil, fmt.Errorf("cannot start gossip: %w", err)
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g.stop = stop
+	g.wg.Go(func() { g.keepJoined(running) })
+	return g, nil
+}
+
+func (c *Config) check() ([]byte, error) {
+	if c.ID == "" || c.Label == "" {
+		return nil, errors.New("id and label are needed")
+	}
+	if len(c.Key) != keySize {
+		return nil, fmt.Errorf("the key has %d bytes, not %d: gossip is never in the clear", len(c.Key), keySize)
+	}
+	meta := encodeMeta(metadata{Role: c.Role, Name: c.Name, Wire: c.WireAddr})
+	if _, err := decodeMeta(meta); err != nil {
+		return nil, err
+	}
+	return meta, nil
+}
+
+func memberlistConfig(cfg Config, t *table) (*memberlist.Config, error) {
+	c := memberlist.DefaultLANConfig()
+	c.Name = cfg.ID
+	c.Label = cfg.Label
+	c.SecretKey = cfg.Key
+	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
+	c.RequireNodeNames = true
+	c.TCPTimeout = 5 * time.Second
+	// A machine that comes back with another address gets its name back.
+	c.DeadNodeReclaimTime = 5 * time.Second
+	c.Delegate, c.Events, c.Alive = t, t, t
+	c.Logger = log.New(logWriter{cfg.Logger}, "", 0)
+	c.LogOutput = nil
+	var err error
+	if c.BindAddr, c.BindPort, err = splitAddress(cfg.Bind); err != nil {
+		return nil, err
+	}
+	c.AdvertisePort = c.BindPort
+	if cfg.Advertise != "" {
+		if c.AdvertiseAddr, c.AdvertisePort, err = splitAddress(cfg.Advertise); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func splitAddress(hostPort string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return "", 0, fmt.Errorf("the address %q is not host:port", hostPort)
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("the address %q has no port number", hostPort)
+	}
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	return host, int(n), nil
+}
+
+const joinInterval = 3 * time.Second
+
+// keepJoined joins the configured machines, and again whenever this one is
+// alone or misses somebody: after a long cut the two sides would not find
+// together by themselves.
+func (g *Gossip) keepJoined(ctx context.Context) {
+	tick := time.NewTicker(joinInterval)
+	defer tick.Stop()
+	for {
+		if len(g.cfg.Join) > 0 && g.table.misses() {
+			if n, err := g.list.Join(g.cfg.Join); err != nil && n == 0 {
+				g.cfg.Logger.Debug("no machine to join yet", "op", "gossip", "err", err)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Addr is where this machine's gossip can be reached: host:port.
+func (g *Gossip) Addr() string { return g.list.LocalNode().Address() }
+
+// Members lists the machines that were ever heard of since the start, this one
+// included, sorted by id.
+func (g *Gossip) Members() []Member {
+	members := g.table.members()
+	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+	return members
+}
+
+// SetLoad tells the others how loaded this machine is. Sequence is chosen
+// here: it grows also over restarts.
+func (g *Gossip) SetLoad(l model.NodeLoad) { g.table.setLoad(l, time.Now()) }
+
+// Load returns the latest load that a machine has told.
+func (g *Gossip) Load(id string) (model.NodeLoad, bool) { return g.table.load(id) }
+
+// Changes gets a value after members have come, gone or changed. Several
+// changes may be told as one, and there should be one reader. Loads are not
+// told: they change all the time.
+func (g *Gossip) Changes() <-chan struct{} { return g.table.changes }
+
+// Leave tells the others that this machine goes on purpose, and closes.
+func (g *Gossip) Leave() error {
+	err := g.list.Leave(settle)
+	return errors.Join(err, g.Close())
+}
+
+// Close stops without telling anybody: a restart is no leave.
+func (g *Gossip) Close() error {
+	g.once.Do(func() {
+		g.stop()
+		g.wg.Wait()
+		g.closed = g.list.Shutdown()
+	})
+	return g.closed
+}
+
+// logWriter passes memberlist's lines to a slog.Logger.
+type logWriter struct{ log *slog.Logger }
+
+var _ io.Writer = logWriter{}
+
+func (w logWriter) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	level := slog.LevelInfo
+	for prefix, l := range map[string]slog.Level{
+		"[DEBUG] ": slog.LevelDebug, "[INFO] ": slog.LevelInfo, "[WARN] ": slog.LevelWarn, "[ERR] ": slog.LevelError,
+	} {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			text, level = rest, l
+			break
+		}
+	}
+	w.log.Log(context.Background(), level, "gossip: "+strings.TrimPrefix(text, "memberlist: "))
+	return len(line), nil
+}
