@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -17,13 +16,21 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"github.com/spearheadcloud/spearhead/model"
-	"github.com/spearheadcloud/spearhead/pki"
+)
+
+// Role says what a machine is in its data center.
+type Role string
+
+// The roles, as in package pki.
+const (
+	RoleHead Role = "head"
+	RoleNode Role = "node"
 )
 
 // Config says who this machine is and whom it joins.
 type Config struct {
 	ID        string
-	Role      pki.Role
+	Role      Role
 	Name      string       // of the machine, for people
 	Bind      string       // host:port for UDP and TCP; port 0 chooses one
 	Advertise string       // host:port by which others reach it; "" is Bind, or an address of the machine if Bind has none
@@ -37,7 +44,7 @@ type Config struct {
 // Member is a machine as this one knows it.
 type Member struct {
 	ID       string
-	Role     pki.Role
+	Role     Role
 	Name     string
 	Addr     string // gossip's own, host:port
 	WireAddr string // as in Config
@@ -146,25 +153,38 @@ func splitAddress(hostPort string) (host string, port int, err error) {
 	return host, int(n), nil
 }
 
-const joinInterval = 3 * time.Second
+const (
+	joinInterval = 3 * time.Second
+	healTicks    = 10 // of joinInterval: how often somebody who is missing is looked for
+)
 
-// keepJoined joins the configured machines, and again whenever this one is
-// alone or misses somebody: after a long cut the two sides would not find
-// together by themselves.
+// keepJoined joins the configured machines while this one is alone. It also
+// joins one of them now and then while somebody is missing: after a long cut
+// the two sides would not find together by themselves.
 func (g *Gossip) keepJoined(ctx context.Context) {
+	if len(g.cfg.Join) == 0 {
+		return
+	}
 	tick := time.NewTicker(joinInterval)
 	defer tick.Stop()
-	for {
-		if len(g.cfg.Join) > 0 && g.table.misses() {
-			if n, err := g.list.Join(g.cfg.Join); err != nil && n == 0 {
-				g.cfg.Logger.Debug("no machine to join yet", "op", "gossip", "err", err)
-			}
+	for n := 0; ; n++ {
+		switch {
+		case g.table.alone():
+			g.join(g.cfg.Join...)
+		case n%healTicks == 0 && g.table.misses():
+			g.join(g.cfg.Join[n/healTicks%len(g.cfg.Join)])
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func (g *Gossip) join(addresses ...string) {
+	if n, err := g.list.Join(addresses); err != nil && n == 0 {
+		g.cfg.Logger.Debug("no machine to join yet", "op", "gossip", "err", err)
 	}
 }
 
@@ -209,8 +229,6 @@ func (g *Gossip) Close() error {
 
 // logWriter passes memberlist's lines to a slog.Logger.
 type logWriter struct{ log *slog.Logger }
-
-var _ io.Writer = logWriter{}
 
 func (w logWriter) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))

@@ -10,7 +10,6 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"github.com/spearheadcloud/spearhead/model"
-	"github.com/spearheadcloud/spearhead/pki"
 )
 
 // What machines tell each other is JSON. Unknown fields are passed over, so
@@ -19,7 +18,7 @@ import (
 // metadata goes with every mention of a member, so it has to be small: at most
 // memberlist.MetaMaxSize (512) bytes.
 type metadata struct {
-	Role pki.Role `json:"r"`
+	Role Role `json:"r"`
 	Name string   `json:"n"`
 	Wire string   `json:"w,omitempty"`
 }
@@ -49,7 +48,7 @@ func decodeMeta(data []byte) (metadata, error) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return m, fmt.Errorf("cannot read a member's metadata: %w", err)
 	}
-	if m.Role != pki.RoleHead && m.Role != pki.RoleNode {
+	if m.Role != RoleHead && m.Role != RoleNode {
 		return m, fmt.Errorf("a member has the unknown role %q", m.Role)
 	}
 	return m, nil

@@ -21,6 +21,7 @@ type table struct {
 
 	mu    sync.Mutex
 	known map[string]Member
+	left  map[string]bool // of those known, who said goodbye
 	loads map[string]model.NodeLoad
 }
 
@@ -29,6 +30,7 @@ func newTable(self string, meta []byte) *table {
 		self: self, meta: meta,
 		changes: make(chan struct{}, 1),
 		known:   map[string]Member{},
+		left:    map[string]bool{},
 		loads:   map[string]model.NodeLoad{},
 	}
 	t.queue.RetransmitMult = 4
@@ -58,16 +60,19 @@ func (t *table) alive() int {
 	return n
 }
 
-// misses reports whether this machine is alone or knows somebody who is gone.
+// alone reports whether this machine knows no other that is alive.
+func (t *table) alone() bool { return t.alive() < 2 }
+
+// misses reports whether somebody is gone without having said goodbye.
 func (t *table) misses() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, m := range t.known {
-		if !m.Alive {
+	for id, m := range t.known {
+		if !m.Alive && !t.left[id] {
 			return true
 		}
 	}
-	return len(t.known) < 2
+	return false
 }
 
 func (t *table) load(id string) (model.NodeLoad, bool) {
@@ -195,6 +200,7 @@ func (t *table) note(n *memberlist.Node, alive bool) {
 			ID: n.Name, Role: meta.Role, Name: meta.Name,
 			Addr: n.Address(), WireAddr: meta.Wire, Alive: alive,
 		}
+		t.left[n.Name] = n.State == memberlist.StateLeft
 	}
 	t.mu.Unlock()
 	select {
