@@ -1,0 +1,115 @@
+package compat
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+)
+
+// Route names a route by its method and its path without version, with
+// placeholders, as in "GET /containers/{id}/json".
+type Route string
+
+// The routes that differ between versions.
+const (
+	ContainerList    Route = "GET /containers/json"
+	ContainerCreate  Route = "POST /containers/create"
+	ContainerInspect Route = "GET /containers/{id}/json"
+	ContainerWait    Route = "POST /containers/{id}/wait"
+	ContainerLogs    Route = "GET /containers/{id}/logs"
+	ContainerStop    Route = "POST /containers/{id}/stop"
+	ContainerRestart Route = "POST /containers/{id}/restart"
+	ExecCreate       Route = "POST /containers/{id}/exec"
+	ExecStart        Route = "POST /exec/{id}/start"
+	ImageList        Route = "GET /images/json"
+	ImageCreate      Route = "POST /images/create"
+	ImageInspect     Route = "GET /images/{name...}/json"
+	ImageHistory     Route = "GET /images/{name...}/history"
+	Info             Route = "GET /info"
+	ServerVersion    Route = "GET /version"
+	Events           Route = "GET /events"
+)
+
+// doc is a JSON object.
+type doc = map[string]any
+
+// change is one difference: clients of versions before it use the old form.
+type change struct {
+	before Version
+	route  Route
+	query  func(url.Values) // raises the parameters of a request
+	body   func(doc)        // raises the body of a request
+	lower  func(doc)        // lowers an answer, or each element of a list
+}
+
+// RaiseQuery turns the parameters of a request of version v into those of the
+// newest version, in place.
+func RaiseQuery(r Route, v Version, q url.Values) {
+	for _, c := range changes {
+		if c.route == r && c.query != nil && v.Before(c.before) {
+			c.query(q)
+		}
+	}
+}
+
+// RaiseBody turns the JSON object that a client of version v sent into the
+// form of the newest version.
+func RaiseBody(r Route, v Version, body []byte) ([]byte, error) {
+	return rewrite(body, func() (fix []func(doc)) {
+		for _, c := range changes {
+			if c.route == r && c.body != nil && v.Before(c.before) {
+				fix = append(fix, c.body)
+			}
+		}
+		return fix
+	}())
+}
+
+// Lower turns an answer of the newest version, a JSON object or a list of
+// them, into the form that clients of version v know.
+func Lower(r Route, v Version, body []byte) ([]byte, error) {
+	return rewrite(body, func() (fix []func(doc)) {
+		for i := len(changes) - 1; i >= 0; i-- {
+			if c := changes[i]; c.route == r && c.lower != nil && v.Before(c.before) {
+				fix = append(fix, c.lower)
+			}
+		}
+		return fix
+	}())
+}
+
+func rewrite(body []byte, fix []func(doc)) ([]byte, error) {
+	if len(fix) == 0 {
+		return body, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return nil, fmt.Errorf("cannot read JSON: %w", err)
+	}
+	switch value := value.(type) {
+	case doc:
+		apply(value, fix)
+	case []any:
+		for _, element := range value {
+			if object, ok := element.(doc); ok {
+				apply(object, fix)
+			}
+		}
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return nil, fmt.Errorf("cannot write JSON: %w", err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+func apply(d doc, fix []func(doc)) {
+	for _, f := range fix {
+		f(d)
+	}
+}

@@ -1,0 +1,75 @@
+package compat
+
+import "net/url"
+
+// object returns the object at key of d, or nil: the functions here do nothing
+// to a nil object.
+func object(d doc, key string) doc {
+	o, _ := d[key].(doc)
+	return o
+}
+
+// ensure returns the object at key of d and makes it if it is missing.
+func ensure(d doc, key string) doc {
+	o, ok := d[key].(doc)
+	if !ok {
+		o = doc{}
+		d[key] = o
+	}
+	return o
+}
+
+func drop(d doc, keys ...string) {
+	for _, key := range keys {
+		delete(d, key)
+	}
+}
+
+func dropKeys(keys ...string) func(doc) {
+	return func(d doc) { drop(d, keys...) }
+}
+
+func dropParameters(names ...string) func(url.Values) {
+	return func(q url.Values) {
+		for _, name := range names {
+			q.Del(name)
+		}
+	}
+}
+
+func setDefault(d doc, key string, value any) {
+	if d == nil {
+		return
+	}
+	if _, ok := d[key]; !ok {
+		d[key] = value
+	}
+}
+
+// moveKey moves what is at key from one object to another that lacks it.
+func moveKey(from, to doc, key string) {
+	value, ok := from[key]
+	if !ok || to == nil {
+		return
+	}
+	delete(from, key)
+	setDefault(to, key, value)
+}
+
+// each calls f for each object in the list or the object at key of d.
+func each(d doc, key string, f func(name string, o doc)) {
+	switch value := d[key].(type) {
+	case []any:
+		for _, element := range value {
+			if o, ok := element.(doc); ok {
+				f("", o)
+			}
+		}
+	case doc:
+		for name, element := range value {
+			if o, ok := element.(doc); ok {
+				f(name, o)
+			}
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package dockerapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+func (s *server) createContainer(c *call) error {
+	r, err := c.createRequest()
+	if err != nil {
+		return err
+	}
+	made, warnings, err := s.Containers.Create(c.ctx(), c.account, r)
+	if err != nil {
+		return err
+	}
+	if warnings == nil {
+		warnings = []string{}
+	}
+	return c.answer(http.StatusCreated, container.CreateResponse{ID: made.ID, Warnings: warnings})
+}
+
+// createRequest decodes the request once, for good: policy judges and nodes
+// obey what it returns.
+func (c *call) createRequest() (model.CreateContainer, error) {
+	var asked container.CreateRequest
+	body, err := c.decode(&asked)
+	if err != nil {
+		return model.CreateContainer{}, err
+	}
+	name := strings.TrimPrefix(c.query.Get("name"), "/")
+	if name != "" {
+		if err := model.CheckContainerName(name); err != nil {
+			return model.CreateContainer{}, err
+		}
+	}
+	if asked.Config == nil {
+		return model.CreateContainer{}, model.Errorf(model.KindInvalid, "Config cannot be empty in order to create a container")
+	}
+	if asked.HostConfig == nil {
+		asked.HostConfig = &container.HostConfig{}
+	}
+	if asked.NetworkingConfig == nil {
+		asked.NetworkingConfig = &network.NetworkingConfig{}
+	}
+	d := creation{asked: &asked}
+	d.out.Name, d.out.Operation, d.out.Platform = name, c.id, c.query.Get("platform")
+	if err := d.decode(body); err != nil {
+		return model.CreateContainer{}, err
+	}
+	return d.out, nil
+}
+
+// creation is a create request while it is decoded. Each step fills its part
+// of out, returns an error for a value that can never be right, and names in
+// Unsupported what is right and cannot be done here.
+type creation struct {
+	asked *container.CreateRequest
+	out   model.CreateContainer
+}
+
+func (d *creation) decode(body []byte) error {
+	steps := []func() error{
+		d.command, d.identity, d.environment, d.ports, d.lifecycle, d.logging,
+		d.network, d.nameService, d.mounts, d.devices,
+		d.limits, d.cpuLimits, d.ulimits,
+		d.capabilities, d.security, d.namespaces, d.sysctls, d.elsewhere,
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if err := d.unknownFields(body); err != nil {
+		return err
+	}
+	slices.Sort(d.out.Unsupported)
+	d.out.Unsupported = slices.Compact(d.out.Unsupported)
+	return d.record()
+}
+
+// refuse names a field if its value is one that cannot be honoured.
+func (d *creation) refuse(unsupported bool, field string) {
+	if unsupported {
+		d.out.Unsupported = append(d.out.Unsupported, field)
+	}
+}
+
+func invalid(format string, args ...any) error {
+	return model.Errorf(model.KindInvalid, format, args...)
+}
+
+// command decides what runs. As with Docker, an entrypoint of the request
+// replaces the image's command too, and [""] empties both.
+func (d *creation) command() error {
+	c, spec := d.asked.Config, &d.out.Spec
+	if c.Image == "" {
+		return invalid("invalid value for Image: no image was named")
+	}
+	spec.Image, spec.User, spec.WorkingDir = c.Image, c.User, c.WorkingDir
+	if len(c.Cmd) > 0 {
+		spec.Cmd = c.Cmd
+	}
+	spec.Entrypoint = c.Entrypoint
+	if len(c.Entrypoint) > 0 && len(c.Cmd) == 0 {
+		spec.Cmd = []string{}
+	}
+	if len(c.Entrypoint) == 1 && c.Entrypoint[0] == "" {
+		spec.Entrypoint = []string{}
+	}
+	for _, arg := range slices.Concat(c.Cmd, c.Entrypoint, []string{c.User, c.WorkingDir}) {
+		if strings.ContainsRune(arg, 0) {
+			return invalid("invalid command: an argument holds a zero byte")
+		}
+	}
+	if c.WorkingDir != "" && !path.IsAbs(c.WorkingDir) {
+		return invalid("the working directory '%.128s' is invalid, it needs to be an absolute path", c.WorkingDir)
+	}
+	spec.Tty, spec.OpenStdin, spec.StdinOnce = c.Tty, c.OpenStdin, c.StdinOnce
+	d.refuse(len(c.Shell) > 0, "Shell")
+	d.refuse(len(c.OnBuild) > 0, "OnBuild")
+	d.refuse(c.ArgsEscaped, "ArgsEscaped")
+	return nil
+}
+
+// lifecycle decides how the container ends and starts again.
+func (d *creation) lifecycle() error {
+	c, h, spec := d.asked.Config, d.asked.HostConfig, &d.out.Spec
+	if err := checkSignal(c.StopSignal); err != nil {
+		return err
+	}
+	spec.StopSignal, spec.StopTimeout = c.StopSignal, c.StopTimeout
+	if err := container.ValidateRestartPolicy(h.RestartPolicy); err != nil {
+		return invalid("%s", err)
+	}
+	spec.Restart = model.RestartPolicy{Name: string(h.RestartPolicy.Name), MaxRetries: h.RestartPolicy.MaximumRetryCount}
+	spec.AutoRemove = h.AutoRemove
+	if h.AutoRemove && !h.RestartPolicy.IsNone() {
+		return invalid("can't create 'AutoRemove' container with restart policy")
+	}
+	disabled := c.Healthcheck != nil && len(c.Healthcheck.Test) == 1 && c.Healthcheck.Test[0] == "NONE"
+	empty := c.Healthcheck == nil || reflect.ValueOf(*c.Healthcheck).IsZero()
+	d.refuse(!disabled && !empty, "Healthcheck")
+	d.refuse(h.Init != nil && *h.Init, "HostConfig.Init")
+	return nil
+}
+
+// elsewhere names what other engines have and this one has not.
+func (d *creation) elsewhere() error {
+	c, h, asked := d.asked.Config, d.asked.HostConfig, &d.out.Asked
+	asked.CgroupParent, asked.Runtime = h.CgroupParent, h.Runtime
+	d.refuse(h.CgroupParent != "", "HostConfig.CgroupParent")
+	d.refuse(h.Runtime != "", "HostConfig.Runtime")
+	if !h.Isolation.IsDefault() {
+		asked.Isolation = string(h.Isolation)
+		d.refuse(true, "HostConfig.Isolation")
+	}
+	asked.VolumesFrom = h.VolumesFrom
+	d.refuse(len(h.VolumesFrom) > 0, "HostConfig.VolumesFrom")
+	if h.VolumeDriver != "local" {
+		asked.VolumeDriver = h.VolumeDriver
+		d.refuse(h.VolumeDriver != "", "HostConfig.VolumeDriver")
+	}
+	d.refuse(len(h.Annotations) > 0, "HostConfig.Annotations")
+	d.refuse(h.Umask != nil, "HostConfig.Umask")
+	d.refuse(h.Cgroup != "", "HostConfig.Cgroup")
+	d.refuse(c.NetworkDisabled, "NetworkDisabled")
+	for _, volume := range sortedKeys(c.Volumes) {
+		d.refuse(true, fmt.Sprintf("Volumes[%q]", volume))
+	}
+	return nil
+}
+
+// unknownFields names each field with a value that is none of the API's, and
+// those that the newest version does not have any more.
+func (d *creation) unknownFields(body []byte) error {
+	top := map[string]json.RawMessage{}
+	if err := json.Unmarshal(body, &top); err != nil {
+		return invalid("invalid JSON in the request body")
+	}
+	known := fieldsOf(reflect.TypeFor[container.CreateRequest]())
+	for key, value := range top {
+		if !known[fold(key)] && !emptyJSON(value) {
+			d.refuse(true, clipKey(key))
+		}
+		if fold(key) != "hostconfig" {
+			continue
+		}
+		host := map[string]json.RawMessage{}
+		if err := json.Unmarshal(value, &host); err != nil {
+			return invalid("invalid value for HostConfig")
+		}
+		if err := d.unknownInHost(host); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *creation) unknownInHost(host map[string]json.RawMessage) error {
+	known := fieldsOf(reflect.TypeFor[container.HostConfig]())
+	for key, value := range host {
+		if known[fold(key)] || emptyJSON(value) {
+			continue
+		}
+		if fold(key) == "kernelmemory" {
+			if err := json.Unmarshal(value, &d.out.Asked.KernelMemory); err != nil {
+				return invalid("invalid value for HostConfig.KernelMemory: it is not a number of bytes")
+			}
+		}
+		d.refuse(true, "HostConfig."+clipKey(key))
+	}
+	return nil
+}
+
+func clipKey(key string) string { return fmt.Sprintf("%.64s", key) }
+
+// fieldsOf lists the JSON keys of a struct, folded.
+func fieldsOf(t reflect.Type) map[string]bool {
+	keys := map[string]bool{}
+	for _, field := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" {
+			name = field.Name
+		}
+		keys[fold(name)] = true
+	}
+	return keys
+}
+
+// emptyJSON reports whether a value says nothing.
+func emptyJSON(value json.RawMessage) bool {
+	switch strings.TrimSpace(string(value)) {
+	case "null", `""`, "0", "-1", "false", "[]", "{}":
+		return true
+	}
+	return false
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

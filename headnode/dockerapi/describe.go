@@ -1,0 +1,205 @@
+package dockerapi
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// currentStatus is the status that clients see: what the node said, unless
+// the container is not yet there or on its way out.
+func currentStatus(c *model.Container) model.Status {
+	switch {
+	case c.Phase == model.PhaseRemoving:
+		return model.StatusRemoving
+	case c.Phase == model.PhaseReserved || c.State.Status == "":
+		return model.StatusCreated
+	}
+	return c.State.Status
+}
+
+// statusText is the status as docker ps prints it.
+func statusText(c *model.Container, now time.Time) string {
+	st := &c.State
+	since := func(t time.Time) string { return units.HumanDuration(now.Sub(t)) }
+	switch currentStatus(c) {
+	case model.StatusRunning:
+		return "Up " + since(st.StartedAt)
+	case model.StatusPaused:
+		return "Up " + since(st.StartedAt) + " (Paused)"
+	case model.StatusRestarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", st.ExitCode, since(st.FinishedAt))
+	case model.StatusRemoving:
+		return "Removal In Progress"
+	case model.StatusDead:
+		return "Dead"
+	case model.StatusExited:
+		if st.FinishedAt.IsZero() {
+			return ""
+		}
+		return fmt.Sprintf("Exited (%d) %s ago", st.ExitCode, since(st.FinishedAt))
+	default:
+		return "Created"
+	}
+}
+
+// splitCommand splits a command line into its program and the rest.
+func splitCommand(args []string) (path string, rest []string) {
+	if len(args) == 0 {
+		return "", []string{}
+	}
+	return args[0], args[1:]
+}
+
+// commandText is a command line as docker ps shows it: arguments with spaces
+// are quoted.
+func commandText(args []string) string {
+	path, rest := splitCommand(args)
+	words := []string{path}
+	for _, arg := range rest {
+		if strings.Contains(arg, " ") {
+			arg = "'" + arg + "'"
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
+}
+
+// address is the container's own address: that of its primary interface.
+func address(c *model.Container) netip.Addr {
+	for _, nic := range c.NICs {
+		if nic.Primary {
+			return nic.Address.Addr()
+		}
+	}
+	if len(c.NICs) > 0 {
+		return c.NICs[0].Address.Addr()
+	}
+	return netip.Addr{}
+}
+
+// listedPorts are the ports as docker ps shows them, while the container runs.
+// A published port is reached on the container's own address under its number.
+func listedPorts(c *model.Container) []container.PortSummary {
+	ports := []container.PortSummary{}
+	if !c.State.Status.Running() {
+		return ports
+	}
+	for _, p := range c.Spec.Ports {
+		port := container.PortSummary{PrivatePort: p.Number, Type: p.Protocol}
+		if p.Published {
+			port.IP, port.PublicPort = address(c), p.Number
+		}
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+func portOf(p model.Port) network.Port {
+	port, _ := network.PortFrom(p.Number, network.IPProtocol(p.Protocol))
+	return port
+}
+
+// portMap is the ports as inspect shows them, while the container runs.
+func portMap(c *model.Container) network.PortMap {
+	ports := network.PortMap{}
+	if !c.State.Status.Running() {
+		return ports
+	}
+	for _, p := range c.Spec.Ports {
+		var bindings []network.PortBinding
+		if p.Published {
+			bindings = []network.PortBinding{{HostIP: address(c), HostPort: strconv.Itoa(int(p.Number))}}
+		}
+		ports[portOf(p)] = bindings
+	}
+	return ports
+}
+
+// networkNames finds names of networks, each once.
+type networkNames struct {
+	system System
+	known  map[string]string
+}
+
+func (s *server) networkNames() *networkNames {
+	return &networkNames{s.System, map[string]string{}}
+}
+
+// name returns the name of a network, and its id if it has none any more.
+func (n *networkNames) name(ctx context.Context, id string) string {
+	name, ok := n.known[id]
+	if !ok {
+		name = id
+		if found, err := n.system.Network(ctx, id); err == nil {
+			name = found.Name
+		}
+		n.known[id] = name
+	}
+	return name
+}
+
+// networkMode is the mode as users know it: "default" where they named none.
+func networkMode(c *model.Container) string {
+	if c.Spec.Network == "" {
+		return network.NetworkDefault
+	}
+	return c.Spec.Network
+}
+
+// endpoints are the container's networks by name.
+func endpoints(ctx context.Context, c *model.Container, names *networkNames) map[string]*network.EndpointSettings {
+	all := map[string]*network.EndpointSettings{}
+	for _, nic := range c.NICs {
+		mac := network.HardwareAddr(nil)
+		if err := mac.UnmarshalText([]byte(nic.MAC)); err != nil {
+			mac = nil
+		}
+		e := &network.EndpointSettings{
+			NetworkID: nic.NetworkID, EndpointID: c.ID, MacAddress: mac,
+			DNSNames: []string{c.Name, model.ShortID(c.ID)},
+		}
+		if nic.Address.Addr().Is6() {
+			e.GlobalIPv6Address, e.GlobalIPv6PrefixLen, e.IPv6Gateway = nic.Address.Addr(), nic.Address.Bits(), nic.Gateway
+		} else if nic.Address.IsValid() {
+			e.IPAddress, e.IPPrefixLen, e.Gateway = nic.Address.Addr(), nic.Address.Bits(), nic.Gateway
+		}
+		all[names.name(ctx, nic.NetworkID)] = e
+	}
+	if len(c.NICs) == 0 && (c.Spec.Network == network.NetworkNone || c.Spec.Network == network.NetworkHost) {
+		all[c.Spec.Network] = &network.EndpointSettings{}
+	}
+	return all
+}
+
+// mountPoints are the container's mounts as inspect and list show them.
+func mountPoints(c *model.Container) []container.MountPoint {
+	points := []container.MountPoint{}
+	for _, m := range c.Spec.Mounts {
+		p := container.MountPoint{Type: mount.Type(m.Type), Source: m.Source, Destination: m.Target, RW: !m.ReadOnly}
+		if m.Type == "bind" {
+			p.Propagation = mount.Propagation(m.Propagation)
+			if p.Propagation == "" {
+				p.Propagation = mount.PropagationRPrivate
+			}
+			if m.ReadOnly && m.CreateSource {
+				p.Mode = "ro"
+			}
+		}
+		points = append(points, p)
+	}
+	return points
+}
+
+// timeText is a time as Docker writes it, zero ones included.
+func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

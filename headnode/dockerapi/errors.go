@@ -1,0 +1,92 @@
+package dockerapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/moby/moby/api/types/common"
+
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// status maps a kind of error to an HTTP status, for the whole API.
+//
+// KindExhausted is 503 and neither 409 nor 500: clients take a 409 of create
+// for a name in use, look the name up and try again at once, and take a 500 for
+// a defect. 503 says what is true: the same request can succeed when
+// something was removed.
+func status(k model.Kind) int {
+	switch k {
+	case model.KindInvalid:
+		return http.StatusBadRequest
+	case model.KindUnauthenticated:
+		return http.StatusUnauthorized
+	case model.KindForbidden:
+		return http.StatusForbidden
+	case model.KindNotFound:
+		return http.StatusNotFound
+	case model.KindConflict:
+		return http.StatusConflict
+	case model.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case model.KindNotModified:
+		return http.StatusNotModified
+	case model.KindNotImplemented:
+		return http.StatusNotImplemented
+	case model.KindUnavailable, model.KindExhausted:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// fail answers with err, unless the answer was begun already.
+func (s *server) fail(c *call, w *response, err error) {
+	kind := model.KindOf(err)
+	gone := errors.Is(err, context.Canceled) && c.ctx().Err() != nil
+	if kind == model.KindInternal && !gone {
+		s.Logger.Error("request failed", "op", string(c.route), "account", c.account.Login, "request", c.id, "err", err)
+	} else {
+		s.Logger.Debug("request refused", "op", string(c.route), "account", c.account.Login, "request", c.id, "err", err)
+	}
+	if w.begun || gone {
+		return
+	}
+	code := status(kind)
+	if code == http.StatusNotModified {
+		w.WriteHeader(code)
+		return
+	}
+	writeError(w, c.version, code, errorText(err, c.id))
+}
+
+// errorText is what the user reads: an internal error names its request, by which
+// the operator finds the cause in the log.
+func errorText(err error, requestID string) string {
+	text := model.UserText(err)
+	if model.KindOf(err) == model.KindInternal {
+		text += " (request " + requestID + ")"
+	}
+	return text
+}
+
+func writeError(w http.ResponseWriter, v compat.Version, code int, text string) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	if v.Has(compat.PlainErrors) {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(code)
+		w.Write([]byte(text + "\n"))
+		return
+	}
+	body, err := json.Marshal(common.ErrorResponse{Message: text})
+	if err != nil {
+		body = []byte(`{"message":"internal error"}`)
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	w.Write(append(body, '\n'))
+}

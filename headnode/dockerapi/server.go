@@ -1,0 +1,191 @@
+package dockerapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Limits that an http.Server in front of the handler should have. Writes have
+// no time limit: attach, logs, wait and events last as long as they last. The
+// server must offer HTTP/1.1 only, because HTTP/2 connections cannot be handed over.
+const (
+	MaxHeaderBytes    = 32 << 10
+	ReadHeaderTimeout = 10 * time.Second
+	IdleTimeout       = 120 * time.Second
+)
+
+// Config is what the API stands on. Every field but Logger is required.
+type Config struct {
+	Auth       Authenticator
+	Containers Containers
+	Execs      Execs
+	Images     Images
+	System     System
+	Version    string // of Spearhead, shown to clients
+	Logger     *slog.Logger
+}
+
+// New returns the handler of the Docker Engine API. It is safe for concurrent
+// use and owns no goroutine beyond the requests that it serves.
+func New(c Config) http.Handler {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &server{
+		Config:   c,
+		routes:   newRouter(routes),
+		lists:    newListCache(),
+		inspects: newInspectCache(),
+		now:      time.Now,
+	}
+}
+
+type server struct {
+	Config
+	routes   *router
+	lists    *listCache
+	inspects *inspectCache
+	now      func() time.Time
+}
+
+// call is one request on its way through a handler.
+type call struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	id      string // of the request
+	account model.Account
+	version compat.Version
+	route   compat.Route
+	vars    map[string]string // what stood in the place of the pattern's {names}
+	query   query
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// ServeHTTP serves one request.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	tracked := &response{ResponseWriter: w}
+	c := &call{w: tracked, r: r, id: newRequestID(), version: compat.Newest}
+	w.Header().Set("X-Request-Id", c.id)
+	defer s.recoverPanic(c, tracked)
+	if err := s.serve(c); err != nil {
+		s.fail(c, tracked, err)
+	}
+}
+
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// serve finds the route, checks who asks and runs the handler. Nothing but
+// the open routes can be told apart without an identity.
+func (s *server) serve(c *call) error {
+	if c.r.Header.Get("Origin") != "" {
+		return model.Errorf(model.KindForbidden, "requests of web pages are refused: they carry an Origin header")
+	}
+	versionText, path := splitVersion(c.r.URL.EscapedPath())
+	match, found := s.routes.find(c.r.Method, path)
+	if !found || !match.route.open {
+		account, err := s.Auth.Authenticate(c.r)
+		if err != nil {
+			return err
+		}
+		c.account = account
+	}
+	if strings.Contains(path, "//") {
+		return redirectClean(c)
+	}
+	if versionText != "" {
+		version, err := compat.Parse(versionText)
+		if err != nil {
+			return model.Errorf(model.KindInvalid, "%s", err)
+		}
+		c.version = version
+	}
+	s.setHeaders(c.w.Header())
+	if c.r.Method == http.MethodOptions {
+		c.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if !found {
+		return errPageNotFound
+	}
+	c.route, c.vars = match.route.name, match.vars
+	var err error
+	if c.query, err = parseQuery(c.r.URL.RawQuery); err != nil {
+		return err
+	}
+	compat.RaiseQuery(c.route, c.version, c.query.Values)
+	return match.route.handle(s, c)
+}
+
+// errPageNotFound is what Docker says of a path that is no part of its API.
+var errPageNotFound = model.Errorf(model.KindNotFound, "page not found")
+
+// setHeaders sets what clients negotiate by.
+func (s *server) setHeaders(h http.Header) {
+	h.Set("Api-Version", compat.Newest.String())
+	h.Set("Docker-Experimental", "false")
+	h.Set("Ostype", "linux")
+	h.Set("Server", "Spearhead/"+s.Version+" (linux)")
+}
+
+// redirectClean answers a path with doubled slashes as Docker does. Nothing
+// else in a path is ever rewritten.
+func redirectClean(c *call) error {
+	target := *c.r.URL
+	clean := target.EscapedPath()
+	for strings.Contains(clean, "//") {
+		clean = strings.ReplaceAll(clean, "//", "/")
+	}
+	location := clean
+	if target.RawQuery != "" {
+		location += "?" + target.RawQuery
+	}
+	c.w.Header().Set("Location", location)
+	c.w.WriteHeader(http.StatusMovedPermanently)
+	return nil
+}
+
+// splitVersion takes the version prefix off an escaped path: /v1.44/info is
+// "1.44" and /info.
+func splitVersion(path string) (version, rest string) {
+	after, ok := strings.CutPrefix(path, "/v")
+	if !ok {
+		return "", path
+	}
+	version, rest, _ = strings.Cut(after, "/")
+	if version == "" || strings.Trim(version, "0123456789.") != "" {
+		return "", path
+	}
+	return version, "/" + rest
+}
+
+func (s *server) recoverPanic(c *call, w *response) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	s.Logger.Error("panic in a request", "op", string(c.route), "account", c.account.Login,
+		"request", c.id, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if w.hijacked {
+		return
+	}
+	s.fail(c, w, model.Errorf(model.KindInternal, "internal error"))
+}

@@ -1,0 +1,154 @@
+package dockerapi
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types"
+	"github.com/moby/moby/api/types/container"
+
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// lingerTime is how long a connection is read after its stream has ended: as
+// long as a client may take to see the end and close. Closing at once would make
+// the kernel reset the connection if input is still on its way, and the
+// client would lose the tail of the output.
+const lingerTime = 5 * time.Second
+
+// mediaType is that of a stream, which is framed unless it is a terminal's.
+func mediaType(v compat.Version, tty bool) string {
+	if tty || v.Has(compat.RawStreams) {
+		return types.MediaTypeRawStream
+	}
+	return types.MediaTypeMultiplexedStream
+}
+
+func (s *server) attachContainer(c *call) error {
+	r := wire.AttachRequest{
+		Stdin: c.query.bool("stdin"), Stdout: c.query.bool("stdout"), Stderr: c.query.bool("stderr"),
+		Logs: c.query.bool("logs"), Stream: c.query.bool("stream"), DetachKeys: c.query.Get("detachKeys"),
+	}
+	found, err := s.Containers.Get(c.ctx(), c.account, c.vars["id"])
+	if err != nil {
+		return err
+	}
+	stream, err := s.Containers.Attach(c.ctx(), c.account, found.ID, r)
+	if err != nil {
+		return err
+	}
+	return c.join(stream, mediaType(c.version, found.Spec.Tty), r.Stdin)
+}
+
+func (s *server) startExec(c *call) error {
+	var r container.ExecStartRequest
+	if _, err := c.decode(&r); err != nil {
+		return err
+	}
+	start := wire.ExecStartRequest{Detach: r.Detach}
+	if r.ConsoleSize != nil {
+		if !r.Tty {
+			return model.Errorf(model.KindInvalid, "console size is only supported when TTY is enabled")
+		}
+		if r.ConsoleSize[0] > 65535 || r.ConsoleSize[1] > 65535 {
+			return model.Errorf(model.KindInvalid, "invalid value for ConsoleSize: at most 65535 rows and columns")
+		}
+		start.Size = &wire.TerminalSize{Rows: uint16(r.ConsoleSize[0]), Columns: uint16(r.ConsoleSize[1])}
+	}
+	stream, err := s.Execs.StartExec(c.ctx(), c.account, c.vars["id"], start)
+	if err != nil {
+		return err
+	}
+	if r.Detach {
+		return c.done(http.StatusOK)
+	}
+	return c.join(stream, mediaType(c.version, r.Tty), true)
+}
+
+// join takes the connection over and joins it to the stream until the stream
+// ends or the client has gone. It closes both.
+func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
+	defer stream.Close()
+	conn, buffered, err := http.NewResponseController(c.w).Hijack()
+	if err != nil {
+		return model.WrapError(model.KindInternal, err, "cannot take over the connection")
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return nil //nolint:nilerr // the client has gone; there is nobody to tell
+	}
+	if _, err := io.WriteString(conn, c.takeover(mediaType)); err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	input := make(chan struct{})
+	go func() {
+		defer close(input)
+		copyInput(stream, conn, buffered.Reader, stdin)
+	}()
+	io.Copy(conn, stream) // ends with the stream, or when the client has gone
+	stream.Close()
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	conn.SetReadDeadline(time.Now().Add(lingerTime))
+	<-input
+	return nil
+}
+
+// copyInput carries what the client sends to the stream. At its end the
+// stream's input ends, and output flows on; an error means that the client has gone,
+// and the stream is closed. When the stream takes no more, input is thrown
+// away until the client ends.
+func copyInput(stream wire.Stream, conn net.Conn, in *bufio.Reader, stdin bool) {
+	var to io.Writer = io.Discard
+	if stdin {
+		to = stream
+	}
+	from := &source{Reader: in}
+	_, err := io.Copy(to, from)
+	switch {
+	case err == nil:
+		stream.CloseWrite()
+	case from.err != nil:
+		stream.Close()
+	default:
+		io.Copy(io.Discard, in)
+	}
+}
+
+// source remembers the error of its reader, so that it can be told from the
+// writer's.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// takeover is the answer by which the connection becomes a stream: 101 for a
+// client that asks for an upgrade, 200 for one that does not.
+func (c *call) takeover(mediaType string) string {
+	var b strings.Builder
+	if c.r.Header.Get("Upgrade") != "" {
+		b.WriteString("HTTP/1.1 101 UPGRADED\r\nContent-Type: " + mediaType + "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n")
+	} else {
+		b.WriteString("HTTP/1.1 200 OK\r\nContent-Type: " + mediaType + "\r\n")
+	}
+	for _, name := range []string{"Api-Version", "Docker-Experimental", "Ostype", "Server", "X-Request-Id"} {
+		b.WriteString(name + ": " + c.w.Header().Get(name) + "\r\n")
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
