@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
 // announcer tells a segment where an address lives now, by the ARP
@@ -25,7 +27,7 @@ type announcer struct {
 // openAnnouncer opens a socket that only sends, in the segment's namespace.
 func openAnnouncer(ns *os.File, bridge int) (*announcer, error) {
 	a := &announcer{bridge: bridge}
-	err := inNamespace(ns, func() (err error) {
+	err := namespace.Enter(ns, func() (err error) {
 		a.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		return err
 	})

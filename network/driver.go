@@ -17,6 +17,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
 // Config says what a Driver works with.
@@ -81,12 +82,8 @@ func openIn(ctx context.Context, cfg Config, hostNS *os.File) (d *Driver, err er
 			return nil, fmt.Errorf("cannot make run directory: %w", err)
 		}
 	}
-	err = inNamespace(hostNS, func() (err error) {
-		d.host, err = netlink.NewHandle(unix.NETLINK_ROUTE)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot open netlink: %w", err)
+	if d.host, err = openAt(hostNS); err != nil {
+		return nil, err
 	}
 	if err := d.giveBackIdle(ctx); err != nil {
 		return nil, err
@@ -309,7 +306,7 @@ func (d *Driver) giveBack(key string) error {
 	s := d.segments[key]
 	if s == nil {
 		s = &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-		if !isPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
+		if !namespace.IsPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
 			return s.removeFiles()
 		}
 		if err := s.openNamespace(); err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
 // Names within a segment's nftables.
@@ -162,7 +164,7 @@ func (g *guard) commit(fill func(*nftables.Conn) error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.conn == nil {
-		err := inNamespace(g.ns, func() (err error) {
+		err := namespace.Enter(g.ns, func() (err error) {
 			g.conn, err = nftables.New(nftables.AsLasting())
 			return err
 		})

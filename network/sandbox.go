@@ -16,6 +16,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
 // sandboxSysctls make a container's namespace: IPv6 is off on every interface
@@ -91,7 +92,7 @@ func (b sandbox) load() (*sandboxRecord, error) {
 // consists of is made after its namespace was pinned and removed before it is
 // unpinned, so without one the record is of a former boot.
 func (b sandbox) standing() *sandboxRecord {
-	if !isPinned(b.pin()) {
+	if !namespace.IsPinned(b.pin()) {
 		return nil
 	}
 	rec, err := b.load()
@@ -111,7 +112,7 @@ func (b sandbox) record(ports []port) error {
 // open returns a route handle in the sandbox's namespace, which it makes if
 // there is none.
 func (b sandbox) open() (h *netlink.Handle, err error) {
-	if isPinned(b.pin()) {
+	if namespace.IsPinned(b.pin()) {
 		h, err = openPinned(b.pin())
 	} else {
 		h, err = pinNew(b.pin(), sandboxSysctls)
@@ -130,7 +131,7 @@ func (b sandbox) open() (h *netlink.Handle, err error) {
 // remove lets go of the namespace. With the last process in it gone, it ends
 // a moment later, and its interfaces with it.
 func (b sandbox) remove() error {
-	if err := unpin(b.pin()); err != nil {
+	if err := namespace.Unpin(b.pin()); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(b.dir); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
 // bridgeName is the name of the bridge in every segment's namespace.
@@ -99,7 +100,7 @@ func (s *segment) open(d *Driver) (err error) {
 }
 
 func (s *segment) openNamespace() (err error) {
-	if isPinned(s.pin()) {
+	if namespace.IsPinned(s.pin()) {
 		s.route, err = openPinned(s.pin())
 	} else {
 		s.route, err = pinNew(s.pin(), segmentSysctls)
@@ -110,7 +111,7 @@ func (s *segment) openNamespace() (err error) {
 	if s.ns, err = os.Open(s.pin()); err != nil {
 		return fmt.Errorf("cannot open network namespace: %w", err)
 	}
-	return inNamespace(s.ns, func() error {
+	return namespace.Enter(s.ns, func() error {
 		socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
 		if err != nil {
 			return fmt.Errorf("cannot open netlink: %w", err)
@@ -236,7 +237,7 @@ func restoreState(hostRoute *netlink.Handle, rec segmentRecord) error {
 }
 
 func (s *segment) removeFiles() error {
-	if err := unpin(s.pin()); err != nil {
+	if err := namespace.Unpin(s.pin()); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
@@ -278,7 +279,7 @@ func (d *Driver) segment(n model.Network) (*segment, error) {
 		return nil, model.Errorf(model.KindUnavailable, "this node has no NIC with the tag %s of network %s", n.NICTag, n.Name)
 	}
 	s := &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-	if !isPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
+	if !namespace.IsPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
 		s.rec = segmentRecord{Tag: n.NICTag, VLAN: n.VLAN, Uplink: uplink}
 		if _, link, err := d.findUplink(s.rec); err == nil {
 			s.rec.WasUp = link.Attrs().Flags&net.FlagUp != 0
@@ -306,7 +307,7 @@ func (d *Driver) existing(key string) (*segment, error) {
 		return s, nil
 	}
 	s := &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-	if !isPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
+	if !namespace.IsPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
 		return nil, nil
 	}
 	if err := s.open(d); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/ipam"
+	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
 // testbed is a physical network for tests: a switch (a bridge in a namespace
@@ -63,7 +64,7 @@ func (b *testbed) namespace(name string) {
 	}
 	h.Close()
 	b.t.Cleanup(func() {
-		if err := unpin(b.path(name)); err != nil {
+		if err := namespace.Unpin(b.path(name)); err != nil {
 			b.t.Error(err)
 		}
 	})
