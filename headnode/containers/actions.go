@@ -1,0 +1,137 @@
+package containers
+
+import (
+	"context"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// act resolves ref, lets the container's node do something, and returns when
+// the result shows here.
+func (s *Service) act(ctx context.Context, a model.Account, ref string, do func(wire.Agent, model.Container) (wire.Ack, error)) error {
+	leave, err := s.requests.enter(a.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	c, err := find(s.store.View(), a.ID, ref)
+	if err != nil {
+		return err
+	}
+	ack, err := do(s.agents.Agent(c.NodeID), c)
+	if err != nil {
+		return err
+	}
+	return s.see(ctx, c.NodeID, ack)
+}
+
+// Start implements dockerapi.Containers.
+func (s *Service) Start(ctx context.Context, a model.Account, ref string) error {
+	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) { return n.Start(ctx, c.ID) })
+}
+
+// Stop implements dockerapi.Containers.
+func (s *Service) Stop(ctx context.Context, a model.Account, ref string, r wire.StopRequest) error {
+	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) { return n.Stop(ctx, c.ID, r) })
+}
+
+// Restart implements dockerapi.Containers.
+func (s *Service) Restart(ctx context.Context, a model.Account, ref string, r wire.StopRequest) error {
+	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) { return n.Restart(ctx, c.ID, r) })
+}
+
+// Kill implements dockerapi.Containers.
+func (s *Service) Kill(ctx context.Context, a model.Account, ref string, r wire.KillRequest) error {
+	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) { return n.Kill(ctx, c.ID, r) })
+}
+
+// Remove implements dockerapi.Containers. When it returns, the name and the
+// addresses are free.
+func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wire.RemoveRequest) error {
+	var id string
+	err := s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
+		id = c.ID
+		if c.State.Status.Running() && !r.Force {
+			return wire.Ack{}, cannotRemoveRunning(c)
+		}
+		ack, err := n.Remove(ctx, c.ID, r)
+		if model.IsKind(err, model.KindConflict) && !r.Force {
+			return ack, cannotRemoveRunning(c)
+		}
+		return ack, err
+	})
+	if err != nil {
+		return err
+	}
+	return s.gone(ctx, id)
+}
+
+func cannotRemoveRunning(c model.Container) error {
+	status := c.State.Status
+	if !status.Running() {
+		status = model.StatusRunning
+	}
+	return model.Errorf(model.KindConflict, "cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.Name, status)
+}
+
+// gone returns when the state does not hold the container any more.
+func (s *Service) gone(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, journalDelay, errNotSeen)
+	defer cancel()
+	err := s.store.Wait(ctx, func(v *state.View) (bool, error) {
+		_, there := v.Container(id)
+		return !there, nil
+	})
+	if err != nil && context.Cause(ctx) == errNotSeen {
+		return errNotSeen
+	}
+	return err
+}
+
+// Rename implements dockerapi.Containers.
+func (s *Service) Rename(ctx context.Context, a model.Account, ref, name string) error {
+	leave, err := s.requests.enter(a.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := model.CheckContainerName(name); err != nil {
+		return err
+	}
+	c, err := find(s.store.View(), a.ID, ref)
+	if err != nil {
+		return err
+	}
+	if c.Name == name {
+		return model.Errorf(model.KindInvalid, "Renaming a container with the same name as its current name")
+	}
+	_, err = s.store.Propose(ctx, command.RenameContainer{ID: c.ID, Name: name, Time: time.Now()})
+	return err
+}
+
+// Resize implements dockerapi.Containers.
+func (s *Service) Resize(ctx context.Context, a model.Account, ref string, size wire.TerminalSize) error {
+	c, err := find(s.store.View(), a.ID, ref)
+	if err != nil {
+		return err
+	}
+	return s.agents.Agent(c.NodeID).Resize(ctx, c.ID, size)
+}
+
+// Top implements dockerapi.Containers.
+func (s *Service) Top(ctx context.Context, a model.Account, ref, psArgs string) (wire.Processes, error) {
+	leave, err := s.requests.enter(a.ID)
+	if err != nil {
+		return wire.Processes{}, err
+	}
+	defer leave()
+	c, err := find(s.store.View(), a.ID, ref)
+	if err != nil {
+		return wire.Processes{}, err
+	}
+	return s.agents.Agent(c.NodeID).Top(ctx, c.ID, psArgs)
+}

@@ -1,0 +1,145 @@
+package containers
+
+import (
+	"strings"
+
+	"github.com/spearheadcloud/spearhead/headnode/images"
+	"github.com/spearheadcloud/spearhead/headnode/policy"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+)
+
+// Bounds of what one request may carry, in bytes and labels.
+const (
+	maxEnv    = 256 << 10
+	maxLabels = 256
+	maxLabel  = 4 << 10
+)
+
+// plan is an admitted request: all that is known before a node is chosen.
+type plan struct {
+	account model.Account
+	request model.CreateContainer // its Spec is merged with the image's
+	image   model.Image
+	pkg     model.Package
+	need    model.Resources
+	network *model.Network // nil for none, host, and another container's
+	nodeID  string         // the only node allowed; "" is any
+}
+
+// admit judges a request by everything that does not depend on nodes: first
+// what the account may ask, then what this version can do, then whether what
+// it names is there.
+func admit(v *state.View, a model.Account, r model.CreateContainer) (plan, error) {
+	if err := policy.Refuse(policy.Check(a, &r)); err != nil {
+		return plan{}, err
+	}
+	if len(r.Unsupported) > 0 {
+		return plan{}, model.Errorf(model.KindNotImplemented, "this version does not support %s; leave it out", strings.Join(r.Unsupported, ", "))
+	}
+	if err := checkBounds(&r); err != nil {
+		return plan{}, err
+	}
+	p := plan{account: a, request: r}
+	for _, step := range []func(*state.View) error{p.findImage, p.findPackage, p.findSharedNamespaces, p.findNetwork} {
+		if err := step(v); err != nil {
+			return plan{}, err
+		}
+	}
+	return p, nil
+}
+
+func checkBounds(r *model.CreateContainer) error {
+	if r.Name != "" {
+		if err := model.CheckContainerName(r.Name); err != nil {
+			return err
+		}
+	}
+	size := 0
+	for _, e := range r.Spec.Env {
+		size += len(e)
+	}
+	if size > maxEnv {
+		return model.Errorf(model.KindInvalid, "Env has %d bytes, more than the %d allowed", size, maxEnv)
+	}
+	if len(r.Spec.Labels) > maxLabels {
+		return model.Errorf(model.KindInvalid, "Labels has %d entries, more than the %d allowed", len(r.Spec.Labels), maxLabels)
+	}
+	for k, val := range r.Spec.Labels {
+		if len(k)+len(val) > maxLabel {
+			return model.Errorf(model.KindInvalid, "a label in Labels is longer than the %d bytes allowed", maxLabel)
+		}
+	}
+	return nil
+}
+
+func (p *plan) findImage(v *state.View) error {
+	img, err := images.Find(v, p.account.ID, p.request.Spec.Image)
+	if err != nil {
+		return err
+	}
+	if err := images.CheckPlatform(img, p.request.Spec.Image, p.request.Platform); err != nil {
+		return err
+	}
+	p.image = img
+	return mergeImage(&p.request.Spec, &img)
+}
+
+func (p *plan) findPackage(v *state.View) error {
+	trusted := p.account.Policy == model.PolicyTrusted
+	pkg, err := choosePackage(v.Packages(), &p.request.Spec, trusted)
+	if err != nil {
+		return err
+	}
+	p.pkg = pkg
+	p.need = applyPackage(&p.request.Spec.Limits, pkg, trusted)
+	return nil
+}
+
+// findSharedNamespaces resolves "container:REF" to the account's own container
+// and binds the new one to its node.
+func (p *plan) findSharedNamespaces(v *state.View) error {
+	spec := &p.request.Spec
+	for _, mode := range []*string{&spec.Network, &spec.PidMode, &spec.IpcMode} {
+		ref, shared := strings.CutPrefix(*mode, "container:")
+		if !shared {
+			continue
+		}
+		other, err := find(v, p.account.ID, ref)
+		if err != nil {
+			return err
+		}
+		if p.nodeID != "" && p.nodeID != other.NodeID {
+			return model.Errorf(model.KindConflict, "cannot share namespaces with containers on different nodes; share with containers of one node")
+		}
+		p.nodeID = other.NodeID
+		*mode = "container:" + other.ID
+	}
+	return nil
+}
+
+// findNetwork resolves the network mode. Docker's names for "the usual one"
+// mean the data center's default network.
+func (p *plan) findNetwork(v *state.View) error {
+	spec := &p.request.Spec
+	mode := spec.Network
+	switch {
+	case mode == "none", mode == "host", strings.HasPrefix(mode, "container:"):
+		return nil
+	case mode == "", mode == "default", mode == "bridge":
+		for _, n := range v.Networks() {
+			if n.Default && n.AccountID == "" {
+				p.network, spec.Network = n, n.Name
+				return nil
+			}
+		}
+		return model.Errorf(model.KindUnavailable, "the data center has no default network; name one, use --network none, or ask the operator for one")
+	}
+	for _, n := range v.Networks() {
+		if (n.AccountID == "" || n.AccountID == p.account.ID) && (n.ID == mode || n.Name == mode) {
+			p.network, spec.Network = n, n.Name
+			return nil
+		}
+	}
+	return model.Errorf(model.KindNotFound, "network %s not found", mode)
+}

@@ -1,0 +1,139 @@
+package containers
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// Store is what the use cases need of the replicated store.
+type Store interface {
+	Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
+	View() *state.View
+	Wait(ctx context.Context, cond func(*state.View) (bool, error)) error
+}
+
+// Agents are the nodes as this head sees them. Agent never returns nil: calls
+// to a node that cannot be reached fail with KindUnavailable.
+type Agents interface {
+	Agent(nodeID string) wire.Agent
+	Connected(nodeID string) bool
+}
+
+// Images makes a node hold an image that the account may use.
+type Images interface {
+	Ensure(ctx context.Context, accountID string, img model.Image, nodeID string) error
+}
+
+// Config is what a Service stands on.
+type Config struct {
+	Store  Store
+	Agents Agents
+	Images Images
+	// Requests, Streams and Waits limit what one account has under way at
+	// once; zero is 64, 64 and 1,024.
+	Requests, Streams, Waits int
+	Logger                   *slog.Logger
+}
+
+// Service does what is asked of containers. It implements
+// dockerapi.Containers and dockerapi.Execs, for any number of goroutines.
+type Service struct {
+	store  Store
+	agents Agents
+	images Images
+	log    *slog.Logger
+
+	requests, streams, waits *gate
+
+	// placing serialises decisions, so that each sees the promises of all
+	// before it. addressHint remembers the last address given on a network.
+	placing     sync.Mutex
+	addressHint map[string]netip.Addr
+
+	working workSet
+	lists   listCache
+}
+
+var (
+	_ dockerapi.Containers = (*Service)(nil)
+	_ dockerapi.Execs      = (*Service)(nil)
+)
+
+// New returns a Service.
+func New(c Config) *Service {
+	return &Service{
+		store: c.Store, agents: c.Agents, images: c.Images, log: c.Logger,
+		requests:    newGate("requests", cmp.Or(c.Requests, 64)),
+		streams:     newGate("streams", cmp.Or(c.Streams, 64)),
+		waits:       newGate("waits", cmp.Or(c.Waits, 1024)),
+		addressHint: map[string]netip.Addr{},
+	}
+}
+
+// Working reports whether this head is creating the container at this moment;
+// reconciliation leaves such a one alone.
+func (s *Service) Working(containerID string) bool { return s.working.has(containerID) }
+
+// journalDelay bounds how long an answer waits for its change to show.
+const journalDelay = 30 * time.Second
+
+// see returns when this head's state includes a place in a node's journal.
+func (s *Service) see(ctx context.Context, nodeID string, ack wire.Ack) error {
+	if ack.Seq == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, journalDelay, errNotSeen)
+	defer cancel()
+	err := s.store.Wait(ctx, func(v *state.View) (bool, error) {
+		n, ok := v.Node(nodeID)
+		if !ok {
+			return false, model.Errorf(model.KindUnavailable, "the container's node was removed from the data center meanwhile")
+		}
+		return n.JournalEpoch == ack.Epoch && n.JournalSeq >= ack.Seq, nil
+	})
+	if err != nil && context.Cause(ctx) == errNotSeen {
+		return errNotSeen
+	}
+	return err
+}
+
+var errNotSeen = model.Errorf(model.KindUnavailable,
+	"the node has done it, but the data center has not recorded it yet; look again in a moment")
+
+// workSet holds the ids of containers that are being made.
+type workSet struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+func (w *workSet) add(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ids == nil {
+		w.ids = map[string]bool{}
+	}
+	w.ids[id] = true
+}
+
+func (w *workSet) remove(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.ids, id)
+}
+
+func (w *workSet) has(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ids[id]
+}

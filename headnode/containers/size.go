@@ -1,0 +1,118 @@
+package containers
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Labels by which a request names its package; the second is what Triton's
+// users write.
+const (
+	packageLabel       = "spearhead.package"
+	packageLabelTriton = "com.joyent.package"
+)
+
+const (
+	cpuPeriod   = 100_000 // microseconds, Docker's and the kernel's usual
+	defaultPids = 1024
+)
+
+// choosePackage finds the package of a request: the one that it names, else
+// the smallest that holds the memory and CPU that it asks for, else the
+// default one.
+func choosePackage(packages []*model.Package, spec *model.ContainerSpec, trusted bool) (model.Package, error) {
+	name := cmp.Or(spec.Labels[packageLabel], spec.Labels[packageLabelTriton])
+	if name != "" {
+		i := slices.IndexFunc(packages, func(p *model.Package) bool { return p.Active && p.Name == name })
+		if i < 0 {
+			return model.Package{}, model.Errorf(model.KindInvalid, "no package %q: see the operator's list of packages", name)
+		}
+		return *packages[i], exceeds(packages[i], spec.Limits, trusted)
+	}
+	if spec.Limits.Memory == 0 && askedCPU(spec.Limits) == 0 {
+		if i := slices.IndexFunc(packages, func(p *model.Package) bool { return p.Active && p.Default }); i >= 0 {
+			return *packages[i], exceeds(packages[i], spec.Limits, trusted)
+		}
+	}
+	return smallestFor(packages, spec.Limits, trusted)
+}
+
+// smallestFor prefers less memory, then less CPU, less disk, and the name, so
+// that the choice is the same every time.
+func smallestFor(packages []*model.Package, l model.Limits, trusted bool) (model.Package, error) {
+	var fit []*model.Package
+	for _, p := range packages {
+		if p.Active && exceeds(p, l, trusted) == nil {
+			fit = append(fit, p)
+		}
+	}
+	if len(fit) == 0 {
+		return model.Package{}, model.Errorf(model.KindInvalid,
+			"no package supports the given container constraints: memory=%d bytes, cpus=%g; ask for less, or ask the operator for a larger package",
+			l.Memory, float64(askedCPU(l))/1000)
+	}
+	smallest := slices.MinFunc(fit, func(a, b *model.Package) int {
+		return cmp.Or(cmp.Compare(a.Memory, b.Memory), cmp.Compare(cpuOrder(a), cpuOrder(b)),
+			cmp.Compare(a.Disk, b.Disk), cmp.Compare(a.Name, b.Name))
+	})
+	return *smallest, nil
+}
+
+// cpuOrder puts packages without a cap after all others.
+func cpuOrder(p *model.Package) int64 {
+	if p.CPUCap == 0 {
+		return 1 << 62
+	}
+	return p.CPUCap
+}
+
+// exceeds returns an error of KindInvalid that names what l asks beyond p. A
+// trusted account may ask for any number of processes and any swap.
+func exceeds(p *model.Package, l model.Limits, trusted bool) error {
+	switch cpu := askedCPU(l); {
+	case l.Memory > p.Memory:
+		return model.Errorf(model.KindInvalid, "package %s has %d bytes of memory, less than the %d asked for: choose a larger package", p.Name, p.Memory, l.Memory)
+	case p.CPUCap > 0 && cpu > p.CPUCap:
+		return model.Errorf(model.KindInvalid, "package %s has %g CPUs, less than the %g asked for: choose a larger package", p.Name, float64(p.CPUCap)/1000, float64(cpu)/1000)
+	case p.Disk > 0 && l.Disk > p.Disk:
+		return model.Errorf(model.KindInvalid, "package %s has %d bytes of disk, less than the %d asked for: choose a larger package", p.Name, p.Disk, l.Disk)
+	case trusted:
+		return nil
+	case l.Pids > cmp.Or(p.Pids, defaultPids):
+		return model.Errorf(model.KindInvalid, "package %s allows %d processes, fewer than the %d asked for: choose a larger package", p.Name, cmp.Or(p.Pids, defaultPids), l.Pids)
+	case l.MemorySwap-cmp.Or(l.Memory, p.Memory) > p.Swap:
+		return model.Errorf(model.KindInvalid, "package %s has %d bytes of swap beside memory, less than the %d asked for: choose a larger package", p.Name, p.Swap, l.MemorySwap-cmp.Or(l.Memory, p.Memory))
+	}
+	return nil
+}
+
+// askedCPU is the quota of l in thousandths of a core; 0 is none.
+func askedCPU(l model.Limits) int64 {
+	if l.CPUQuota <= 0 {
+		return 0
+	}
+	return l.CPUQuota * 1000 / cmp.Or(l.CPUPeriod, cpuPeriod)
+}
+
+// applyPackage sets what the request left open and returns what the container
+// takes of its node. Only a trusted account may go without a limit of
+// processes or of swap; policy has refused the latter to others.
+func applyPackage(l *model.Limits, p model.Package, trusted bool) model.Resources {
+	l.Memory = cmp.Or(l.Memory, p.Memory)
+	l.MemorySwap = cmp.Or(l.MemorySwap, l.Memory+p.Swap)
+	l.MemoryReservation = min(l.MemoryReservation, l.Memory)
+	if askedCPU(*l) == 0 && p.CPUCap > 0 {
+		l.CPUPeriod, l.CPUQuota = cpuPeriod, p.CPUCap*cpuPeriod/1000
+	}
+	l.CPUShares = cmp.Or(l.CPUShares, p.CPUShares)
+	l.Disk = cmp.Or(l.Disk, p.Disk)
+	switch {
+	case l.Pids < 0 && trusted:
+		l.Pids = 0
+	case l.Pids <= 0:
+		l.Pids = cmp.Or(p.Pids, defaultPids)
+	}
+	return model.Resources{Memory: l.Memory, CPU: askedCPU(*l), Disk: l.Disk}
+}

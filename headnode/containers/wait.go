@@ -1,0 +1,83 @@
+package containers
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+)
+
+// Wait implements dockerapi.Containers. It reads the exit code from the events
+// after the moment of registration, so that a code is not lost when the
+// container is started again or removed at once.
+func (s *Service) Wait(ctx context.Context, a model.Account, ref string, cond dockerapi.WaitCondition, registered func()) (dockerapi.WaitResult, error) {
+	leave, err := s.waits.enter(a.ID)
+	if err != nil {
+		return dockerapi.WaitResult{}, err
+	}
+	defer leave()
+	v := s.store.View()
+	c, err := find(v, a.ID, ref)
+	if err != nil {
+		return dockerapi.WaitResult{}, err
+	}
+	w := waiter{id: c.ID, cond: cond, started: c.State, last: resultOf(c.State), index: v.Index(), order: lastOrder}
+	registered()
+	if cond == dockerapi.WaitNotRunning && ended(c.State.Status) {
+		return w.last, nil
+	}
+	err = s.store.Wait(ctx, w.look)
+	return w.last, err
+}
+
+// lastOrder is past every event of one raft entry.
+const lastOrder = 1<<31 - 1
+
+// waiter is one wait: what it knows and how far it has read the events.
+type waiter struct {
+	id      string
+	cond    dockerapi.WaitCondition
+	started model.ContainerState // when the wait was registered
+	last    dockerapi.WaitResult
+	index   uint64
+	order   int
+}
+
+// look reports whether v shows the end of the wait.
+func (w *waiter) look(v *state.View) (bool, error) {
+	died := false
+	for _, e := range v.Events(w.index, w.order) {
+		w.index, w.order = e.Index, e.Order
+		if e.ActorID != w.id || e.Type != "container" || e.Action != "die" {
+			continue
+		}
+		if code, err := strconv.Atoi(e.Attributes["exitCode"]); err == nil {
+			w.last = dockerapi.WaitResult{ExitCode: code}
+		}
+		died = true
+		if w.cond == dockerapi.WaitNextExit {
+			return true, nil
+		}
+	}
+	c, there := v.Container(w.id)
+	if there && c.State.FinishedAt.After(w.started.FinishedAt) && ended(c.State.Status) {
+		w.last, died = resultOf(c.State), true
+	}
+	switch w.cond {
+	case dockerapi.WaitRemoved:
+		return !there, nil
+	case dockerapi.WaitNextExit:
+		return died || !there, nil
+	}
+	return !there || ended(c.State.Status), nil
+}
+
+// ended reports whether a container has no process and its node will not, by
+// itself, give it a new one.
+func ended(s model.Status) bool { return !s.Running() && s != model.StatusRestarting }
+
+func resultOf(s model.ContainerState) dockerapi.WaitResult {
+	return dockerapi.WaitResult{ExitCode: s.ExitCode, Error: s.Error}
+}

@@ -1,0 +1,258 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+const (
+	rosterInterval = 100 * time.Millisecond // between two looks at who the nodes are
+	firstRetry     = 100 * time.Millisecond
+	lastRetry      = 2 * time.Second
+	infoTimeout    = 10 * time.Second
+	// acknowledgeAfter entries, or so much time, the stream is opened again,
+	// which lets the node forget what is committed.
+	acknowledgeAfter = 4096
+	acknowledgeEvery = time.Minute
+	maxBatch         = 512 // entries in one commit
+)
+
+// Follow follows the journals of all approved nodes until ctx ends, and
+// returns when every follower has stopped. Only the leader may call it, once
+// at a time.
+func (s *Set) Follow(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	followed := map[string]follower{}
+	pace := time.NewTicker(rosterInterval)
+	defer pace.Stop()
+	for {
+		changed := s.Store.Changed()
+		s.roster(ctx, &running, followed)
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-pace.C:
+		}
+	}
+}
+
+// follower is one node's goroutine.
+type follower struct {
+	address string
+	stop    context.CancelFunc
+	done    chan struct{}
+}
+
+// roster starts followers of nodes that are new and stops those of nodes that
+// are gone or have moved.
+func (s *Set) roster(ctx context.Context, running *sync.WaitGroup, followed map[string]follower) {
+	wanted := map[string]string{}
+	for _, n := range s.Store.View().Nodes() {
+		if n.Approved && n.Address != "" {
+			wanted[n.ID] = n.Address
+		}
+	}
+	for id, f := range followed {
+		if wanted[id] != f.address {
+			f.stop()
+			<-f.done
+			delete(followed, id)
+		}
+	}
+	for id, address := range wanted {
+		if _, ok := followed[id]; ok {
+			continue
+		}
+		nodeCtx, stop := context.WithCancel(ctx)
+		f := follower{address: address, stop: stop, done: make(chan struct{})}
+		followed[id] = f
+		running.Go(func() {
+			defer close(f.done)
+			defer stop()
+			s.follow(nodeCtx, id)
+		})
+	}
+}
+
+// follow keeps one node's journal until ctx ends.
+func (s *Set) follow(ctx context.Context, nodeID string) {
+	log := s.Logger.With(slog.String("node", nodeID))
+	s.update(nodeID, func(n *node) { n.following = true })
+	defer s.update(nodeID, func(n *node) { n.following, n.connected = false, false })
+	retry := firstRetry
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := s.session(ctx, nodeID, log)
+		s.update(nodeID, func(n *node) { n.connected = false })
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > lastRetry {
+			retry = firstRetry
+		}
+		log.Warn("node is not connected", slog.Any("err", err), slog.Duration("retry", retry))
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry):
+		}
+		retry = min(2*retry, lastRetry)
+	}
+}
+
+// session is one connection: it learns what the node is, follows its journal,
+// and beside that lets the connection be reconciled.
+func (s *Set) session(ctx context.Context, nodeID string, log *slog.Logger) error {
+	agent := s.dialled(nodeID)
+	if err := s.learn(ctx, nodeID, agent); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer stop()
+	connected := false
+	for {
+		err := s.read(ctx, nodeID, agent, func() {
+			if connected {
+				return
+			}
+			connected = true
+			log.Info("node is connected")
+			if s.Config.Connected != nil {
+				beside.Go(func() { s.Config.Connected(ctx, Connection{NodeID: nodeID, Agent: agent, set: s}) })
+			}
+		})
+		if !errors.Is(err, errAcknowledge) {
+			return err
+		}
+	}
+}
+
+// dialled is the node's agent also while it counts as lost.
+func (s *Set) dialled(nodeID string) (a wire.Agent) {
+	a = unreachable{}
+	s.update(nodeID, func(n *node) { a = n.agent })
+	return a
+}
+
+// learn records what the agent says of its machine, if it is news.
+func (s *Set) learn(ctx context.Context, nodeID string, agent wire.Agent) error {
+	infoCtx, cancel := context.WithTimeout(ctx, infoTimeout)
+	defer cancel()
+	info, err := agent.Info(infoCtx)
+	if err != nil {
+		return err
+	}
+	if n, ok := s.Store.View().Node(nodeID); ok && sameInfo(n.Info, info) {
+		return nil
+	}
+	_, err = s.Store.Propose(ctx, command.SetNodeInfo{NodeID: nodeID, Info: info})
+	return err
+}
+
+var errAcknowledge = errors.New("the stream is to be opened again, as an acknowledgement")
+
+// read commits a node's journal from where the state has it, until the stream
+// fails or has carried enough to be acknowledged. began is called when the
+// stream is there.
+func (s *Set) read(ctx context.Context, nodeID string, agent wire.Agent, began func()) error {
+	n, ok := s.Store.View().Node(nodeID)
+	if !ok {
+		return model.Errorf(model.KindNotFound, "the node is not in the data center any more")
+	}
+	ctx, stop := context.WithCancel(ctx)
+	stream, err := agent.Journal(ctx, wire.Ack{Epoch: n.JournalEpoch, Seq: n.JournalSeq})
+	if err != nil {
+		stop()
+		return err
+	}
+	batches := make(chan []model.JournalEntry, 64)
+	var failed error
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(batches)
+		failed = s.receive(ctx, nodeID, stream, batches)
+	})
+	defer func() { // closing the stream ends a read that waits
+		stop()
+		stream.Close()
+		for range batches {
+		}
+		reading.Wait()
+	}()
+	s.update(nodeID, func(n *node) { n.connected, n.seen = true, time.Now() })
+	began()
+	err = s.commit(ctx, nodeID, stream.Epoch(), batches)
+	if err == nil { // the reader has closed batches after setting failed
+		err = failed
+	}
+	return err
+}
+
+// receive passes on what the stream says. An empty batch is a sign of life.
+func (s *Set) receive(ctx context.Context, nodeID string, stream wire.JournalStream, batches chan<- []model.JournalEntry) error {
+	for {
+		entries, err := stream.Next()
+		if err != nil {
+			return err
+		}
+		s.update(nodeID, func(n *node) { n.connected, n.seen = true, time.Now() })
+		select {
+		case batches <- entries:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// commit puts batches into the replicated state, as many at once as are there.
+// It returns nil when there are no more.
+func (s *Set) commit(ctx context.Context, nodeID, epoch string, batches <-chan []model.JournalEntry) error {
+	opened, committed := time.Now(), 0
+	for entries := range batches {
+		entries = gather(entries, batches)
+		if len(entries) == 0 {
+			s.update(nodeID, (*node).atEnd)
+			if committed > 0 && time.Since(opened) > acknowledgeEvery {
+				return errAcknowledge
+			}
+			continue
+		}
+		if _, err := s.Store.Propose(ctx, command.CommitJournal{NodeID: nodeID, Epoch: epoch, Entries: entries}); err != nil {
+			return err
+		}
+		if committed += len(entries); committed >= acknowledgeAfter {
+			return errAcknowledge
+		}
+	}
+	return nil
+}
+
+// gather adds to entries the batches that wait already.
+func gather(entries []model.JournalEntry, batches <-chan []model.JournalEntry) []model.JournalEntry {
+	for len(entries) > 0 && len(entries) < maxBatch {
+		select {
+		case more, ok := <-batches:
+			if !ok {
+				return entries
+			}
+			entries = append(entries, more...)
+		default:
+			return entries
+		}
+	}
+	return entries
+}

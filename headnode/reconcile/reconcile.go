@@ -1,0 +1,196 @@
+package reconcile
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/headnode/containers"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+const (
+	// staleAfter is how old a reservation is before it counts as given up,
+	// unless this head works on it.
+	staleAfter    = 30 * time.Second
+	sweepInterval = 10 * time.Second
+	callTimeout   = 30 * time.Second
+)
+
+// Store is what reconciliation needs of the replicated store.
+type Store interface {
+	Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
+	View() *state.View
+}
+
+// Config is what a Reconciler stands on.
+type Config struct {
+	Store Store
+	// Agent is the node's agent, also of a node that is not connected.
+	Agent func(nodeID string) wire.Agent
+	// Working reports whether a request of this head is creating a container.
+	Working func(containerID string) bool
+	// Images makes the state agree with the images that a node holds.
+	Images func(ctx context.Context, nodeID string) error
+	Logger *slog.Logger
+}
+
+// Reconciler is safe for concurrent use.
+type Reconciler struct {
+	Config
+
+	mu       sync.Mutex
+	findings map[string]Findings // by node id
+}
+
+// Findings are what reconciliation saw on a node and could not settle.
+type Findings struct {
+	Orphans []string // containers on the node that the state does not know
+	Missing []string // containers of the state that the node does not have
+}
+
+// New returns a Reconciler.
+func New(c Config) *Reconciler { return &Reconciler{Config: c, findings: map[string]Findings{}} }
+
+// Findings returns what was last found on a node.
+func (r *Reconciler) Findings(nodeID string) Findings {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.findings[nodeID]
+}
+
+// Run undoes reservations that nobody works on, until ctx ends. Only the
+// leader may call it, once at a time.
+func (r *Reconciler) Run(ctx context.Context) {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		r.reservations(ctx, func(c *model.Container) bool { return time.Since(c.Created) > staleAfter })
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reservations discards the given-up ones that which picks. Nodes that cannot
+// be asked are asked again later.
+func (r *Reconciler) reservations(ctx context.Context, which func(*model.Container) bool) {
+	for _, c := range r.Store.View().AllContainers() {
+		if c.Phase != model.PhaseReserved || r.Working(c.ID) || !which(c) {
+			continue
+		}
+		if err := r.discard(ctx, c.NodeID, c.ID); err != nil && ctx.Err() == nil {
+			r.Logger.Warn("cannot undo interrupted creation yet", slog.String("container", c.ID), slog.String("node", c.NodeID), slog.Any("err", err))
+		}
+	}
+}
+
+func (r *Reconciler) discard(ctx context.Context, nodeID, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := containers.Discard(ctx, r.Store, r.Agent(nodeID), id, "its creation was interrupted")
+	if err == nil {
+		r.Logger.Info("undid interrupted creation", slog.String("container", id), slog.String("node", nodeID))
+	}
+	return err
+}
+
+// Connected settles a node that has just connected. drained waits until what
+// the node has journaled so far is in the state.
+func (r *Reconciler) Connected(ctx context.Context, nodeID string, agent wire.Agent, drained func(context.Context) error) {
+	log := r.Logger.With(slog.String("node", nodeID))
+	if err := r.settle(ctx, nodeID, agent, drained, log); err != nil && ctx.Err() == nil {
+		log.Warn("cannot reconcile node", slog.Any("err", err))
+	}
+	if err := r.Images(ctx, nodeID); err != nil && ctx.Err() == nil {
+		log.Warn("cannot reconcile images of node", slog.Any("err", err))
+	}
+}
+
+func (r *Reconciler) settle(ctx context.Context, nodeID string, agent wire.Agent, drained func(context.Context) error, log *slog.Logger) error {
+	expected := created(r.Store.View(), nodeID)
+	records, err := agent.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	if err := drained(ctx); err != nil {
+		return err
+	}
+	r.reservations(ctx, func(c *model.Container) bool { return c.NodeID == nodeID })
+	v := r.Store.View()
+	again, err := agent.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	found := Findings{
+		Orphans: r.orphans(ctx, v, nodeID, stayed(records, again), log),
+		Missing: missing(v, expected, records),
+	}
+	for _, id := range found.Missing {
+		log.Error("the node does not have a container that the data center knows", slog.String("container", id))
+	}
+	r.mu.Lock()
+	r.findings[nodeID] = found
+	r.mu.Unlock()
+	return nil
+}
+
+// stayed keeps the records of before that are there again: what the user
+// removed in between is no orphan.
+func stayed(before, again []wire.ContainerRecord) []wire.ContainerRecord {
+	return slices.DeleteFunc(again, func(r wire.ContainerRecord) bool {
+		return !slices.ContainsFunc(before, func(b wire.ContainerRecord) bool { return b.ID == r.ID })
+	})
+}
+
+// created lists the containers that exist on a node, by the state.
+func created(v *state.View, nodeID string) []string {
+	var ids []string
+	for _, c := range v.ContainersOnNode(nodeID) {
+		if c.Phase == model.PhaseCreated {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// missing lists those that the state expected before the node was asked, that
+// the node did not have then, and that have not been removed since.
+func missing(v *state.View, expected []string, records []wire.ContainerRecord) []string {
+	var ids []string
+	for _, id := range expected {
+		has := slices.ContainsFunc(records, func(r wire.ContainerRecord) bool { return r.ID == id })
+		if _, there := v.Container(id); there && !has {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// orphans lists containers that only the node knows. One that never ran is
+// what an interrupted creation left, and is removed; any other is an
+// operator's to judge.
+func (r *Reconciler) orphans(ctx context.Context, v *state.View, nodeID string, records []wire.ContainerRecord, log *slog.Logger) []string {
+	var ids []string
+	for _, rec := range records {
+		if _, known := v.Container(rec.ID); known || r.Working(rec.ID) {
+			continue
+		}
+		if rec.State.Status == model.StatusCreated {
+			if err := r.discard(ctx, nodeID, rec.ID); err == nil {
+				continue
+			}
+		}
+		log.Error("the node has a container that the data center does not know", slog.String("container", rec.ID), slog.String("account", rec.AccountID))
+		ids = append(ids, rec.ID)
+	}
+	return ids
+}

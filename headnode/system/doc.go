@@ -1,0 +1,3 @@
+// Package system answers what is asked of the data center as a whole: how much
+// there is of it, as far as an account may know, and what happened.
+package system
