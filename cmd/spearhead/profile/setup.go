@@ -22,6 +22,10 @@ import (
 	"github.com/spearheadcloud/spearhead/pki/clientcert"
 )
 
+// certificateLife is how long a client certificate is valid. Taking the SSH key from the
+// account ends it at once, whatever it says itself.
+const certificateLife = 365 * 24 * time.Hour
+
 // SetupOptions say whom to trust and whom to ask.
 type SetupOptions struct {
 	CAFile        string     // PEM file of the data center's CA; "" for what an earlier set-up trusted, else the system's CAs
@@ -51,15 +55,19 @@ func (s Store) Setup(ctx context.Context, name string, options SetupOptions) (Pr
 	if err != nil {
 		return Profile{}, err
 	}
-	certificate, key, err := clientcert.Generate(p.Account, signer, now)
+	pair, err := clientcert.Generate(p.Account, signer, now, certificateLife)
 	if err = errors.Join(err, closer.Close()); err != nil {
 		return Profile{}, fmt.Errorf("cannot make a certificate with the key %s: %w", ssh.FingerprintSHA256(signer.PublicKey()), err)
 	}
-	if err := prove(ctx, p, at, ca, certificate, key, signer.PublicKey()); err != nil {
+	if err := prove(ctx, p, at, ca, pair, signer.PublicKey()); err != nil {
 		return Profile{}, err
 	}
 	fmt.Fprintf(options.Out, "account %s: the data center accepts the key %s\n", p.Account, ssh.FingerprintSHA256(signer.PublicKey()))
-	return p, s.write(&p, map[string][]byte{"ca.pem": ca, "cert.pem": certificate, "key.pem": key}, options.Out)
+	if err := s.write(&p, map[string][]byte{"ca.pem": ca, "cert.pem": pair.Certificate, "key.pem": pair.Key}, options.Out); err != nil {
+		return Profile{}, err
+	}
+	fmt.Fprintf(options.Out, "the certificate is valid until %s; the same command renews it\n", now.Add(certificateLife).Format(time.DateOnly))
+	return p, nil
 }
 
 // trust looks at the data center and decides whether it is the right one. It returns the PEM
@@ -118,8 +126,8 @@ func (s Store) chooseCA(p Profile, seen sight, options SetupOptions) ([]byte, er
 }
 
 // prove asks the data center who we are, with the new certificate.
-func prove(ctx context.Context, p Profile, at *url.URL, ca, certificate, key []byte, public ssh.PublicKey) error {
-	pair, err := tls.X509KeyPair(certificate, key)
+func prove(ctx context.Context, p Profile, at *url.URL, ca []byte, made clientcert.Pair, public ssh.PublicKey) error {
+	pair, err := tls.X509KeyPair(made.Certificate, made.Key)
 	if err != nil {
 		return fmt.Errorf("cannot use the new certificate: %w", err)
 	}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// call runs the command line as main does.
+func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, problems strings.Builder
+	app := newApp()
+	app.Writer, app.ErrWriter = &out, &problems
+	code = report(app.RunContext(context.Background(), flagsFirst(app, append([]string{"spearhead"}, args...))), &problems)
+	return out.String(), problems.String(), code
+}
+
+func TestWrongCallsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ args, want string }{
+		{"account create", "account create: LOGIN is missing"},
+		{"account create jill jack", `"jack" is one argument too many`},
+		{"account create jill --policy root", "it is tenant or trusted"},
+		{"account frob", `there is no command "account frob"`},
+		{"dev up --bogus", "flag provided but not defined: -bogus"},
+		{"dev fault kill", "dev fault: HOST is missing"},
+		{"key add jill", "key add: FILE is missing"},
+		{"network create lan --nic-tag external", "--subnet is missing"},
+		{"network create lan --nic-tag e --subnet 10.0.0.0 --gateway 10.0.0.1 --first 10.0.0.2 --last 10.0.0.9", "is not ADDRESS/BITS"},
+		{"network create lan --vlan 5000 --nic-tag e --subnet 10.0.0.0/8 --gateway 10.0.0.1 --first 10.0.0.2 --last 10.0.0.9", "up to 4094"},
+		{"package create small --memory lots", "is not a size"},
+		{"profile docker-setup work --ca x --insecure-first-use", "exclude each other"},
+	} {
+		stdout, stderr, code := call(t, strings.Fields(test.args)...)
+		if code != 2 || stdout != "" || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: code %d, stdout %q, stderr %q; want code 2 and one line with %q", test.args, code, stdout, stderr, test.want)
+		}
+	}
+}
+
+func TestEveryCommandHasHelp(t *testing.T) {
+	t.Parallel()
+	for _, command := range newApp().Commands {
+		for _, sub := range command.Subcommands {
+			stdout, _, code := call(t, command.Name, sub.Name, "--help")
+			if code != 0 || !strings.Contains(stdout, sub.Usage) || sub.Usage == "" {
+				t.Errorf("%s %s --help: code %d: %s", command.Name, sub.Name, code, stdout)
+			}
+		}
+	}
+}
+
+func TestOperatorIsToldWhyThereIsNoHead(t *testing.T) {
+	t.Parallel()
+	gone := filepath.Join(t.TempDir(), "gone.sock")
+	listener, err := net.Listen("unix", gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	listener.Close()
+	for _, socket := range []string{filepath.Join(t.TempDir(), "none.sock"), gone} {
+		_, stderr, code := call(t, "node", "ls", "--socket", socket)
+		if code != 1 || !strings.Contains(stderr, "no head runs behind "+socket) {
+			t.Errorf("code %d, stderr %q", code, stderr)
+		}
+	}
+}
+
+func TestFlagsMayFollowArguments(t *testing.T) {
+	t.Parallel()
+	app := newApp()
+	for args, want := range map[string]string{
+		"account create jill --policy trusted":  "account create --policy trusted -- jill",
+		"account create --policy=trusted jill":  "account create --policy=trusted -- jill",
+		"network create lan --default --vlan 3": "network create --default --vlan 3 -- lan",
+		"key add jill -":                        "key add -- jill -",
+		"key add jill -- --odd":                 "key add -- jill --odd",
+		"dev":                                   "dev",
+	} {
+		got := strings.Join(flagsFirst(app, strings.Fields("spearhead "+args))[1:], " ")
+		if got != want {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+}
+
+func TestConfigurationFilesAreReadStrictly(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"name = \"h\"\nstate-dir = \"/x\"\n": "unknown keys: state-dir (line 2)",
+		"name = 3\n":                         "line 1",
+		"name = \"h\n":                       "line 1",
+	} {
+		path := filepath.Join(t.TempDir(), "head.toml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr, code := call(t, "head", "run", "--config", path)
+		if code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%q: code %d, stderr %q; want one with %q", text, code, stderr, want)
+		}
+	}
+	_, stderr, _ := call(t, "agent", "run", "--config", "/nonexistent/agent.toml")
+	if !strings.Contains(stderr, "there is no configuration file") {
+		t.Errorf("a missing file: %q", stderr)
+	}
+}
+
+func TestPrivateKeysAreNotSent(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "id")
+	if err := os.WriteFile(path, []byte("-----BEGIN OPENSSH PRIVATE KEY-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := call(t, "key", "add", "jill", path, "--socket", "/nonexistent")
+	if code != 1 || !strings.Contains(stderr, "private key") {
+		t.Errorf("code %d, stderr %q", code, stderr)
+	}
+}
