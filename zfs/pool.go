@@ -295,6 +295,19 @@ func (p *Pool) retryBusy(ctx context.Context, try func() error) error {
 	}
 }
 
+// Used returns the bytes that only this dataset and what lies below it hold.
+func (p *Pool) Used(ctx context.Context, name string) (int64, error) {
+	values, err := p.Get(ctx, name, "used")
+	if err != nil {
+		return 0, err
+	}
+	used, err := strconv.ParseInt(values["used"], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read used space: %w", err)
+	}
+	return used, nil
+}
+
 // Space returns the bytes that the tree uses and that are free for it.
 func (p *Pool) Space(ctx context.Context) (used, available int64, err error) {
 	values, err := p.get(ctx, p.root, "used", "available")

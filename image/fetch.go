@@ -1,0 +1,250 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// stallRule ends a download that brings less than bytes in each period.
+type stallRule struct {
+	bytes  int64
+	period time.Duration
+}
+
+var defaultStall = stallRule{bytes: 64 << 10, period: time.Minute}
+
+const (
+	fetchAttempts = 5
+	firstPause    = 200 * time.Millisecond
+)
+
+// document returns an index, manifest or configuration, from this node or the
+// registry, with its digest checked.
+func (p *pull) document(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	if desc.Size < 0 || desc.Size > limit {
+		return nil, model.Errorf(model.KindInvalid, "the image has a part of %d bytes where at most %d are taken", desc.Size, limit)
+	}
+	if err := p.store.claim(ctx, "content", desc.Digest.String()); err != nil {
+		return nil, err
+	}
+	if data, err := content.ReadBlob(ctx, p.store.content, desc); err == nil {
+		return data, nil
+	}
+	var data []byte
+	err := p.watched(ctx, func(ctx context.Context, count func(int64)) error {
+		r, err := p.client.Fetch(ctx, desc)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		data, err = io.ReadAll(io.LimitReader(&counter{r: r, count: count}, desc.Size+1))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) != desc.Size || digest.Digest(desc.Digest).Algorithm().FromBytes(data) != desc.Digest {
+		return nil, wrongDigest(desc.Digest)
+	}
+	return data, nil
+}
+
+func wrongDigest(want digest.Digest) error {
+	return model.Errorf(model.KindInvalid, "the registry sent other bytes than it promised: digest %s does not match", want)
+}
+
+// keep stores a document that was checked.
+func (p *pull) keep(ctx context.Context, desc ocispec.Descriptor, data []byte) error {
+	unlock, err := p.store.working.lock(ctx, desc.Digest.String())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := content.WriteBlob(ctx, p.store.content, desc.Digest.String(), bytes.NewReader(data), desc); err != nil {
+		return storageError("keep a part of the image", err)
+	}
+	return nil
+}
+
+// blob makes the node hold a layer's bytes. fresh is false if it did before.
+func (p *pull) blob(ctx context.Context, desc ocispec.Descriptor) (fresh bool, err error) {
+	unlock, err := p.store.working.lock(ctx, desc.Digest.String())
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if err := p.store.claim(ctx, "content", desc.Digest.String()); err != nil {
+		return false, err
+	}
+	if _, err := p.store.content.Info(ctx, desc.Digest); err == nil {
+		return false, nil
+	}
+	pause := firstPause
+	for attempt := 1; ; attempt++ {
+		err = p.download(ctx, desc)
+		if err == nil || attempt == fetchAttempts || !model.IsKind(err, model.KindUnavailable) || ctx.Err() != nil || errors.Is(err, errStalled) {
+			return true, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return true, ctx.Err()
+		case <-timer.C:
+		}
+		pause *= 2
+	}
+}
+
+// download fetches a blob from where the last attempt left off.
+func (p *pull) download(ctx context.Context, desc ocispec.Descriptor) error {
+	writer, err := content.OpenWriter(ctx, p.store.content, content.WithRef(desc.Digest.String()), content.WithDescriptor(desc))
+	if errdefs.IsAlreadyExists(err) {
+		return nil
+	}
+	if err != nil {
+		return storageError("keep a layer", err)
+	}
+	defer writer.Close()
+	var fromStore atomic.Bool
+	err = p.watched(ctx, func(ctx context.Context, count func(int64)) error {
+		r, err := p.client.Fetch(ctx, desc)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		shown := &meter{reporter: p.report, layer: desc.Digest, status: StatusDownloading, total: desc.Size}
+		source := &counter{r: r, count: count, meter: shown}
+		sink := &verifier{Writer: writer, done: func() { p.report.say(desc.Digest, StatusVerifying) }}
+		err = content.Copy(ctx, sink, source, desc.Size, desc.Digest)
+		fromStore.Store(err != nil && !source.failed)
+		return err
+	})
+	switch {
+	case err == nil:
+		p.report.say(desc.Digest, StatusDownloaded)
+		return nil
+	case errdefs.IsFailedPrecondition(err), errdefs.IsInvalidArgument(err):
+		writer.Close()
+		p.discard(ctx, desc)
+		return wrongDigest(desc.Digest)
+	case fromStore.Load() && ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return storageError("keep a layer", err)
+	}
+	return err
+}
+
+// discard drops bytes that turned out to be wrong.
+func (p *pull) discard(ctx context.Context, desc ocispec.Descriptor) {
+	err := p.store.content.Abort(context.WithoutCancel(ctx), desc.Digest.String())
+	if err != nil && !errdefs.IsNotFound(err) {
+		p.store.log.Error("wrong bytes of a layer stay until the next collection", "op", "pull", "err", err)
+	}
+}
+
+// verifier tells when all bytes are there and the digest is looked at.
+type verifier struct {
+	content.Writer
+	done func()
+}
+
+func (v *verifier) Commit(ctx context.Context, size int64, expected digest.Digest, opts ...content.Opt) error {
+	v.done()
+	return v.Writer.Commit(ctx, size, expected, opts...)
+}
+
+// counter counts bytes that come from the registry, and remembers whether it
+// was the one that failed.
+type counter struct {
+	r      io.ReadCloser
+	count  func(int64)
+	meter  *meter
+	offset int64
+	failed bool
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.offset += int64(n)
+	c.count(int64(n))
+	if c.meter != nil {
+		c.meter.at(c.offset)
+	}
+	if err != nil && err != io.EOF {
+		c.failed = true
+	}
+	return n, err
+}
+
+// Seek lets a download go on in the middle of a blob.
+func (c *counter) Seek(offset int64, whence int) (int64, error) {
+	seeker, ok := c.r.(io.Seeker)
+	if !ok {
+		return 0, errors.New("cannot go on in the middle: the registry has no ranges")
+	}
+	at, err := seeker.Seek(offset, whence)
+	if err == nil {
+		c.offset = at
+	}
+	return at, err
+}
+
+var errStalled = errors.New("too few bytes came")
+
+// watched runs work that reads from the registry and ends it when too few
+// bytes come. Its errors are explained.
+func (p *pull) watched(ctx context.Context, work func(ctx context.Context, count func(int64)) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var got atomic.Int64
+	stop := make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		ticker := time.NewTicker(p.store.stall.period)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				if got.Swap(0) < p.store.stall.bytes {
+					cancel(errStalled)
+					return
+				}
+			}
+		}
+	})
+	err := work(ctx, func(n int64) { got.Add(n) })
+	close(stop)
+	watcher.Wait()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(context.Cause(ctx), errStalled):
+		return model.WrapError(model.KindUnavailable, errors.Join(errStalled, err), "the registry sends too slowly or nothing at all; pull again to go on")
+	case errdefs.IsFailedPrecondition(err), errdefs.IsInvalidArgument(err):
+		return err
+	}
+	return p.client.Explain(err)
+}
+
+// storageError is an error of the node's own disk.
+func storageError(verb string, err error) error {
+	if isFull(err) {
+		return model.WrapError(model.KindExhausted, err, "no space left on the node to %s", verb)
+	}
+	return fmt.Errorf("cannot %s: %w", verb, err)
+}

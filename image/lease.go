@@ -1,0 +1,77 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// leaseTime is how long what an interrupted pull downloaded is kept.
+const leaseTime = 24 * time.Hour
+
+// refLabel holds a digest of the reference that a lease was made for. The
+// reference itself is an account's affair.
+const refLabel = "spearhead/ref"
+
+// lease protects what a pull makes from garbage collection. The returned
+// context belongs to the lease; release ends it with the pull's outcome.
+func (s *Store) lease(ctx context.Context, ref string) (leased context.Context, release func(outcome error), err error) {
+	label := digest.FromString(ref).Encoded()
+	lease, err := s.leases.Create(ctx, leases.WithID("pull-"+model.NewID()), leases.WithExpiration(leaseTime), leases.WithLabel(refLabel, label))
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot begin pull: %w", err)
+	}
+	s.mu.Lock()
+	s.pulls[lease.ID] = true
+	s.mu.Unlock()
+	return leases.WithLease(ctx, lease.ID), func(outcome error) {
+		s.mu.Lock()
+		delete(s.pulls, lease.ID)
+		s.mu.Unlock()
+		s.release(context.WithoutCancel(ctx), lease, label, outcome)
+	}, nil
+}
+
+// release gives up the leases of a reference that no pull works under: all of
+// them, or, when this pull can be continued, all but its own.
+func (s *Store) release(ctx context.Context, lease leases.Lease, label string, outcome error) {
+	found, err := s.leases.List(ctx, fmt.Sprintf("labels.%q==%s", refLabel, label))
+	if err != nil {
+		s.log.Error("leases cannot be listed", "op", "pull", "err", err)
+		return
+	}
+	for _, other := range found {
+		s.mu.Lock()
+		active := s.pulls[other.ID]
+		s.mu.Unlock()
+		if active || other.ID == lease.ID && outcome != nil && resumable(outcome) {
+			continue
+		}
+		if err := s.leases.Delete(ctx, other); err != nil {
+			s.log.Error("lease cannot be removed", "op", "pull", "err", err)
+		}
+	}
+	if outcome != nil && !resumable(outcome) {
+		if err := s.CollectGarbage(ctx); err != nil {
+			s.log.Error("space of a failed pull is not free yet", "op", "pull", "err", err)
+		}
+	}
+}
+
+// claim puts a blob or layer under the pull's lease. It is done before one
+// looks whether it is there: what is found then stays.
+func (s *Store) claim(ctx context.Context, kind, id string) error {
+	lease, ok := leases.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	if err := s.leases.AddResource(ctx, leases.Lease{ID: lease}, leases.Resource{ID: id, Type: kind}); err != nil {
+		return fmt.Errorf("cannot hold on to a part of the image: %w", err)
+	}
+	return nil
+}
