@@ -2,19 +2,169 @@ package headnode
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
 
+	"github.com/spearheadcloud/spearhead/gossip"
+	"github.com/spearheadcloud/spearhead/headnode/containers"
+	"github.com/spearheadcloud/spearhead/headnode/images"
+	"github.com/spearheadcloud/spearhead/headnode/nodes"
+	"github.com/spearheadcloud/spearhead/headnode/reconcile"
+	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/pki"
+	"github.com/spearheadcloud/spearhead/raftstore"
+	"github.com/spearheadcloud/spearhead/wire"
 )
-
-// Init creates the first head of a new data center in cfg.StateDir: the
-// cluster's CA, this head's certificate, the gossip key and the data center's
-// id. It refuses a directory that holds a head already, with KindConflict.
-func Init(ctx context.Context, cfg Config) error {
-	return model.Errorf(model.KindUnavailable, "not built yet")
-}
 
 // Run runs the head that Init made until ctx ends, and returns when everything
 // that it started has stopped. It returns nil after an orderly stop.
 func Run(ctx context.Context, cfg Config) error {
-	return model.Errorf(model.KindUnavailable, "not built yet")
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	home, err := openHome(cfg.StateDir)
+	if err != nil {
+		return fmt.Errorf("cannot run head: %w", err)
+	}
+	h := &head{cfg: cfg, home: home, log: cfg.Logger.With(slog.String("head", cfg.Name))}
+
+	// The stack closes in reverse: first nobody can ask any more, then the
+	// nodes and the ring are let go, and the state is closed last.
+	var opened revert.Stack
+	defer opened.Revert()
+	for _, open := range []func(context.Context, *revert.Stack) error{
+		h.openStore, h.openGossip, h.openUseCases, h.openEndpoints,
+	} {
+		if err := open(ctx, &opened); err != nil {
+			return fmt.Errorf("cannot run head: %w", err)
+		}
+	}
+	h.log.Info("head is up", slog.String("docker", h.dockerHost()), slog.String("version", cfg.Version))
+	err = h.serve(ctx)
+	h.log.Info("head stops", slog.Any("err", err))
+	return err
+}
+
+// head is a running head and its parts, in the order in which they start.
+type head struct {
+	cfg  Config
+	home *home
+	log  *slog.Logger
+
+	store *raftstore.Store
+	ring  *gossip.Gossip
+
+	nodes      *nodes.Set
+	images     *images.Service
+	containers *containers.Service
+	reconciler *reconcile.Reconciler
+
+	endpoints []endpoint
+	requests  requestCount
+}
+
+func (h *head) openStore(ctx context.Context, opened *revert.Stack) error {
+	store, err := raftstore.Open(ctx, raftstore.Config{
+		Dir: filepath.Join(h.cfg.StateDir, dirRaft), ID: h.home.record.HeadID,
+		Bind: h.cfg.RaftListen, Advertise: advertised(h.cfg.Advertise[0], h.cfg.RaftListen),
+		Identity: h.home.identity, Bootstrap: true, Logger: h.log,
+	})
+	if err != nil {
+		return err
+	}
+	h.store = store
+	opened.Add(func() { h.logClose("raft store", store.Close()) })
+	return nil
+}
+
+func (h *head) openGossip(ctx context.Context, opened *revert.Stack) error {
+	ring, err := gossip.Start(ctx, gossip.Config{
+		ID: h.home.record.HeadID, Role: gossip.RoleHead, Name: h.cfg.Name,
+		Bind: h.cfg.GossipListen, Advertise: h.gossipAdvertise(),
+		Key: h.home.gossipKey, Label: h.home.record.ClusterID, Logger: h.log,
+	})
+	if err != nil {
+		return err
+	}
+	h.ring = ring
+	opened.Add(func() { h.logClose("gossip", errors.Join(ring.Leave(), ring.Close())) })
+	return nil
+}
+
+// gossipAdvertise is the first address, not name, that this head is reached
+// at; gossip speaks of addresses only, and finds one itself if there is none.
+func (h *head) gossipAdvertise() string {
+	for _, a := range h.cfg.Advertise {
+		if _, err := netip.ParseAddr(a); err == nil {
+			return advertised(a, h.cfg.GossipListen)
+		}
+	}
+	return ""
+}
+
+func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
+	h.nodes = nodes.New(nodes.Config{
+		Store: h.store, Dial: h.dial, Logger: h.log,
+		Connected: func(ctx context.Context, c nodes.Connection) {
+			h.reconciler.Connected(ctx, c.NodeID, c.Agent, c.Drained)
+		},
+	})
+	h.images = images.New(images.Config{
+		Store: h.store, Agents: h.nodes, Registries: h.cfg.InsecureRegistries, Forbidden: h.ownAddress, Logger: h.log,
+	})
+	h.containers = containers.New(containers.Config{
+		Store: h.store, Agents: h.nodes, Images: h.images,
+		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Logger: h.log,
+	})
+	h.reconciler = reconcile.New(reconcile.Config{
+		Store: h.store, Agent: h.nodes.Agent, Working: h.containers.Working, Images: h.images.Settle, Logger: h.log,
+	})
+	opened.Add(h.nodes.Close)
+	return nil
+}
+
+// dial makes the client of a node's agent. Nobody but the machine with the
+// node's certificate is spoken to.
+func (h *head) dial(n model.Node) wire.Agent {
+	return wire.NewClient("https://"+n.Address, h.home.identity.ClientTLS(pki.RoleNode, n.ID))
+}
+
+// ownAddress reports whether a is an address of the data center's machines.
+func (h *head) ownAddress(a netip.Addr) bool {
+	for _, host := range h.cfg.Advertise {
+		if host == a.String() {
+			return true
+		}
+	}
+	for _, n := range h.store.View().Nodes() {
+		if host, _, err := net.SplitHostPort(n.Address); err == nil && host == a.String() {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *head) dockerHost() string {
+	return "tcp://" + advertised(h.cfg.Advertise[0], h.cfg.DockerListen)
+}
+
+func (h *head) logClose(what string, err error) {
+	if err != nil {
+		h.log.Warn("cannot close "+what, slog.Any("err", err))
+	}
+}
+
+// advertised is host with the port of the address listened on.
+func advertised(host, listen string) string {
+	_, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return host // Validate has refused such a listen address
+	}
+	return net.JoinHostPort(host, port)
 }

@@ -23,8 +23,17 @@ type Status struct {
 	Ready  bool   `json:"ready"`
 	Reason string `json:"reason,omitempty"`
 	// DockerHost is the value of DOCKER_HOST for this head.
-	DockerHost string            `json:"docker_host"`
-	Raft       map[string]string `json:"raft,omitempty"`
+	DockerHost string     `json:"docker_host"`
+	Raft       RaftStatus `json:"raft"`
+}
+
+// RaftStatus is this head's part in the agreement between the heads.
+type RaftStatus struct {
+	Role        string `json:"role"`
+	Term        uint64 `json:"term"`
+	LastIndex   uint64 `json:"last_index"`
+	CommitIndex uint64 `json:"commit_index"`
+	Heads       int    `json:"heads"`
 }
 
 // EnrollRequest asks for a node's identity. The agent's machine made the key;

@@ -1,0 +1,87 @@
+package adminapi
+
+import (
+	"net"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/pki"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+var nodeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$`)
+
+func (s *server) nodes(*http.Request) ([]NodeStatus, error) {
+	v := s.Store.View()
+	out := []NodeStatus{}
+	for _, n := range v.Nodes() {
+		ns := NodeStatus{
+			Node: *n, Promised: v.Promised(n.ID), Containers: len(v.ContainersOnNode(n.ID)), Orphans: s.Orphans(n.ID),
+		}
+		ns.Connected, ns.Seen = s.Seen(n.ID)
+		if load, ok := s.Load(n.ID); ok {
+			ns.Load = &load
+		}
+		out = append(out, ns)
+	}
+	return out, nil
+}
+
+func (s *server) enrollNode(r *http.Request) (Enrollment, error) {
+	in, err := decode[EnrollRequest](r)
+	if err != nil {
+		return Enrollment{}, err
+	}
+	if !nodeName.MatchString(in.Name) {
+		return Enrollment{}, model.Errorf(model.KindInvalid, "invalid node name %q: use a host name", in.Name)
+	}
+	host, _, err := net.SplitHostPort(in.Address)
+	if err != nil || host == "" {
+		return Enrollment{}, model.Errorf(model.KindInvalid, "invalid node address %q: use host:port", in.Address)
+	}
+	node := model.Node{ID: model.NewID()[:32], Name: in.Name, Joined: time.Now().UTC()}
+	if known, ok := s.Store.View().NodeByName(in.Name); ok {
+		node = known
+	}
+	node.Address, node.Approved, node.Overcommit, node.Labels = in.Address, true, in.Overcommit, in.Labels
+	cert, err := s.CA.Sign(in.CSR, pki.RoleNode, node.ID, []string{host, in.Name}, time.Now())
+	if err != nil {
+		return Enrollment{}, model.WrapError(model.KindInvalid, err, "cannot sign the node's certificate request; make a new one")
+	}
+	if _, err := s.Store.Propose(r.Context(), command.PutNode{Node: node}); err != nil {
+		return Enrollment{}, err
+	}
+	return Enrollment{
+		NodeID: node.ID, Certificate: cert, CA: s.CA.Certificate(),
+		GossipKey: s.GossipKey, GossipJoin: s.GossipJoin(), Label: s.CA.DataCenter(),
+	}, nil
+}
+
+func (s *server) status(*http.Request) (Status, error) {
+	leader, _ := s.Store.Leader()
+	raft := s.Store.Stats()
+	st := Status{
+		DataCenter: s.DataCenter, ClusterID: s.CA.DataCenter(), Name: s.Name, ID: s.ID, Version: s.Version,
+		Leader: leader, IsLeader: s.Store.IsLeader(), Applied: s.Store.AppliedIndex(), DockerHost: s.DockerHost,
+		Raft: RaftStatus{Role: raft.Role, Term: raft.Term, LastIndex: raft.LastIndex, CommitIndex: raft.CommitIndex, Heads: len(raft.Heads)},
+	}
+	for _, n := range s.Store.View().Nodes() {
+		st.Nodes++
+		if connected, _ := s.Seen(n.ID); connected {
+			st.Connected++
+		}
+	}
+	switch {
+	case leader == "":
+		st.Reason = "no leader is known: a majority of the heads must be up and reach each other"
+	case st.Nodes == 0:
+		st.Reason = "no node is enrolled"
+	case st.IsLeader && st.Connected == 0:
+		st.Reason = "no node is connected"
+	default:
+		st.Ready = true
+	}
+	return st, nil
+}

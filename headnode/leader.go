@@ -1,0 +1,111 @@
+package headnode
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+// lead starts what only the leader does when this head begins to lead, and
+// stops it, waiting until it has stopped, when it ceases to. It returns when
+// ctx has ended.
+func (h *head) lead(ctx context.Context) {
+	stop := func() {}
+	defer func() { stop() }()
+	for {
+		select {
+		case leads := <-h.store.LeadershipChanges():
+			stop()
+			stop = func() {}
+			if leads {
+				stop = h.beginTerm(ctx)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// beginTerm starts a term as leader; the returned function ends it.
+func (h *head) beginTerm(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { h.term(ctx) })
+	h.log.Info("this head leads")
+	return func() {
+		cancel()
+		running.Wait()
+		h.log.Info("this head does not lead any more")
+	}
+}
+
+// term is what a leader does: it first sees all that was agreed on before it.
+func (h *head) term(ctx context.Context) {
+	if !h.caughtUp(ctx) {
+		return
+	}
+	if err := h.seedPackages(ctx); err != nil {
+		h.log.Warn("cannot create the first packages", slog.Any("err", err))
+	}
+	var loops sync.WaitGroup
+	loops.Go(func() { h.nodes.Follow(ctx) })
+	loops.Go(func() { h.reconciler.Run(ctx) })
+	loops.Wait()
+}
+
+// barrierRetry is between two attempts to catch up; raft answers each with an
+// error while it is not ready for it.
+const barrierRetry = 50 * time.Millisecond
+
+func (h *head) caughtUp(ctx context.Context) bool {
+	retry := time.NewTicker(barrierRetry)
+	defer retry.Stop()
+	for {
+		err := h.store.Barrier(ctx)
+		if err == nil {
+			return true
+		}
+		h.log.Warn("cannot catch up with the log yet", slog.Any("err", err))
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// seedPackages gives a new data center sizes to begin with, each twice the one
+// before. An operator's packages are never touched.
+func (h *head) seedPackages(ctx context.Context) error {
+	if len(h.store.View().Packages()) > 0 {
+		return nil
+	}
+	for _, p := range firstPackages() {
+		if _, err := h.store.Propose(ctx, command.PutPackage{Package: p}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func firstPackages() []model.Package {
+	var ps []model.Package
+	for _, size := range []struct {
+		name string
+		mib  int64
+	}{
+		{"g1-128m", 128}, {"g1-256m", 256}, {"g1-512m", 512}, {"g1-1g", 1 << 10}, {"g1-2g", 2 << 10}, {"g1-4g", 4 << 10},
+		{"g1-8g", 8 << 10}, {"g1-16g", 16 << 10}, {"g1-32g", 32 << 10}, {"g1-64g", 64 << 10}, {"g1-128g", 128 << 10},
+	} {
+		memory := size.mib << 20
+		ps = append(ps, model.Package{
+			Name: size.name, Memory: memory, Swap: memory, CPUShares: max(size.mib, 64), Disk: 8 * memory,
+			Pids: 1024 + size.mib, Active: true, Default: size.name == "g1-256m",
+		})
+	}
+	return ps
+}

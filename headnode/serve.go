@@ -1,0 +1,218 @@
+package headnode
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/headnode/auth"
+	"github.com/spearheadcloud/spearhead/headnode/cloudapi"
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/headnode/system"
+	"github.com/spearheadcloud/spearhead/internal/revert"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/pki"
+)
+
+// Limits of the Docker endpoint beside those that dockerapi names.
+const (
+	maxConnections = 4000
+	maxHandshakes  = 64 // without a finished one, of one address
+	stopGrace      = time.Second
+	streamGrace    = 5 * time.Second
+)
+
+// endpoint is a server and what it listens on.
+type endpoint struct {
+	name     string
+	listener net.Listener
+	server   *http.Server
+}
+
+func (h *head) openEndpoints(ctx context.Context, opened *revert.Stack) error {
+	docker, err := h.dockerEndpoint(ctx)
+	if err != nil {
+		return err
+	}
+	opened.Add(func() { docker.server.Close() })
+	admin, err := h.adminEndpoint(ctx)
+	if err != nil {
+		docker.listener.Close()
+		return err
+	}
+	opened.Add(func() { admin.server.Close() })
+	h.endpoints = []endpoint{docker, admin}
+	return nil
+}
+
+// dockerEndpoint is where users' clients connect. Its certificate is made
+// anew at each start, for the names that this head is reached by now.
+func (h *head) dockerEndpoint(ctx context.Context) (endpoint, error) {
+	key, cert, err := h.home.ca.SignServer(h.cfg.Advertise, time.Now())
+	if err != nil {
+		return endpoint{}, err
+	}
+	conf, err := pki.DockerTLS(key, cert)
+	if err != nil {
+		return endpoint{}, err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", h.cfg.DockerListen)
+	if err != nil {
+		return endpoint{}, fmt.Errorf("cannot listen for docker clients: %w", err)
+	}
+	caps := newCaps(l, maxConnections, maxHandshakes)
+	return endpoint{"docker", tls.NewListener(caps, conf), &http.Server{
+		Handler:        h.requests.count(h.publicHandler()),
+		MaxHeaderBytes: dockerapi.MaxHeaderBytes, ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: dockerapi.IdleTimeout,
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 only: streams take over connections
+		ConnState:    caps.connState,
+		ErrorLog:     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+func (h *head) publicHandler() http.Handler {
+	record := h.home.record
+	byLogin := func(login string) (model.Account, bool) { return h.store.View().AccountByLogin(login) }
+	_, port, _ := net.SplitHostPort(h.cfg.DockerListen) // Validate has checked it
+	docker := dockerapi.New(dockerapi.Config{
+		Auth:       auth.New(byLogin, time.Now),
+		Containers: h.containers, Execs: h.containers, Images: h.images,
+		System: system.New(system.Config{
+			Store: h.store, Connected: h.nodes.Connected, ClusterID: record.ClusterID,
+			Name: record.DataCenter, Version: h.cfg.Version, CA: h.home.ca.Certificate(),
+		}),
+		Version: h.cfg.Version, Logger: h.log,
+	})
+	return cloudapi.New(cloudapi.Config{
+		Account: byLogin, Hosts: h.cfg.Advertise, Port: port, Now: time.Now, Logger: h.log,
+	}, docker)
+}
+
+// adminEndpoint is the operator's socket. A socket file that an earlier head
+// left behind is taken over; one that a head listens on is not.
+func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
+	path := h.cfg.Socket
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return endpoint{}, fmt.Errorf("cannot make the operator's socket: %w", err)
+	}
+	var d net.Dialer
+	if conn, err := d.DialContext(ctx, "unix", path); err == nil {
+		conn.Close()
+		return endpoint{}, fmt.Errorf("another head listens on the operator's socket %s", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return endpoint{}, fmt.Errorf("cannot remove the old operator's socket: %w", err)
+	}
+	l, err := listenPrivate(ctx, path)
+	if err != nil {
+		return endpoint{}, fmt.Errorf("cannot listen on the operator's socket: %w", err)
+	}
+	handler := adminapi.NewHandler(adminapi.Config{
+		Store: h.store, CA: h.home.ca, Name: h.cfg.Name, ID: h.home.record.HeadID,
+		DataCenter: h.home.record.DataCenter, Version: h.cfg.Version, DockerHost: h.dockerHost(),
+		GossipKey: h.home.gossipKey, GossipJoin: func() []string { return []string{h.ring.Addr()} },
+		Seen: h.nodes.Seen, Load: h.ring.Load,
+		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
+		Logger:  h.log,
+	})
+	return endpoint{"operator", l, &http.Server{Handler: handler, ReadHeaderTimeout: dockerapi.ReadHeaderTimeout}}, nil
+}
+
+// listenPrivate makes a socket under another name, and gives it its own when
+// only root can open it: there is no moment in which others can.
+func listenPrivate(ctx context.Context, path string) (net.Listener, error) {
+	var lc net.ListenConfig
+	fresh := path + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := lc.Listen(ctx, "unix", fresh)
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &removingListener{l, path}, nil
+}
+
+// removingListener removes its socket's file when it is closed.
+type removingListener struct {
+	net.Listener
+	path string
+}
+
+func (r *removingListener) Close() error {
+	err := r.Listener.Close()
+	os.Remove(r.path) // may be gone
+	return err
+}
+
+// serve answers and leads until ctx ends or a part of the head fails, and
+// returns when all of it has stopped.
+func (h *head) serve(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer endRequests()
+	leading, endLeading := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLeading()
+
+	var running sync.WaitGroup
+	for _, e := range h.endpoints {
+		e.server.BaseContext = func(net.Listener) context.Context { return requests }
+		running.Go(func() {
+			if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
+				stop(fmt.Errorf("the %s endpoint has failed: %w", e.name, err))
+			}
+		})
+	}
+	running.Go(func() { h.lead(leading) })
+
+	select {
+	case <-ctx.Done():
+	case <-h.store.Failed():
+		stop(fmt.Errorf("the replicated state has failed: %w", h.store.Err()))
+	}
+	h.stopServing(ctx, endRequests)
+	endLeading() // not before: requests wait for what the leader records
+	running.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return nil
+}
+
+// stopServing gives short requests a moment to end, then ends the long ones:
+// streams, waits and events have no end of their own.
+func (h *head) stopServing(ctx context.Context, endRequests func()) {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer cancel()
+	var stopping sync.WaitGroup
+	for _, e := range h.endpoints {
+		stopping.Go(func() {
+			if e.server.Shutdown(grace) != nil {
+				endRequests()
+				e.server.Close() // its errors are those of connections that are gone
+			}
+		})
+	}
+	stopping.Wait()
+	endRequests()
+	if err := h.requests.wait(streamGrace); err != nil {
+		h.log.Warn("some streams did not end", slog.Any("err", err))
+	}
+}
