@@ -217,19 +217,10 @@ func (c *checked) term(key string) (uint64, error) {
 // Close closes the database, unless the disk has still not answered: then it
 // waits for one more deadline and gives up.
 func (c *checked) Close() error {
-	idle := make(chan struct{})
-	go func() {
-		c.writes.Wait()
-		close(idle)
-	}()
-	deadline := time.NewTimer(c.timeout)
-	defer deadline.Stop()
-	select {
-	case <-idle:
-		return errors.Join(guard(c.db.Close), c.marker.close())
-	case <-deadline.C:
+	if !waitAtMost(&c.writes, c.timeout) {
 		return errors.New("cannot close the raft files: the disk does not answer")
 	}
+	return errors.Join(guard(c.db.Close), c.marker.close())
 }
 
 // A sealed value ends in the CRC-32C of the value and of what it belongs to.

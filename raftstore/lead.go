@@ -169,7 +169,9 @@ func (s *Store) Restore(ctx context.Context, r io.Reader) error {
 		return fmt.Errorf("cannot restore backup: %w", err)
 	}
 	in, out := io.Pipe()
-	s.proposals.Go(func() { out.CloseWithError(view.Write(out)) })
+	if !s.inflight.run(func() { out.CloseWithError(view.Write(out)) }) {
+		return s.proposeError(raft.ErrRaftShutdown)
+	}
 	meta := &raft.SnapshotMeta{Version: raft.SnapshotVersionMax, Index: view.Index(), Size: int64(size)}
 	err = s.raft.Restore(meta, in, timeout)
 	in.CloseWithError(io.ErrClosedPipe)

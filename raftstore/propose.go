@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -54,15 +55,64 @@ func (s *Store) Propose(ctx context.Context, c command.Command) (Result, error) 
 	return Result{Index: future.Index()}, nil
 }
 
-// await waits for raft's answer, which always comes: at the latest when raft
-// is shut down.
+// await waits for raft's answer. raft forgets some answers when it is shut
+// down, so that the end of the store is waited for too.
 func (s *Store) await(ctx context.Context, future raft.Future) error {
 	done := make(chan error, 1)
-	s.proposals.Go(func() { done <- future.Error() })
+	if !s.inflight.run(func() { done <- future.Error() }) {
+		return raft.ErrRaftShutdown
+	}
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-s.failed.ch:
+		return s.failed.err
+	case <-s.ended:
+		return raft.ErrRaftShutdown
+	}
+}
+
+// inflight is the goroutines that wait for an answer, until it is closed.
+type inflight struct {
+	mu     sync.RWMutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// run reports whether wait was started.
+func (f *inflight) run(wait func()) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.closed {
+		return false
+	}
+	f.wg.Go(wait)
+	return true
+}
+
+// close lets nothing more in and waits for the others, but not for ever.
+func (f *inflight) close(patience time.Duration) {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	waitAtMost(&f.wg, patience)
+}
+
+// waitAtMost reports whether wg was done in time.
+func waitAtMost(wg *sync.WaitGroup, patience time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	select {
+	case <-done:
+		return true
+	case <-deadline.C:
+		return false
 	}
 }

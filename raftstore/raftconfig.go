@@ -27,7 +27,6 @@ func raftConfig(cfg Config) *raft.Config {
 	c.LeaderLeaseTimeout = 500 * time.Millisecond
 	c.CommitTimeout = 20 * time.Millisecond
 	c.MaxAppendEntries = 256
-	c.BatchApplyCh = true
 	c.SnapshotInterval = 30 * time.Second
 	c.SnapshotThreshold = snapshotThreshold
 	c.TrailingLogs = trailingLogs

@@ -43,11 +43,13 @@ type Store struct {
 
 	trans io.Closer
 
-	proposals sync.WaitGroup // those that wait for raft
-	watcher   sync.WaitGroup
-	stop      chan struct{}
-	closed    sync.Once
-	closeErr  error
+	inflight inflight
+	watcher  sync.WaitGroup
+	patience time.Duration // of Close, for what is under way
+	stop     chan struct{} // closed when Close begins
+	ended    chan struct{} // closed when raft has ended
+	closed   sync.Once
+	closeErr error
 }
 
 // Open starts the store in cfg.Dir. It returns before there is a leader; see
@@ -93,7 +95,13 @@ func open(cfg Config, trans transport) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: cfg.Logger, fsm: newFSM(failed), disk: d, failed: failed, trans: trans, stop: make(chan struct{})}
+	return run(cfg, d, failed, trans)
+}
+
+// run closes d, but not trans, when it fails.
+func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) {
+	s := &Store{log: cfg.Logger, fsm: newFSM(failed), disk: d, failed: failed, trans: trans,
+		patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{})}
 	if err := s.start(cfg, trans); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
@@ -115,7 +123,10 @@ func (s *Store) start(cfg Config, trans raft.Transport) error {
 	if s.raft, err = raft.NewRaft(conf, s.fsm, logs, s.disk.store, s.disk.snapshots, trans); err != nil {
 		return err
 	}
-	return s.hurry(conf)
+	if err := s.hurry(conf); err != nil {
+		return errors.Join(err, s.raft.Shutdown().Error())
+	}
+	return nil
 }
 
 // bootstrap makes this head the only voter, unless it has a log already. A
@@ -155,7 +166,7 @@ func (s *Store) hurry(conf *raft.Config) error {
 		return nil
 	}
 	reload := s.raft.ReloadableConfig()
-	reload.HeartbeatTimeout++
+	reload.HeartbeatTimeout--
 	return s.raft.ReloadConfig(reload)
 }
 
@@ -184,8 +195,11 @@ func (s *Store) Close() error {
 	s.closed.Do(func() {
 		close(s.stop)
 		s.watcher.Wait()
+		if s.failed.cause() == nil {
+			s.inflight.close(s.patience)
+		}
 		err := s.raft.Shutdown().Error()
-		s.proposals.Wait()
+		close(s.ended)
 		s.closeErr = errors.Join(err, s.trans.Close(), s.disk.store.Close())
 	})
 	return s.closeErr
