@@ -49,26 +49,22 @@ func (h *handler) upgrade(w http.ResponseWriter, r *http.Request, open func(cont
 		h.fail(w, r, model.Errorf(model.KindInvalid, "this call needs a connection that can be upgraded to %s", upgradeName))
 		return
 	}
-	// The request's own context no longer follows the connection once it is
-	// upgraded, so the stream gets one that splice ends.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	abandoned := context.AfterFunc(r.Context(), cancel)
+	// Once it is upgraded the request's context no longer follows the
+	// connection, but it still ends with the server.
+	ctx := r.Context()
 	stream, err := open(ctx)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
 	defer stream.Close()
-	if !abandoned() {
-		return
-	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	// Errors of the connection show at the first copy.
 	conn.SetDeadline(time.Time{})
 	buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeName + "\r\n\r\n")
@@ -127,7 +123,7 @@ func closeWrite(conn net.Conn) {
 	}
 }
 
-// readError tells which side of a copy failed.
+// readFailure tells which side of a copy failed.
 type readFailure struct{ error }
 
 func (e readFailure) Unwrap() error { return e.error }

@@ -53,9 +53,9 @@ type Node struct {
 	// Pid returns the first process of a running container of this node, for
 	// those that share its namespaces, or KindConflict if it does not run.
 	Pid func(container string) (int, error)
-	// Ended is called when a run has ended and Gone when the container is no
-	// more, each from the container's goroutine.
-	Ended  func(container string)
-	Gone   func(t *Task)
-	Logger *slog.Logger
+	// Changed is called when a run has begun or ended, and Gone when the
+	// container is no more, each from the container's goroutine.
+	Changed func()
+	Gone    func(t *Task)
+	Logger  *slog.Logger
 }

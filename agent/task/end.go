@@ -54,7 +54,7 @@ func (t *Task) ended(e runtime.Exit) {
 	if err := t.release(); err != nil {
 		t.log.Error("cannot clean up after a container's end", "op", "exit", "err", err)
 	}
-	t.node.Ended(t.id)
+	t.node.Changed()
 	t.proceed(pause)
 	t.finishEnding(ack)
 }

@@ -71,6 +71,7 @@ func (t *Task) started(p runtime.Process, actions ...string) (wire.Ack, error) {
 	}
 	ack, err := t.record(next, entries...)
 	t.become(next)
+	t.node.Changed()
 	return ack, err
 }
 

@@ -48,7 +48,7 @@ type Task struct {
 type Snapshot struct {
 	ID        string
 	AccountID string
-	Image     string // id
+	Spec      *model.ContainerSpec // never changes
 	Phase     state.Phase
 	Run       string
 	State     model.ContainerState
@@ -141,6 +141,12 @@ func (t *Task) ID() string { return t.id }
 // Snapshot is the container as it was last recorded.
 func (t *Task) Snapshot() Snapshot { return *t.published.Load() }
 
+// Settle waits until the task has done what it was busy with.
+func (t *Task) Settle(ctx context.Context) error {
+	_, err := t.call(ctx, func(reply answer) { reply(wire.Ack{}, nil) })
+	return err
+}
+
 // Exited tells the task of the end of a run; ends that it knows of already are
 // only acknowledged.
 func (t *Task) Exited(e runtime.Exit) {
@@ -229,7 +235,7 @@ func (t *Task) become(next state.Status) {
 func (t *Task) publish() {
 	c := &t.request.Container
 	t.published.Store(&Snapshot{
-		ID: t.id, AccountID: c.AccountID, Image: c.Spec.ImageID,
+		ID: t.id, AccountID: c.AccountID, Spec: &c.Spec,
 		Phase: t.status.Phase, Run: t.status.Run, State: t.status.State,
 	})
 }

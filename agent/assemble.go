@@ -1,0 +1,179 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/spearheadcloud/spearhead/agent/server"
+	"github.com/spearheadcloud/spearhead/gossip"
+	"github.com/spearheadcloud/spearhead/image"
+	"github.com/spearheadcloud/spearhead/internal/revert"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network"
+	"github.com/spearheadcloud/spearhead/pki"
+	"github.com/spearheadcloud/spearhead/runtime"
+	"github.com/spearheadcloud/spearhead/zfs"
+)
+
+// Run runs an agent until ctx ends: it opens the drivers, takes over what the
+// node runs, and serves heads. It returns nil when it was stopped by ctx.
+// Containers, and the supervisor that holds their streams, run on.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	identity, err := pki.Load(cfg.IdentityDir)
+	if err != nil {
+		return fmt.Errorf("cannot load the node's identity: %w", err)
+	}
+	log := cfg.Logger.With("node", cfg.Name)
+	cfg.Logger = log
+
+	var undo revert.Stack
+	defer undo.Revert()
+	p, err := openParts(ctx, cfg, &undo)
+	if err != nil {
+		return err
+	}
+	info, err := p.info(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.WireListen)
+	if err != nil {
+		return fmt.Errorf("cannot listen for heads: %w", err)
+	}
+	undo.Add(func() { listener.Close() })
+	a, err := New(ctx, Options{
+		NodeID: identity.ID(), StateDir: cfg.StateDir, RunDir: cfg.RunDir, Info: info, Logger: log,
+		Drivers: Drivers{Runtime: p.runtime, Images: p.images, Network: p.network},
+	})
+	if err != nil {
+		return err
+	}
+	undo.Add(func() { a.Close() })
+
+	ring, err := gossip.Start(ctx, gossip.Config{
+		ID: identity.ID(), Role: gossip.RoleNode, Name: cfg.Name,
+		Bind: cfg.GossipListen, WireAddr: cfg.Advertise,
+		Key: cfg.GossipKey, Join: cfg.GossipJoin, Label: cfg.GossipLabel, Logger: log,
+	})
+	if err != nil {
+		return fmt.Errorf("cannot join the other machines: %w", err)
+	}
+	undo.Add(func() { ring.Close() })
+
+	var load sync.WaitGroup
+	defer load.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	load.Go(func() { a.TellLoad(ctx, ring, p.freeDisk) })
+	log.Info("serving heads", "op", "run", "address", listener.Addr().String(), "containers", len(a.snapshots()))
+	return server.Serve(ctx, listener, identity.ServerTLS(pki.RoleHead), a, log)
+}
+
+// parts are the drivers of a node.
+type parts struct {
+	pool     *zfs.Pool // nil without ZFS
+	images   *image.Store
+	network  *network.Driver
+	runtime  *runtime.Runtime
+	stateDir string
+}
+
+func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, error) {
+	for _, dir := range []string{cfg.StateDir, cfg.RunDir} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return nil, fmt.Errorf("cannot make the agent's folders: %w", err)
+		}
+	}
+	p := &parts{stateDir: cfg.StateDir}
+	if err := p.openImages(ctx, cfg); err != nil {
+		return nil, err
+	}
+	undo.Add(func() { p.images.Close() })
+	var err error
+	p.network, err = network.Open(ctx, network.Config{
+		RunDir: filepath.Join(cfg.RunDir, "net"), Prefix: cfg.NetworkPrefix, Uplinks: cfg.NICTags, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the network: %w", err)
+	}
+	undo.Add(func() { p.network.Close() })
+	p.runtime = runtime.New(runtime.Config{
+		StateDir: filepath.Join(cfg.StateDir, "runtime"), RunDir: filepath.Join(cfg.RunDir, "rt"),
+		Runtime: cfg.Runtime, IodCommand: cfg.IodCommand, CgroupParent: cfg.CgroupParent, Logger: cfg.Logger,
+	})
+	if err := p.runtime.Open(ctx); err != nil {
+		return nil, fmt.Errorf("cannot open the container runtime: %w", err)
+	}
+	undo.Add(func() { p.runtime.Close() })
+	return p, nil
+}
+
+func (p *parts) openImages(ctx context.Context, cfg Config) (err error) {
+	images := image.Config{
+		Root: filepath.Join(cfg.StateDir, "images"), Snapshotter: cfg.Storage.Kind,
+		InsecureRegistries: cfg.InsecureRegistries, Logger: cfg.Logger,
+	}
+	if cfg.Storage.Dataset != "" {
+		p.pool, err = zfs.Open(ctx, zfs.Config{Dataset: cfg.Storage.Dataset, Command: cfg.Storage.Command, Logger: cfg.Logger})
+		if err != nil {
+			return fmt.Errorf("cannot open the storage pool: %w", err)
+		}
+		images.Datasets = p.pool
+	}
+	if p.images, err = image.Open(ctx, images); err != nil {
+		return fmt.Errorf("cannot open the image store: %w", err)
+	}
+	return nil
+}
+
+// info describes the node.
+func (p *parts) info(ctx context.Context, cfg Config) (model.NodeInfo, error) {
+	info, err := machineInfo()
+	if err != nil {
+		return info, err
+	}
+	total, err := p.totalDisk(ctx)
+	if err != nil {
+		return info, err
+	}
+	rt := p.runtime.Info()
+	if cfg.Name != "" {
+		info.Hostname = cfg.Name
+	}
+	info.Version = cfg.Version
+	info.Capacity.Disk = total
+	info.Storage, info.DiskQuota = cfg.Storage.Kind, p.images.DiskQuota()
+	info.Runtime, info.CgroupVersion, info.Seccomp = rt.Runtime, rt.CgroupVersion, rt.Seccomp
+	info.Warnings = rt.Warnings
+	info.NICTags = sortedTags(cfg.NICTags)
+	return info, nil
+}
+
+func (p *parts) totalDisk(ctx context.Context) (int64, error) {
+	if p.pool == nil {
+		total, _, err := diskSpace(p.stateDir)
+		return total, err
+	}
+	used, available, err := p.pool.Space(ctx)
+	return used + available, err
+}
+
+func (p *parts) freeDisk(ctx context.Context) (int64, error) {
+	if p.pool == nil {
+		_, free, err := diskSpace(p.stateDir)
+		return free, err
+	}
+	_, free, err := p.pool.Space(ctx)
+	if errors.Is(err, ctx.Err()) && err != nil {
+		return 0, nil // the agent is ending
+	}
+	return free, err
+}

@@ -1,0 +1,135 @@
+package agent
+
+import (
+	"context"
+	"io"
+
+	"github.com/spearheadcloud/spearhead/agent/journal"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/runtime"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// Info implements wire.Agent.
+func (a *Agent) Info(context.Context) (model.NodeInfo, error) { return a.info, nil }
+
+// Containers implements wire.Agent.
+func (a *Agent) Containers(context.Context) ([]wire.ContainerRecord, error) {
+	all := []wire.ContainerRecord{}
+	for _, s := range a.snapshots() {
+		all = append(all, wire.ContainerRecord{ID: s.ID, AccountID: s.AccountID, State: s.State})
+	}
+	return all, nil
+}
+
+// Create implements wire.Agent.
+func (a *Agent) Create(ctx context.Context, r wire.CreateRequest) (wire.Ack, error) {
+	c := &r.Container
+	if !model.IsID(c.ID) {
+		return wire.Ack{}, model.Errorf(model.KindInvalid, "invalid container id %.80q", c.ID)
+	}
+	if a.nodeID != "" && c.NodeID != a.nodeID {
+		return wire.Ack{}, model.Errorf(model.KindConflict, "container %s is promised to another node", c.ID)
+	}
+	t, err := a.getOrNew(c.ID)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	return t.Create(ctx, r)
+}
+
+// Start implements wire.Agent.
+func (a *Agent) Start(ctx context.Context, id string) (wire.Ack, error) {
+	t, err := a.get(id)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	return t.Start(ctx)
+}
+
+// Stop implements wire.Agent.
+func (a *Agent) Stop(ctx context.Context, id string, r wire.StopRequest) (wire.Ack, error) {
+	t, err := a.get(id)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	return t.Stop(ctx, r)
+}
+
+// Restart implements wire.Agent.
+func (a *Agent) Restart(ctx context.Context, id string, r wire.StopRequest) (wire.Ack, error) {
+	t, err := a.get(id)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	return t.Restart(ctx, r)
+}
+
+// Kill implements wire.Agent.
+func (a *Agent) Kill(ctx context.Context, id string, r wire.KillRequest) (wire.Ack, error) {
+	t, err := a.get(id)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	return t.Kill(ctx, r)
+}
+
+// Remove implements wire.Agent.
+func (a *Agent) Remove(ctx context.Context, id string, r wire.RemoveRequest) (wire.Ack, error) {
+	t := a.find(id)
+	if t == nil {
+		return a.records.Place(), nil
+	}
+	return t.Remove(ctx, r)
+}
+
+// Resize implements wire.Agent.
+func (a *Agent) Resize(ctx context.Context, id string, size wire.TerminalSize) error {
+	if _, err := a.runningSnapshot(id); err != nil {
+		return err
+	}
+	return a.drivers.Runtime.Resize(ctx, id, size.Rows, size.Columns)
+}
+
+// Top implements wire.Agent.
+func (a *Agent) Top(ctx context.Context, id, psArgs string) (wire.Processes, error) {
+	if _, err := a.runningSnapshot(id); err != nil {
+		return wire.Processes{}, err
+	}
+	titles, rows, err := a.drivers.Runtime.Top(ctx, id, psArgs)
+	return wire.Processes{Titles: titles, Rows: rows}, err
+}
+
+// Attach implements wire.Agent.
+func (a *Agent) Attach(ctx context.Context, id string, r wire.AttachRequest) (wire.Stream, error) {
+	if _, err := a.get(id); err != nil {
+		return nil, err
+	}
+	return a.drivers.Runtime.Attach(ctx, id, runtime.AttachOptions{
+		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
+		Logs: r.Logs, Stream: r.Stream, DetachKeys: r.DetachKeys,
+	})
+}
+
+// Logs implements wire.Agent.
+func (a *Agent) Logs(ctx context.Context, id string, r wire.LogsRequest) (io.ReadCloser, error) {
+	t, err := a.get(id)
+	if err != nil {
+		return nil, err
+	}
+	if r.Details {
+		return nil, model.Errorf(model.KindNotImplemented, "logs cannot be shown with details: containers' logs hold none")
+	}
+	if s := t.Snapshot(); s.Spec.Log.Driver == "none" {
+		return nil, model.Errorf(model.KindNotImplemented, "configured logging driver does not support reading")
+	}
+	return a.drivers.Runtime.Logs(ctx, id, runtime.LogOptions{
+		Stdout: r.Stdout, Stderr: r.Stderr, Follow: r.Follow, Timestamps: r.Timestamps,
+		Since: r.Since, Until: r.Until, Tail: r.Tail,
+	})
+}
+
+// Journal implements wire.Agent.
+func (a *Agent) Journal(ctx context.Context, after wire.Ack) (wire.JournalStream, error) {
+	return journal.Follow(ctx, a.records, after), nil
+}

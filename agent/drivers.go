@@ -1,0 +1,52 @@
+package agent
+
+import (
+	"context"
+	"io"
+
+	"github.com/spearheadcloud/spearhead/agent/task"
+	"github.com/spearheadcloud/spearhead/image"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/runtime"
+)
+
+// Runtime is what the agent asks of package runtime.
+type Runtime interface {
+	task.Runtime
+	Exits(ctx context.Context) (<-chan runtime.Exit, error)
+	Running(ctx context.Context) ([]runtime.Process, error)
+	Attach(ctx context.Context, id string, o runtime.AttachOptions) (runtime.Stream, error)
+	Resize(ctx context.Context, id string, rows, cols uint16) error
+	Logs(ctx context.Context, id string, o runtime.LogOptions) (io.ReadCloser, error)
+	Top(ctx context.Context, id, psArgs string) (titles []string, rows [][]string, err error)
+	ExecStart(ctx context.Context, container string, spec runtime.ExecSpec) (runtime.Stream, error)
+	ExecResize(ctx context.Context, exec string, rows, cols uint16) error
+	ExecState(ctx context.Context, exec string) (runtime.ExecState, error)
+}
+
+// Images is what the agent asks of package image.
+type Images interface {
+	task.Images
+	Pull(ctx context.Context, r image.PullRequest, progress func(image.Progress)) (model.Image, string, bool, error)
+	List(ctx context.Context) ([]string, error)
+	Remove(ctx context.Context, image string) error
+	Roots(ctx context.Context) ([]string, error)
+}
+
+// Network is what the agent asks of package network.
+type Network interface {
+	task.Network
+	Sandboxes(ctx context.Context) ([]string, error)
+}
+
+// Gossip is where the agent tells how full its machine is.
+type Gossip interface {
+	SetLoad(l model.NodeLoad)
+}
+
+// Drivers are the parts of a node that an agent joins.
+type Drivers struct {
+	Runtime Runtime
+	Images  Images
+	Network Network
+}

@@ -1,0 +1,2 @@
+// Package server serves an agent to heads: the wire protocol over mutual TLS.
+package server
