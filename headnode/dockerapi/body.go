@@ -76,7 +76,11 @@ func unmarshal(body []byte, v any) error {
 	return model.WrapError(model.KindInvalid, err, "invalid value for %s: %.200s", faultyField(body, v, ""), err)
 }
 
+// fieldName is a field as clients know it: the names of structs that Docker's
+// types embed are no part of the JSON.
 func fieldName(field string) string {
+	field = strings.TrimPrefix(field, "Config.")
+	field = strings.Replace(field, "HostConfig.Resources.", "HostConfig.", 1)
 	if field == "" {
 		return "the request body"
 	}

@@ -34,8 +34,8 @@ func (d *creation) record() error {
 	return err
 }
 
-// prune removes members that have the value that they have when missing. An
-// empty list stays: for masked paths it is not the same as none.
+// prune removes members that have the value that they have when missing. For
+// the paths to mask, an empty list is not the same as none.
 func prune(object map[string]any) {
 	for key, value := range object {
 		switch value := value.(type) {
@@ -54,10 +54,14 @@ func prune(object map[string]any) {
 				delete(object, key)
 			}
 		case map[string]any:
-			if userKeys(fold(key)) {
-				continue
+			if !userKeys(fold(key)) {
+				prune(value)
 			}
-			if prune(value); len(value) == 0 {
+			if len(value) == 0 {
+				delete(object, key)
+			}
+		case []any:
+			if len(value) == 0 && key != "MaskedPaths" && key != "ReadonlyPaths" {
 				delete(object, key)
 			}
 		}

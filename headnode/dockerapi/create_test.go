@@ -1,0 +1,317 @@
+package dockerapi
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// create posts a create request and returns what it was decoded into.
+func create(t *testing.T, version, body string) (model.CreateContainer, int, string) {
+	t.Helper()
+	f := newFake()
+	status, answer := request(t, f.serve(t), "POST", version+"/containers/create", body)
+	if len(f.created) == 0 {
+		return model.CreateContainer{}, status, answer
+	}
+	return f.created[0], status, answer
+}
+
+// TestRecordedCreatesPass posts what real clients send for a plain run.
+func TestRecordedCreatesPass(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/create/*.json")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%v: only %d recorded requests", err, len(files))
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		version := "/v" + regexp.MustCompile(`api-([0-9.]+[0-9])`).FindStringSubmatch(file)[1]
+		got, status, answer := create(t, version, string(body))
+		if status != 201 {
+			t.Errorf("%s: %d %s", file, status, answer)
+		}
+		if want := []string{"true"}; !cmp.Equal(got.Spec.Cmd, want) || got.Spec.Entrypoint != nil {
+			t.Errorf("%s: command %v %v", file, got.Spec.Entrypoint, got.Spec.Cmd)
+		}
+		if got.Spec.Network != "" {
+			t.Errorf("%s: network %q, want the default one", file, got.Spec.Network)
+		}
+	}
+}
+
+func TestCreateDecodesTheSpecification(t *testing.T) {
+	t.Parallel()
+	got, status, answer := create(t, "", `{"Image":"busybox","Cmd":["-c","true"],"Entrypoint":["sh"],"Env":["A=b"],"Tty":true,
+		"ExposedPorts":{"443/tcp":{},"53/udp":{}},"Labels":{"x":"y","X":"z"},"StopTimeout":3,"StopSignal":"SIGINT",
+		"HostConfig":{"Memory":16777216,"MemorySwap":-1,"NanoCpus":1500000000,"PidsLimit":50,"Binds":["/tmp/a:/a:ro,rshared"],
+		"Mounts":[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"SizeBytes":1024,"Mode":448}},{"Type":"bind","Source":"/s","Target":"/b"}],
+		"Tmpfs":{"/run":"size=1m"},"CapAdd":["net_admin","CAP_CHOWN"],"CapDrop":["all"],"SecurityOpt":["no-new-privileges","seccomp=unconfined"],
+		"PortBindings":{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"}],"443/tcp":[{}]},"NetworkMode":"none","RestartPolicy":{"Name":"on-failure","MaximumRetryCount":2},
+		"Dns":["1.1.1.1"],"ExtraHosts":["db:10.0.0.1"],"Ulimits":[{"Name":"nofile","Soft":10,"Hard":20}],"IpcMode":"private",
+		"StorageOpt":{"size":"10G"},"LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}},"Devices":[{"PathOnHost":"/dev/null"}],
+		"Sysctls":{"net.ipv4.ip_forward":"0"},"MaskedPaths":[],"GroupAdd":["9"]}}`)
+	if status != 201 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	three := 3
+	want := model.ContainerSpec{
+		Image: "busybox", Cmd: []string{"-c", "true"}, Entrypoint: []string{"sh"}, Env: []string{"A=b"}, Tty: true,
+		Labels: map[string]string{"x": "y", "X": "z"}, StopTimeout: &three, StopSignal: "SIGINT", Network: "none",
+		Ports: []model.Port{
+			{Number: 53, Protocol: "udp"}, {Number: 80, Protocol: "tcp", Published: true}, {Number: 443, Protocol: "tcp", Published: true},
+		},
+		Limits: model.Limits{
+			Memory: 16 << 20, MemorySwap: -1, CPUPeriod: 100_000, CPUQuota: 150_000, Pids: 50, Disk: 10 << 30,
+			Ulimits: []model.Ulimit{{Name: "nofile", Soft: 10, Hard: 20}},
+		},
+		Restart: model.RestartPolicy{Name: "on-failure", MaxRetries: 2}, Log: model.LogConfig{Driver: "json-file", Options: map[string]string{"max-size": "1m"}},
+		DNS: []string{"1.1.1.1"}, ExtraHosts: []string{"db:10.0.0.1"},
+		Mounts: []model.Mount{
+			{Type: "bind", Source: "/tmp/a", Target: "/a", ReadOnly: true, Propagation: "rshared", CreateSource: true},
+			{Type: "tmpfs", Target: "/t", TmpfsSize: 1024, TmpfsMode: 0o700}, {Type: "bind", Source: "/s", Target: "/b"},
+		},
+		Tmpfs: map[string]string{"/run": "size=1m"}, CapAdd: []string{"CAP_CHOWN", "CAP_NET_ADMIN"}, CapDrop: []string{"ALL"},
+		NoNewPrivileges: true, Seccomp: "unconfined", Sysctls: map[string]string{"net.ipv4.ip_forward": "0"},
+		Devices:     []model.Device{{PathOnHost: "/dev/null", PathInContainer: "/dev/null", Permissions: "rwm"}},
+		MaskedPaths: &[]string{}, GroupAdd: []string{"9"},
+	}
+	if diff := cmp.Diff(want, got.Spec); diff != "" {
+		t.Error(diff)
+	}
+	if got.Operation == "" || !cmp.Equal(got.Asked.SecurityOpt, []string{"no-new-privileges", "seccomp=unconfined"}) {
+		t.Errorf("operation %q, asked %+v", got.Operation, got.Asked)
+	}
+}
+
+func TestEntrypointsResetTheImages(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string][2][]string{
+		`{"Image":"busybox"}`:                                  {nil, nil},
+		`{"Image":"busybox","Cmd":[],"Entrypoint":null}`:       {nil, nil},
+		`{"Image":"busybox","Entrypoint":["sh"]}`:              {{"sh"}, {}},
+		`{"Image":"busybox","Entrypoint":[""],"Cmd":["true"]}`: {{}, {"true"}},
+		`{"Image":"busybox","Entrypoint":[""]}`:                {{}, {}},
+		`{"Image":"busybox","Entrypoint":["sh"],"Cmd":["-c"]}`: {{"sh"}, {"-c"}},
+	} {
+		got, status, answer := create(t, "", body)
+		if status != 201 {
+			t.Fatalf("%s: %d %s", body, status, answer)
+		}
+		if diff := cmp.Diff(want, [2][]string{got.Spec.Entrypoint, got.Spec.Cmd}); diff != "" {
+			t.Errorf("%s: %s", body, diff)
+		}
+	}
+	if got, _, _ := create(t, "/v1.44", `{"Image":"busybox","Cmd":"true"}`); !cmp.Equal(got.Spec.Cmd, []string{"true"}) {
+		t.Errorf("a command of an older client that is a string: %v", got.Spec.Cmd)
+	}
+}
+
+// TestWhatCannotBeDoneIsNamed holds that no field with a value is ignored.
+func TestWhatCannotBeDoneIsNamed(t *testing.T) {
+	t.Parallel()
+	for fields, want := range map[string]string{
+		`"Healthcheck":{"Test":["CMD","true"]}`:                                                  `Healthcheck`,
+		`"Volumes":{"/v":{}}`:                                                                    `Volumes["/v"]`,
+		`"NetworkDisabled":true`:                                                                 `NetworkDisabled`,
+		`"MacAddress":"02:42:ac:11:00:02"`:                                                       `MacAddress`,
+		`"Env":["affinity:container==x"]`:                                                        `Env["affinity:container"]`,
+		`"Labels":{"com.docker.swarm.affinities":"[]"}`:                                          `Labels["com.docker.swarm.affinities"]`,
+		`"Labels":{"spearhead.brand":"zone"}`:                                                    `Labels["spearhead.brand"]`,
+		`"Later":1`:                                                                              `Later`,
+		`"HostConfig":{"Later":"x"}`:                                                             `HostConfig.Later`,
+		`"HostConfig":{"Init":true}`:                                                             `HostConfig.Init`,
+		`"HostConfig":{"VolumesFrom":["x"]}`:                                                     `HostConfig.VolumesFrom`,
+		`"HostConfig":{"Links":["a:b"]}`:                                                         `HostConfig.Links`,
+		`"HostConfig":{"Binds":["data:/d"]}`:                                                     `HostConfig.Binds["data:/d"] (a named volume)`,
+		`"HostConfig":{"VolumeDriver":"nfs"}`:                                                    `HostConfig.VolumeDriver`,
+		`"HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/d"}]}`:                 `HostConfig.Mounts["/d"] (type volume)`,
+		`"HostConfig":{"Mounts":[{"Type":"image","Source":"v","Target":"/d"}]}`:                  `HostConfig.Mounts["/d"] (type image)`,
+		`"HostConfig":{"StorageOpt":{"x":"1"}}`:                                                  `HostConfig.StorageOpt["x"]`,
+		`"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"8080"}]}}`:                         `HostConfig.PortBindings["80/tcp"].HostPort`,
+		`"HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"127.0.0.1"}]}}`:                      `HostConfig.PortBindings["80/tcp"].HostIp`,
+		`"HostConfig":{"LogConfig":{"Type":"syslog"}}`:                                           `HostConfig.LogConfig.Type`,
+		`"HostConfig":{"BlkioDeviceReadBps":[{"Path":"/dev/sda","Rate":1}]}`:                     `HostConfig.BlkioDeviceReadBps`,
+		`"HostConfig":{"CpuRealtimePeriod":1}`:                                                   `HostConfig.CpuRealtimePeriod`,
+		`"HostConfig":{"Annotations":{"a":"b"}}`:                                                 `HostConfig.Annotations`,
+		`"HostConfig":{"Runtime":"runc"}`:                                                        `HostConfig.Runtime`,
+		`"HostConfig":{"Isolation":"hyperv"}`:                                                    `HostConfig.Isolation`,
+		`"HostConfig":{"CgroupParent":"/x"}`:                                                     `HostConfig.CgroupParent`,
+		`"HostConfig":{"KernelMemory":4194304}`:                                                  `HostConfig.KernelMemory`,
+		`"HostConfig":{"MemorySwappiness":10}`:                                                   `HostConfig.MemorySwappiness`,
+		`"HostConfig":{"Umask":18}`:                                                              `HostConfig.Umask`,
+		`"HostConfig":{"DeviceRequests":[{"Driver":"nvidia"}]}`:                                  `HostConfig.DeviceRequests`,
+		`"NetworkingConfig":{"EndpointsConfig":{"n":{"IPAMConfig":{"IPv4Address":"10.0.0.2"}}}}`: `NetworkingConfig.EndpointsConfig["n"].IPAMConfig`,
+		`"NetworkingConfig":{"EndpointsConfig":{"n":{"Aliases":["x"]}}}`:                         `NetworkingConfig.EndpointsConfig["n"].Aliases`,
+		`"NetworkingConfig":{"EndpointsConfig":{"n":{},"m":{}}}`:                                 `NetworkingConfig.EndpointsConfig`,
+	} {
+		got, status, answer := create(t, "", `{"Image":"busybox",`+fields+`}`)
+		if status != 501 {
+			t.Errorf("%s: %d %s", fields, status, answer)
+		}
+		if len(got.Unsupported) == 0 || got.Unsupported[0] != want {
+			t.Errorf("%s is named %q, want %q", fields, got.Unsupported, want)
+		}
+	}
+}
+
+// TestBadCreatesAreRefused holds the table of bad input: each is a 4xx, and
+// nothing reaches the use case.
+func TestBadCreatesAreRefused(t *testing.T) {
+	t.Parallel()
+	host := func(fields string) string { return `{"Image":"busybox","HostConfig":{` + fields + `}}` }
+	for _, bad := range []struct {
+		body   string
+		status int
+		says   string
+	}{
+		{`not json`, 400, "invalid JSON"},
+		{` `, 400, "ends too early"},
+		{`null`, 400, "Config cannot be empty"},
+		{`{}`, 400, "Config cannot be empty"},
+		{`[]`, 400, "the request body"},
+		{`{"Image":"busybox"`, 400, "ends too early"},
+		{`{"Image":"busybox"} {}`, 400, "unexpected content after"},
+		{`{"Image":"busybox"} x`, 400, "unexpected content after"},
+		{`{"Image":"busybox","Image":"other"}`, 400, `"Image" is there twice`},
+		{`{"Image":"busybox","HostConfig":{"Privileged":true,"privileged":false}}`, 400, "twice"},
+		{"{\"Image\":\"busybox\",\"HostConfig\":{\"SecurityOpt\":[],\"\u017fecurityOpt\":[]}}", 400, "twice"},
+		{strings.Repeat("[", 1<<20-1), 400, "nested deeper"},
+		{strings.Repeat(`{"a":`, 10_000), 400, "nested deeper"},
+		{`{"Image":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "too large"},
+		{`{"Cmd":["true"]}`, 400, "Image"},
+		{`{"Image":5}`, 400, "Image"},
+		{host(`"Memory":"1g"`), 400, "HostConfig.Memory"},
+		{host(`"Memory":-1`), 400, "Minimum memory limit allowed is 6MB"},
+		{host(`"Memory":1`), 400, "Minimum memory limit allowed is 6MB"},
+		{host(`"Memory":9223372036854775808`), 400, "HostConfig.Memory"},
+		{host(`"Memory":1e400`), 400, "HostConfig.Memory"},
+		{host(`"Memory":1.5`), 400, "HostConfig.Memory"},
+		{host(`"MemorySwap":20000000`), 400, "always set the Memory limit"},
+		{host(`"NanoCpus":-5`), 400, "NanoCpus"},
+		{host(`"NanoCpus":1000000000,"CpuPeriod":1000`), 400, "Conflicting options"},
+		{host(`"CpuQuota":5`), 400, "cfs quota"},
+		{host(`"CpusetCpus":"1-x"`), 400, "CpusetCpus"},
+		{host(`"BlkioWeight":5`), 400, "blkio weight"},
+		{host(`"BlkioWeight":70000`), 400, "BlkioWeight"},
+		{host(`"Dns":["nowhere"]`), 400, "HostConfig.Dns"},
+		{host(`"PortBindings":{"x/tcp":[]}`), 400, "HostConfig.PortBindings"},
+		{host(`"PortBindings":{"80/icmp":[]}`), 400, "80/icmp"},
+		{host(`"PortBindings":{"80/tcp":[{"HostIp":"x"}]}`), 400, "HostConfig.PortBindings"},
+		{host(`"RestartPolicy":{"Name":"sometimes"}`), 400, "unknown policy"},
+		{host(`"RestartPolicy":{"Name":"always"},"AutoRemove":true`), 400, "AutoRemove"},
+		{host(`"CapAdd":["CAP_EVERYTHING"]`), 400, "unknown capability"},
+		{host(`"Binds":["/a"]`), 400, "invalid volume specification"},
+		{host(`"Binds":["/a:b"]`), 400, "absolute"},
+		{host(`"Binds":["/a:/"]`), 400, "destination can't be '/'"},
+		{host(`"Binds":["/a:/b:sideways"]`), 400, "invalid mode"},
+		{host(`"Binds":["/a:/b","/c:/b/"]`), 400, "Duplicate mount point: /b"},
+		{host(`"Mounts":[{"Type":"bind","Source":"x","Target":"/b"}]`), 400, "absolute"},
+		{host(`"Mounts":[{"Type":"hole","Target":"/b"}]`), 400, "mount type unknown"},
+		{host(`"Mounts":[{"Type":"tmpfs","Target":"/b","BindOptions":{}}]`), 400, "must not be specified"},
+		{host(`"Tmpfs":{"/t":"loop"}`), 400, "Invalid tmpfs option"},
+		{host(`"Ulimits":[{"Name":"luck","Soft":1,"Hard":1}]`), 400, "invalid ulimit type"},
+		{host(`"Ulimits":[{"Name":"nofile","Soft":2,"Hard":1}]`), 400, "soft limit"},
+		{host(`"Ulimits":[null]`), 400, "Ulimits"},
+		{host(`"Sysctls":{"kernel.panic":"1"}`), 400, "separate kernel namespace"},
+		{host(`"SecurityOpt":["magic=1"]`), 400, "invalid --security-opt"},
+		{host(`"SecurityOpt":["seccomp={"]`), 400, "seccomp"},
+		{host(`"PidMode":"theirs"`), 400, "invalid PID mode"},
+		{host(`"IpcMode":"container:"`), 400, "invalid IPC mode"},
+		{host(`"NetworkMode":"container:"`), 400, "NetworkMode"},
+		{host(`"ShmSize":-1`), 400, "SHM"},
+		{host(`"ExtraHosts":["nocolon"]`), 400, "add-host"},
+		{host(`"StorageOpt":{"size":"big"}`), 400, "StorageOpt"},
+		{host(`"OomScoreAdj":1001`), 400, "oom score"},
+		{host(`"LogConfig":{"Type":"none","Config":{"max-size":"1m"}}`), 400, "LogConfig"},
+		{`{"Image":"busybox","Env":["=x"]}`, 400, "invalid environment variable"},
+		{`{"Image":"busybox","WorkingDir":"here"}`, 400, "absolute path"},
+		{`{"Image":"busybox","StopSignal":"SIGNAL"}`, 400, "invalid signal"},
+		{`{"Image":"busybox","Hostname":"a b"}`, 400, "Hostname"},
+		{`{"Image":"busybox","Hostname":"` + strings.Repeat("h", 65) + `"}`, 400, "Hostname"},
+		{`{"Image":"busybox","ExposedPorts":{"0/tcp":{}}}`, 400, "invalid port"},
+		{`{"Image":"busybox","HostConfig":[]}`, 400, "HostConfig"},
+	} {
+		got, status, answer := create(t, "", bad.body)
+		if status != bad.status || !strings.Contains(answer, strings.ReplaceAll(bad.says, `"`, `\"`)) {
+			t.Errorf("%.90s: %d %.300s, want %d with %q", bad.body, status, answer, bad.status, bad.says)
+		}
+		if got.Spec.Image != "" {
+			t.Errorf("%.90s: reached the use case", bad.body)
+		}
+	}
+}
+
+func TestBadNamesAndTypesOfContentAreRefused(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := f.serve(t)
+	for _, name := range []string{"../../x", "a%00b", strings.Repeat("n", 129), strings.Repeat("n", 5000), "%D0%B0dmin", "-x", "x", "a/b"} {
+		if status, body := request(t, s, "POST", "/containers/create?name="+name, `{"Image":"busybox"}`); status != 400 {
+			t.Errorf("name %.20q: %d %s", name, status, body)
+		}
+	}
+	for header, want := range map[string]int{"text/plain": 400, "application/json; charset=utf-8": 201, "application/jsonp": 400} {
+		if status, body := request(t, s, "POST", "/containers/create", `{"Image":"busybox"}`, "Content-Type", header); status != want {
+			t.Errorf("%s: %d %s, want %d", header, status, body, want)
+		}
+	}
+	if status, body := request(t, s, "POST", "/v1.21/containers/create", `{"Image":"busybox"}`, "Content-Type", "text/plain"); status != 201 {
+		t.Errorf("before 1.22 the type is not looked at: %d %s", status, body)
+	}
+	if len(f.created) != 2 {
+		t.Errorf("%d requests reached the use case, want 2", len(f.created))
+	}
+}
+
+// TestRecordedRequestIsSmall holds that a plain request costs the replicated
+// state little.
+func TestRecordedRequestIsSmall(t *testing.T) {
+	t.Parallel()
+	body, err := os.ReadFile("testdata/create/cli-28.2-api-1.50-run.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, _ := create(t, "/v1.50", string(body))
+	if len(got.DockerRequest) > 400 || !json.Valid(got.DockerRequest) {
+		t.Errorf("%d bytes are kept: %s", len(got.DockerRequest), got.DockerRequest)
+	}
+}
+
+func FuzzCreate(f *testing.F) {
+	files, err := filepath.Glob("testdata/create/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add("/v1.24", "", string(body))
+		f.Add("", "name=x", string(body))
+	}
+	backend := newFake()
+	backend.fail = model.Errorf(model.KindConflict, "the fake makes nothing")
+	s := backend.serve(f)
+	f.Fuzz(func(t *testing.T, version, query, body string) {
+		if version != "" && !regexp.MustCompile(`^/v[0-9]\.[0-9]{2}$`).MatchString(version) || strings.ContainsAny(query, "\x00\r\n \x7f#%") {
+			t.Skip()
+		}
+		backend.created = nil
+		status, answer := request(t, s, "POST", version+"/containers/create?"+query, body)
+		if status >= 500 {
+			t.Errorf("%d %s", status, answer)
+		}
+	})
+}
