@@ -1,0 +1,155 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// observeMachine lists what a rack could leave behind, as a person would look for it:
+// links, mounts, firewall tables, cgroups, processes, pools and files.
+func observeMachine() ([]string, error) {
+	var things []string
+	for _, observe := range []func() ([]string, error){links, mounts, firewall, cgroups, processes, pools, runtimeFiles} {
+		found, err := observe()
+		if err != nil {
+			return nil, err
+		}
+		things = append(things, found...)
+	}
+	return things, nil
+}
+
+func links() ([]string, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, link := range interfaces {
+		names = append(names, "link "+link.Name)
+	}
+	return names, nil
+}
+
+func mounts() ([]string, error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 4 {
+			found = append(found, "mount "+fields[4])
+		}
+	}
+	return found, nil
+}
+
+func firewall() ([]string, error) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		return nil, nil
+	}
+	out, err := exec.Command("nft", "list", "tables").Output()
+	if err != nil {
+		return nil, fmt.Errorf("nft list tables: %w", err)
+	}
+	var found []string
+	for line := range strings.Lines(string(out)) {
+		found = append(found, "firewall "+strings.TrimSpace(line))
+	}
+	return found, nil
+}
+
+// cgroups are those of ours: other programs make and remove theirs all the time.
+func cgroups() ([]string, error) {
+	var found []string
+	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && strings.Contains(path, "spearhead") {
+			found = append(found, "cgroup "+path)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// processes are those that run the program under test, or live in a cgroup of ours.
+func processes() ([]string, error) {
+	folders, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, folder := range folders {
+		program, _ := os.Readlink(filepath.Join(folder, "exe"))
+		groups, _ := os.ReadFile(filepath.Join(folder, "cgroup"))
+		if (setting.binary != "" && strings.HasPrefix(program, setting.binary)) || strings.Contains(string(groups), "spearhead-rack") {
+			found = append(found, "process "+filepath.Base(folder)+" "+program)
+		}
+	}
+	return found, nil
+}
+
+// pools are the ZFS pools, where there is a zfs command that works.
+func pools() ([]string, error) {
+	out, err := exec.Command("zpool", "list", "-H", "-o", "name").Output()
+	if err != nil {
+		return nil, nil
+	}
+	var found []string
+	for name := range strings.FieldsSeq(string(out)) {
+		found = append(found, "pool "+name)
+	}
+	return found, nil
+}
+
+// runtimeFiles are files below the folders that racks use beside their own.
+func runtimeFiles() ([]string, error) {
+	var found []string
+	for _, root := range []string{"/run/spearhead", "/var/run/netns"} {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err == nil && path != root {
+				found = append(found, "file "+path)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// machineAddressBeside is this machine's address in the subnet of HOST:PORT.
+func machineAddressBeside(hostPort string) (string, error) {
+	beside, err := netip.ParseAddrPort(hostPort)
+	if err != nil {
+		return "", err
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return "", err
+	}
+	for _, address := range addresses {
+		prefix, err := netip.ParsePrefix(address.String())
+		if err == nil && prefix.Bits() > 0 && prefix.Contains(beside.Addr()) {
+			return prefix.Addr().String(), nil
+		}
+	}
+	return "", fmt.Errorf("this machine has no address beside %s", hostPort)
+}
