@@ -1,48 +1,316 @@
 package runtime
 
 import (
+	"bufio"
 	"context"
-	"io"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
 	"syscall"
+	"time"
 
+	units "github.com/docker/go-units"
+
+	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/runtime/iod"
+	"github.com/spearheadcloud/spearhead/runtime/ocispec"
 )
 
-var _ = io.EOF
+// Runtime runs the containers of a node. Its methods may be called by many
+// goroutines at once.
+type Runtime struct {
+	cfg      Config
+	logger   *slog.Logger
+	client   *client
+	guardian *guardian
+	oci      ociRuntime
+	host     ocispec.Host
+	programs *programs
+	warnings []string
 
-type Runtime struct{ cfg Config }
+	// cgroups is write-locked while an account's empty group is removed, so
+	// that no container is just being made in it.
+	cgroups sync.RWMutex
+
+	mu   sync.Mutex
+	told map[[2]string]bool // exits that were handed out and not acknowledged, by id and run
+}
 
 // New returns a Runtime that does nothing until it is opened.
-func New(cfg Config) *Runtime                     { return &Runtime{cfg: cfg} }
-func (r *Runtime) Open(ctx context.Context) error { return nil }
-func (r *Runtime) Close() error                   { return nil }
-func (r *Runtime) Info() Info                     { return Info{} }
-func (r *Runtime) Register(ctx context.Context, id string, spec *model.ContainerSpec) error {
+func New(cfg Config) *Runtime {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Runtime{cfg: cfg, logger: cfg.Logger, client: newClient(cfg.RunDir), guardian: newGuardian(cfg), told: map[[2]string]bool{}}
+}
+
+// Open chooses the OCI runtime, finds or starts the supervisor, and compiles
+// the default seccomp profile if that was not done before.
+func (r *Runtime) Open(ctx context.Context) error {
+	for _, dir := range []string{r.cfg.RunDir, r.cfg.StateDir, r.bundles(), r.ociRoot()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("cannot open runtime: %w", err)
+		}
+	}
+	var err error
+	if r.oci, r.warnings, err = findRuntime(ctx, r.cfg.Runtime); err != nil {
+		return fmt.Errorf("cannot open runtime: %w", err)
+	}
+	if r.host, err = readHost(); err != nil {
+		return fmt.Errorf("cannot open runtime: %w", err)
+	}
+	if !r.host.SwapLimit {
+		r.warnings = append(r.warnings, "the kernel cannot limit swap: boot it with swapaccount=1")
+	}
+	if !seccompInKernel() {
+		r.warnings = append(r.warnings, "the kernel cannot filter system calls: containers run without seccomp")
+	}
+	if err := r.guardian.open(ctx); err != nil {
+		return fmt.Errorf("cannot open runtime: %w", err)
+	}
+	r.programs = newPrograms(filepath.Join(r.cfg.StateDir, "seccomp"), r.oci)
+	if seccompInKernel() {
+		r.prefill(ctx)
+	}
 	return nil
 }
-func (r *Runtime) Start(ctx context.Context, req StartRequest) (Process, error) {
-	return Process{}, nil
+
+// Close lets go of the supervisor. It and all containers go on.
+func (r *Runtime) Close() error {
+	r.guardian.close()
+	r.client.http.CloseIdleConnections()
+	return nil
 }
-func (r *Runtime) Signal(ctx context.Context, id string, sig syscall.Signal) error { return nil }
-func (r *Runtime) Exits(ctx context.Context) (<-chan Exit, error)                  { return nil, nil }
-func (r *Runtime) AckExit(ctx context.Context, id, run string) error               { return nil }
-func (r *Runtime) Running(ctx context.Context) ([]Process, error)                  { return nil, nil }
-func (r *Runtime) Clean(ctx context.Context, id string) error                      { return nil }
-func (r *Runtime) Unregister(ctx context.Context, id string) error                 { return nil }
-func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (Stream, error) {
-	return nil, nil
+
+// Info says what the node can do. It is known after Open.
+func (r *Runtime) Info() Info {
+	return Info{
+		Runtime: r.oci.name + " " + r.oci.version, CgroupVersion: r.host.CgroupVersion,
+		Seccomp: seccompInKernel(), Warnings: append([]string(nil), r.warnings...),
+	}
 }
-func (r *Runtime) Resize(ctx context.Context, id string, rows, cols uint16) error { return nil }
-func (r *Runtime) Logs(ctx context.Context, id string, o LogOptions) (io.ReadCloser, error) {
-	return nil, nil
+
+func (r *Runtime) bundles() string         { return filepath.Join(r.cfg.RunDir, "bundles") }
+func (r *Runtime) bundle(id string) string { return filepath.Join(r.bundles(), id) }
+func (r *Runtime) ociRoot() string         { return filepath.Join(r.cfg.RunDir, r.ociRootName()) }
+func (r *Runtime) ociRootName() string     { return "oci" }
+func (r *Runtime) containerDir(id string) string {
+	return filepath.Join(r.cfg.StateDir, iod.ContainerName, id)
 }
-func (r *Runtime) Top(ctx context.Context, id, psArgs string) (titles []string, rows [][]string, err error) {
-	return nil, nil, nil
+
+// command is the OCI runtime with its global options.
+func (r *Runtime) command() []string {
+	argv := []string{r.oci.path, "--root", r.ociRoot()}
+	if r.oci.name == "crun" {
+		argv = append(argv, "--cgroup-manager=cgroupfs")
+	}
+	return argv
 }
-func (r *Runtime) ExecStart(ctx context.Context, container string, spec ExecSpec) (Stream, error) {
-	return nil, nil
+
+// Register makes a container known to the supervisor: it can be attached to
+// from now on. Registering it again is no error; with other settings it is
+// KindConflict.
+func (r *Runtime) Register(ctx context.Context, id string, spec *model.ContainerSpec) error {
+	set, err := settings(spec)
+	if err != nil {
+		return err
+	}
+	if err := iod.CheckName(id); err != nil {
+		return model.WrapError(model.KindInvalid, err, "invalid container id")
+	}
+	return failure(r.ask(ctx, "PUT", unitPath(id, ""), set, nil), "register the container")
 }
-func (r *Runtime) ExecResize(ctx context.Context, execID string, rows, cols uint16) error { return nil }
-func (r *Runtime) ExecState(ctx context.Context, execID string) (ExecState, error) {
-	return ExecState{}, nil
+
+// settings judges how a container's streams are to be treated.
+func settings(spec *model.ContainerSpec) (iod.Settings, error) {
+	set := iod.Settings{Tty: spec.Tty, Stdin: spec.OpenStdin, StdinOnce: spec.StdinOnce, LogFiles: 1}
+	switch spec.Log.Driver {
+	case "", "json-file":
+		set.Log = true
+	case "none":
+		return set, nil
+	default:
+		return set, model.Errorf(model.KindInvalid, "logger: no log driver named '%.40s' is registered", spec.Log.Driver)
+	}
+	for name, value := range spec.Log.Options {
+		var err error
+		switch name {
+		case "max-size":
+			if value == "-1" {
+				continue
+			}
+			if set.LogSize, err = units.FromHumanSize(value); err != nil || set.LogSize <= 0 {
+				return set, model.Errorf(model.KindInvalid, "invalid max-size %.40q for json-file log driver: give a size such as 10m", value)
+			}
+		case "max-file":
+			if set.LogFiles, err = strconv.Atoi(value); err != nil || set.LogFiles < 1 || set.LogFiles > 1000 {
+				return set, model.Errorf(model.KindInvalid, "invalid max-file %.40q for json-file log driver: give a number from 1 to 1000", value)
+			}
+		default:
+			return set, model.Errorf(model.KindInvalid, "unknown log opt '%.40s' for json-file log driver", name)
+		}
+	}
+	return set, nil
+}
+
+func unitPath(id, action string) string {
+	p := "/units/" + url.PathEscape(id)
+	if action != "" {
+		p += "/" + action
+	}
+	return p
+}
+
+// ask puts a question that may be put twice. If the supervisor dies over it,
+// the next one answers.
+func (r *Runtime) ask(ctx context.Context, method, path string, in, out any) error {
+	err := r.client.call(ctx, method, path, in, out)
+	for try := 0; try < 3; try++ {
+		var refused *refusal
+		if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+			return err
+		}
+		waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
+		waitErr := r.guardian.await(waiting)
+		cancel()
+		if waitErr != nil {
+			return err
+		}
+		err = r.client.call(ctx, method, path, in, out)
+	}
+	return err
+}
+
+// Signal sends a signal to the container's first process; KindConflict if it
+// does not run.
+func (r *Runtime) Signal(ctx context.Context, id string, sig syscall.Signal) error {
+	err := r.ask(ctx, "POST", unitPath(id, "signal?signal="+strconv.Itoa(int(sig))), nil, nil)
+	return notRunning(failure(err, "signal the container"), id)
+}
+
+// notRunning says a conflict in Docker's words.
+func notRunning(err error, id string) error {
+	if model.IsKind(err, model.KindConflict) {
+		return model.WrapError(model.KindConflict, err, "container %s is not running", id)
+	}
+	return err
+}
+
+// Exits streams the ends of runs until ctx does: first those that were not
+// acknowledged, oldest first, then each as it happens, also of runs that end
+// while there is no supervisor. Only one stream may be open at a time.
+func (r *Runtime) Exits(ctx context.Context) (<-chan Exit, error) {
+	r.mu.Lock()
+	clear(r.told)
+	r.mu.Unlock()
+	out := make(chan Exit)
+	r.guardian.work.Go(func() {
+		defer close(out)
+		for ctx.Err() == nil {
+			if r.guardian.await(ctx) != nil {
+				return
+			}
+			if err := r.streamExits(ctx, out); err != nil && ctx.Err() == nil {
+				r.logger.Debug("stream of exits is opened again", "err", err)
+				select {
+				case <-time.After(5 * time.Millisecond): // the guardian has not noticed yet
+				case <-ctx.Done():
+				}
+			}
+		}
+	})
+	return out, nil
+}
+
+func (r *Runtime) streamExits(ctx context.Context, out chan<- Exit) error {
+	resp, err := r.client.open(ctx, "GET", "/exits", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	d := json.NewDecoder(bufio.NewReader(resp.Body))
+	for {
+		var e iod.Exit
+		if err := d.Decode(&e); err != nil {
+			return err
+		}
+		key := [2]string{e.ID, e.Run}
+		r.mu.Lock()
+		known := r.told[key]
+		r.told[key] = true
+		r.mu.Unlock()
+		if known {
+			continue
+		}
+		select {
+		case out <- Exit(e):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// AckExit makes the supervisor forget an exit, which the caller has recorded.
+func (r *Runtime) AckExit(ctx context.Context, id, run string) error {
+	err := r.ask(ctx, "DELETE", "/exits/"+url.PathEscape(id)+"/"+url.PathEscape(run), nil, nil)
+	if err == nil {
+		r.mu.Lock()
+		delete(r.told, [2]string{id, run})
+		r.mu.Unlock()
+	}
+	return failure(err, "acknowledge an exit")
+}
+
+// Running lists what runs. A run that was started, is not listed, and has no
+// exit to acknowledge was lost with the machine.
+func (r *Runtime) Running(ctx context.Context) ([]Process, error) {
+	var list []iod.Process
+	if err := r.ask(ctx, "GET", "/units", nil, &list); err != nil {
+		return nil, failure(err, "list what runs")
+	}
+	out := make([]Process, len(list))
+	for i, p := range list {
+		out[i] = processOf(p)
+	}
+	return out, nil
+}
+
+func processOf(p iod.Process) Process {
+	return Process{ID: p.ID, Pid: p.Pid, StartTicks: p.StartTicks, Run: p.Run, StartedAt: p.StartedAt}
+}
+
+// status asks for one unit.
+func (r *Runtime) status(ctx context.Context, id string) (iod.Status, error) {
+	var st iod.Status
+	err := r.ask(ctx, "GET", unitPath(id, ""), nil, &st)
+	return st, failure(err, "find "+model.ShortID(id))
+}
+
+// Unregister forgets a container that does not run: its log, its exits and
+// its execs. Forgetting an unknown one is no error.
+func (r *Runtime) Unregister(ctx context.Context, id string) error {
+	return failure(r.ask(ctx, "DELETE", unitPath(id, ""), nil, nil), "forget the container")
+}
+
+// Resize sets the size of a container's terminal.
+func (r *Runtime) Resize(ctx context.Context, id string, rows, cols uint16) error {
+	err := r.ask(ctx, "POST", unitPath(id, fmt.Sprintf("resize?rows=%d&cols=%d", rows, cols)), nil, nil)
+	return notRunning(failure(err, "resize the terminal"), id)
+}
+
+// readSettings tells how a container was registered.
+func (r *Runtime) readSettings(id string) (iod.Settings, error) {
+	var set iod.Settings
+	if err := iod.CheckName(id); err != nil {
+		return set, model.WrapError(model.KindInvalid, err, "invalid container id")
+	}
+	err := atomicfile.ReadJSON(filepath.Join(r.containerDir(id), iod.SettingsName), &set)
+	return set, model.WrapError(model.KindNotFound, err, "No such container: %s", id)
 }

@@ -88,7 +88,8 @@ type AttachOptions struct {
 type LogOptions struct {
 	Stdout, Stderr bool
 	Follow         bool // until the container ends; a stopped one is not waited for
-	Timestamps     bool // RFC 3339 with nanoseconds before each line
+	Timestamps     bool // RFC 3339 with nine digits of a second before each line
+	Details        bool // a space before each line, where Docker has a logger's attributes
 	Since, Until   time.Time
 	Tail           int // lines from the end; negative is all
 }

@@ -35,7 +35,7 @@ func (s *supervisor) load(dir string, execs bool) {
 	}
 	for _, e := range entries {
 		var set Settings
-		err := atomicfile.ReadJSON(filepath.Join(dir, e.Name(), settingsName), &set)
+		err := atomicfile.ReadJSON(filepath.Join(dir, e.Name(), SettingsName), &set)
 		if err == nil && CheckName(e.Name()) == nil && set.check() == nil && execs == (set.Container != "") {
 			u := s.newUnit(e.Name(), set)
 			s.units[u.id] = u

@@ -9,11 +9,12 @@ import (
 
 // Names inside of Config.RunDir and Config.StateDir that callers need.
 const (
-	SocketName    = "iod.sock"   // in RunDir: HTTP
-	HoldName      = "hold.sock"  // in RunDir: descriptors for a second holder
-	UnitsName     = "units"      // in RunDir: a directory per process that runs
-	ContainerName = "containers" // in StateDir: a directory per registered container
-	LogName       = "json.log"   // in a container's state directory; older ones have .1, .2 …
+	SocketName    = "iod.sock"      // in RunDir: HTTP
+	HoldName      = "hold.sock"     // in RunDir: descriptors for a second holder
+	UnitsName     = "units"         // in RunDir: a directory per process that runs
+	ContainerName = "containers"    // in StateDir: a directory per registered container
+	LogName       = "json.log"      // in a container's state directory; older ones have .1, .2 …
+	SettingsName  = "settings.json" // in a container's state directory: its Settings
 )
 
 // Settings say how a process's streams are treated. They are fixed when it is
@@ -32,8 +33,8 @@ type Settings struct {
 
 // StartRequest says how to start a registered process.
 type StartRequest struct {
-	Run     string   `json:"run"`
-	Command []string `json:"command"` // OCI runtime with its global options
+	Run     string          `json:"run"`
+	Command []string        `json:"command"`           // OCI runtime with its global options
 	Bundle  string          `json:"bundle,omitempty"`  // of a container: the directory of its OCI bundle
 	Process json.RawMessage `json:"process,omitempty"` // of an exec: an OCI process
 	// StartFifo is where a created container of crun waits for its start; ""

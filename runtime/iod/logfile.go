@@ -163,8 +163,9 @@ func mendTail(f *os.File) error {
 	return err
 }
 
-// load finds out how much is in the file already.
+// load finds out how much is in the file already. All of that is from before.
 func (l *logFile) load() {
+	l.last = time.Now().UTC()
 	if st, err := os.Stat(l.path); err == nil {
 		l.size = st.Size()
 	}

@@ -80,7 +80,8 @@ func (s *supervisor) consolePath() string {
 	return filepath.Join(s.cfg.RunDir, "tty"+strconv.FormatUint(s.consoles.Add(1), 10))
 }
 
-// register makes a unit known. Its settings are kept for the next supervisor.
+// register makes a unit known. Its settings are kept for the next supervisor;
+// after a power cut they may be gone, and it is registered again.
 func (s *supervisor) register(id string, set Settings) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,18 +100,13 @@ func (s *supervisor) register(id string, set Settings) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot register %s: %w", id, err)
 	}
-	write := writeQuick
-	if set.Container == "" {
-		write = func(path string, v any) error { return atomicfile.WriteJSON(path, v, 0o600) }
-	}
-	if err := write(filepath.Join(dir, settingsName), set); err != nil {
+	if err := writeQuick(filepath.Join(dir, SettingsName), set); err != nil {
 		return fmt.Errorf("cannot register %s: %w", id, err)
 	}
+	s.loadExits(u)
 	s.units[id] = u
 	return nil
 }
-
-const settingsName = "settings.json"
 
 // forgetOldExecs is called with s.mu held.
 func (s *supervisor) forgetOldExecs() {

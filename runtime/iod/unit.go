@@ -93,6 +93,9 @@ func (u *unit) start(req StartRequest) (Process, error) {
 	case u.phase == running && u.rec.Run == req.Run:
 		defer u.mu.Unlock()
 		return u.rec.Process, nil // a repeated request
+	case u.last != nil && u.last.Run == req.Run:
+		defer u.mu.Unlock()
+		return Process{ID: u.id, Run: req.Run}, nil // it has ended already, and that is told
 	case u.phase != idle:
 		defer u.mu.Unlock()
 		return Process{}, fail(http.StatusConflict, "cannot start %s: it is running", u.id)

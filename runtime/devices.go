@@ -1,0 +1,111 @@
+package runtime
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/runtime/ocispec"
+)
+
+// findDevices looks up the node's devices that spec names, or all for a
+// privileged container.
+func findDevices(spec *model.ContainerSpec) ([]ocispec.Device, error) {
+	var out []ocispec.Device
+	if spec.Privileged {
+		all, err := allDevices()
+		if err != nil {
+			return nil, err
+		}
+		out = all
+	}
+	for _, d := range spec.Devices {
+		target := d.PathInContainer
+		if target == "" {
+			target = d.PathOnHost
+		}
+		found, err := devicesUnder(d.PathOnHost, target, d.Permissions)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// devicesUnder returns a device, or those of a directory.
+func devicesUnder(source, target, access string) ([]ocispec.Device, error) {
+	if access == "" {
+		access = "rwm"
+	}
+	if strings.Trim(access, "rwm") != "" {
+		return nil, model.Errorf(model.KindInvalid, "invalid device mode: %s", access)
+	}
+	source, err := filepath.EvalSymlinks(source)
+	if err != nil {
+		return nil, model.WrapError(model.KindInvalid, err, "error gathering device information: %s is not usable", target)
+	}
+	var out []ocispec.Device
+	err = filepath.WalkDir(source, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // it went meanwhile
+		}
+		if d, ok := deviceAt(path); ok {
+			d.Path = target + strings.TrimPrefix(path, source)
+			d.Access = access
+			out = append(out, d)
+		}
+		return nil
+	})
+	if err == nil && len(out) == 0 {
+		err = errors.New("no device there")
+	}
+	return out, model.WrapError(model.KindInvalid, err, "error gathering device information: %s is not a device", target)
+}
+
+// allDevices returns the node's devices, without those that each container has
+// of its own.
+func allDevices() ([]ocispec.Device, error) {
+	var out []ocispec.Device
+	err := filepath.WalkDir("/dev", func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // it went meanwhile
+		}
+		switch path {
+		case "/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/.lxc", "/dev/.lxd-mounts", "/dev/.udev":
+			return fs.SkipDir
+		case "/dev/console", "/dev/ptmx", "/dev/tty", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom":
+			return nil
+		}
+		if d, ok := deviceAt(path); ok {
+			d.Access = "rwm"
+			out = append(out, d)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func deviceAt(path string) (ocispec.Device, bool) {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return ocispec.Device{}, false
+	}
+	d := ocispec.Device{
+		Path: path, Mode: st.Mode & 0o777, UID: st.Uid, GID: st.Gid,
+		Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)),
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFCHR:
+		d.Type = "c"
+	case unix.S_IFBLK:
+		d.Type = "b"
+	default:
+		return d, false
+	}
+	return d, true
+}

@@ -1,0 +1,62 @@
+package ocispec
+
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Input is all that a specification is made of.
+type Input struct {
+	ID     string
+	Spec   *model.ContainerSpec
+	Rootfs string // absolute path of the mounted root
+	// Netns is the path of the network namespace to join; "" makes a new one,
+	// "host" keeps the node's.
+	Netns string
+	// Hostname, Hosts and ResolvConf are files to bind over /etc/hostname,
+	// /etc/hosts and /etc/resolv.conf; "" binds none.
+	Hostname, Hosts, ResolvConf string
+	// PidNamespace and IpcNamespace are paths of namespaces of another
+	// container that Spec joins.
+	PidNamespace, IpcNamespace string
+	User                       User
+	Host                       Host
+	CgroupsPath                string // absolute, below each hierarchy's root
+	// Seccomp is the resolved profile, nil for none. SeccompProgram, when not
+	// "", is the same compiled, in base64, and goes in its place.
+	Seccomp        *specs.LinuxSeccomp
+	SeccompProgram string
+	// Devices are those of the node that Spec.Devices names, or all of them
+	// for a privileged container.
+	Devices []Device
+}
+
+// User is who the first process runs as, resolved in the container's root.
+type User struct {
+	UID, GID uint32
+	Groups   []uint32 // additional ones, GID among them
+	Home     string   // "" is /
+}
+
+// Host is what the node's kernel can do.
+type Host struct {
+	CgroupVersion int      // 1 or 2
+	Capabilities  []string // all that the kernel knows, as CAP_…
+	SwapLimit     bool     // swap can be limited
+	BlkioWeight   bool     // I/O has weights
+	// MaskedPaths are hidden beside the usual ones, because they exist here.
+	MaskedPaths []string
+	// FileLimit is RLIMIT_NOFILE for containers that ask for none; 0 leaves it.
+	FileLimit uint64
+}
+
+// Device is a device of the node, as it is to appear in the container.
+type Device struct {
+	Path         string // in the container
+	Type         string // "c" or "b"
+	Major, Minor int64
+	Mode         uint32 // permission bits
+	UID, GID     uint32
+	Access       string // of r, w, m
+}
