@@ -1,0 +1,195 @@
+package rack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/internal/atomicfile"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/ipam"
+	"github.com/spearheadcloud/spearhead/pki"
+)
+
+// nicTag is the tag of the rack's physical network for containers.
+const nicTag = "external"
+
+// nodeOvercommit lets a laptop hold a thousand idle containers: in a rack
+// nobody relies on what is promised.
+var nodeOvercommit = model.Overcommit{Memory: 64, CPU: 1024, Disk: 1024}
+
+// defaultPackage is the size of containers that ask for none.
+func defaultPackage() model.Package {
+	return model.Package{Name: "default", Memory: 1 << 30, Disk: 10 << 30, Pids: 4096, Active: true, Default: true}
+}
+
+// externalNetwork is the network on which containers are reached from this
+// machine.
+func (r *Rack) externalNetwork() model.Network {
+	subnet, gateway := r.external()
+	return ipam.Complete(model.Network{
+		Name: "external", Kind: model.NetworkExternal, NICTag: nicTag,
+		Subnet: subnet, Gateway: gateway, Resolvers: systemResolvers(), Default: true,
+	})
+}
+
+// initHead makes the state of the first head. Until it is recorded as whole,
+// nothing in it was ever used, and it is made anew.
+func (r *Rack) initHead(ctx context.Context, h host) error {
+	if r.rec.Initialized {
+		return nil
+	}
+	if err := os.RemoveAll(r.stateDir(h)); err != nil {
+		return fmt.Errorf("cannot clear a half-made head: %w", err)
+	}
+	if err := r.run(ctx, h, r.rec.Binary, "head", "init", "--config", r.config(h)); err != nil {
+		return err
+	}
+	r.rec.Initialized = true
+	return r.save()
+}
+
+// startDaemon starts the daemon of a host unless it runs, and goes on with
+// one that was stopped.
+func (r *Rack) startDaemon(h host) error {
+	p, runs, err := r.daemonOf(h)
+	if err != nil {
+		return err
+	}
+	if runs {
+		return r.resume(h, p)
+	}
+	return r.start(h, []string{r.rec.Binary, string(h.daemon()), "run", "--config", r.config(h)})
+}
+
+// alive returns an error with the end of the host's log if its daemon has
+// ended.
+func (r *Rack) alive(h host) error {
+	_, runs, err := r.daemonOf(h)
+	if err != nil || runs {
+		return err
+	}
+	return fmt.Errorf("%s ended at its start; the end of its log %s:\n%s", h.name, r.logFile(h), tail(r.logFile(h), 2000))
+}
+
+func tail(path string, size int64) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() > size {
+		_, _ = f.Seek(-size, 2)
+	}
+	text := make([]byte, size)
+	n, _ := f.Read(text)
+	return string(text[:n])
+}
+
+// awaitHead waits until a head answers its operator and can write.
+func (r *Rack) awaitHead(ctx context.Context, c *adminapi.Client, h host) error {
+	checked := time.Now()
+	err := poll(ctx, 10*time.Millisecond, func() (bool, error) {
+		status, err := c.Status(ctx)
+		if err == nil && status.Leader != "" {
+			return true, nil
+		}
+		if time.Since(checked) < 300*time.Millisecond {
+			return false, nil
+		}
+		checked = time.Now()
+		return false, r.alive(h)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot reach %s: %w", h.name, err)
+	}
+	return nil
+}
+
+// furnish gives the data center what a newcomer needs: a size, a network and
+// an account. What is there stays as the user made it.
+func (r *Rack) furnish(ctx context.Context, c *adminapi.Client) error {
+	packages, err := c.Packages(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list packages: %w", err)
+	}
+	if !slices.ContainsFunc(packages, func(p model.Package) bool { return p.Default }) {
+		if err := c.PutPackage(ctx, defaultPackage()); err != nil {
+			return fmt.Errorf("cannot make the default package: %w", err)
+		}
+	}
+	want := r.externalNetwork()
+	networks, err := c.Networks(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list networks: %w", err)
+	}
+	if !slices.ContainsFunc(networks, func(n model.Network) bool { return n.Name == want.Name }) {
+		if _, err := c.PutNetwork(ctx, want); err != nil {
+			return fmt.Errorf("cannot make the external network: %w", err)
+		}
+	}
+	return r.ensureAccount(ctx, c, FirstAccount, model.PolicyTrusted)
+}
+
+// gossipFile is gossip.json in an agent's identity folder, as spearhead node
+// enroll writes it.
+type gossipFile struct {
+	Key   []byte   `json:"gossip_key"`
+	Label string   `json:"label"`
+	Join  []string `json:"gossip_join"`
+}
+
+// enroll gives a node its identity, once. gossip.json is written last: with
+// it the identity is whole.
+func (r *Rack) enroll(ctx context.Context, c *adminapi.Client, h host) error {
+	last := filepath.Join(r.identity(h), "gossip.json")
+	if _, err := os.Stat(last); err == nil {
+		return nil
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot look for the identity of %s: %w", h.name, err)
+	}
+	keyPEM, csrPEM, err := pki.NewRequest()
+	if err != nil {
+		return err
+	}
+	enrolled, err := c.EnrollNode(ctx, adminapi.EnrollRequest{Name: h.name, Address: at(h, wirePort), CSR: csrPEM, Overcommit: nodeOvercommit})
+	if err != nil {
+		return fmt.Errorf("cannot enroll %s: %w", h.name, err)
+	}
+	if err := os.MkdirAll(r.identity(h), 0o700); err != nil {
+		return fmt.Errorf("cannot write the identity of %s: %w", h.name, err)
+	}
+	if err := pki.Save(r.identity(h), keyPEM, enrolled.Certificate, enrolled.CA); err != nil {
+		return err
+	}
+	if err := atomicfile.WriteJSON(last, gossipFile{enrolled.GossipKey, enrolled.Label, enrolled.GossipJoin}, 0o600); err != nil {
+		return fmt.Errorf("cannot write the identity of %s: %w", h.name, err)
+	}
+	return nil
+}
+
+// awaitNodes waits until every node is connected.
+func (r *Rack) awaitNodes(ctx context.Context, c *adminapi.Client) error {
+	checked := time.Now()
+	return poll(ctx, 10*time.Millisecond, func() (bool, error) {
+		nodes, err := c.Nodes(ctx)
+		if err == nil && len(nodes) >= r.rec.Nodes && !slices.ContainsFunc(nodes, func(n adminapi.NodeStatus) bool { return !n.Connected }) {
+			return true, nil
+		}
+		if time.Since(checked) < 300*time.Millisecond {
+			return false, nil
+		}
+		checked = time.Now()
+		for _, h := range r.hosts() {
+			if err := r.alive(h); err != nil {
+				return true, err
+			}
+		}
+		return false, nil
+	})
+}

@@ -1,0 +1,145 @@
+package rack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Fault does something to a host: kill, stop (SIGSTOP), cont and start act on
+// its daemon; cut and heal on its link to the underlay, in both directions.
+// Containers and their addresses are not touched by any of it.
+func (r *Rack) Fault(ctx context.Context, verb, name string) error {
+	h, err := r.host(name)
+	if err != nil {
+		return err
+	}
+	switch verb {
+	case "kill":
+		return r.signalDaemon(ctx, h, unix.SIGKILL)
+	case "stop":
+		return r.signalDaemon(ctx, h, unix.SIGSTOP)
+	case "cont":
+		return r.signalDaemon(ctx, h, unix.SIGCONT)
+	case "start":
+		return r.startDaemon(h)
+	case "cut":
+		return r.setLink(h, netlink.LinkSetDown)
+	case "heal":
+		return r.setLink(h, netlink.LinkSetUp)
+	}
+	return model.Errorf(model.KindInvalid, "unknown fault %q: use kill, stop, cont, start, cut or heal", verb)
+}
+
+// signalDaemon signals a host's daemon and waits until the signal has worked.
+func (r *Rack) signalDaemon(ctx context.Context, h host, sig unix.Signal) error {
+	p, runs, err := r.daemonOf(h)
+	if err != nil {
+		return err
+	}
+	if !runs {
+		return model.Errorf(model.KindConflict, "the daemon of %s does not run: start it with spearhead dev fault start %s", h.name, h.name)
+	}
+	if err := signal(p, sig, func(p process) bool { return r.isDaemon(p, h) }); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err = poll(ctx, 2*time.Millisecond, func() (bool, error) {
+		now, ok := readProcess(p.pid)
+		ok = ok && r.isDaemon(now, h)
+		switch sig {
+		case unix.SIGKILL:
+			return !ok, nil
+		case unix.SIGSTOP:
+			return !ok || now.state == 'T', nil
+		default:
+			return !ok || now.state != 'T', nil
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("cannot see %s take the signal: %w", h.name, err)
+	}
+	return nil
+}
+
+// resume lets a stopped daemon go on.
+func (r *Rack) resume(h host, p process) error {
+	if p.state != 'T' {
+		return nil
+	}
+	return signal(p, unix.SIGCONT, func(p process) bool { return r.isDaemon(p, h) })
+}
+
+func (r *Rack) setLink(h host, set func(netlink.Link) error) error {
+	link, err := netlink.LinkByName(r.underlayLink(h))
+	if err == nil {
+		err = set(link)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot change the link of %s: %w", h.name, err)
+	}
+	return nil
+}
+
+// Host is a host of a rack and the state of its daemon.
+type Host struct {
+	Name    string
+	Address string // on the underlay
+	Pid     int    // of the daemon; 0 if it does not run
+	State   string // running, stopped, dead
+	Cut     bool   // off the underlay
+	Leader  bool   // of the data center, as a head sees it
+	Log     string // path
+}
+
+// Status is a rack's state.
+type Status struct {
+	Dir        string
+	DockerHost string // value of DOCKER_HOST
+	Hosts      []Host
+}
+
+// statusDeadline is how long a head may take to tell who leads.
+const statusDeadline = 2 * time.Second
+
+// Status tells the state of the rack's hosts. Heads that do not answer soon
+// count as not leading.
+func (r *Rack) Status(ctx context.Context) (Status, error) {
+	s := Status{Dir: r.dir, DockerHost: r.dockerHost()}
+	for _, h := range r.hosts() {
+		p, runs, err := r.daemonOf(h)
+		if err != nil {
+			return Status{}, err
+		}
+		one := Host{Name: h.name, Address: h.addr.String(), State: "dead", Log: r.logFile(h)}
+		if runs {
+			one.Pid, one.State = p.pid, "running"
+			if p.state == 'T' {
+				one.State = "stopped"
+			}
+		}
+		if link, err := netlink.LinkByName(r.underlayLink(h)); err == nil {
+			one.Cut = link.Attrs().Flags&net.FlagUp == 0
+		}
+		one.Leader = h.role == roleHead && one.State == "running" && r.leads(ctx, h)
+		s.Hosts = append(s.Hosts, one)
+	}
+	return s, nil
+}
+
+func (r *Rack) leads(ctx context.Context, h host) bool {
+	ctx, cancel := context.WithTimeout(ctx, statusDeadline)
+	defer cancel()
+	c := adminapi.NewClient(r.socket(h))
+	defer c.Close()
+	status, err := c.Status(ctx)
+	return err == nil && status.IsLeader
+}

@@ -1,0 +1,236 @@
+package rack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// upDeadline bounds Up as a whole; on an idle machine it takes seconds.
+const upDeadline = 2 * time.Minute
+
+// Up builds a rack, or completes and restarts one that exists, and returns
+// when docker works through it. What exists of a rack (its state, accounts
+// and addresses) is kept. If it fails, what was built stays for a look at it:
+// Up again or Down both go on from there.
+func Up(ctx context.Context, o Options) error {
+	o, err := o.complete()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, upDeadline)
+	defer cancel()
+	release, err := lockRacks()
+	if err != nil {
+		return err
+	}
+	defer release()
+	r, err := found(o)
+	if err != nil {
+		return err
+	}
+	r.progress = o.Progress
+	if err := r.build(ctx); err != nil {
+		return err
+	}
+	return r.bringUp(ctx)
+}
+
+// complete fills in defaults and refuses what cannot be.
+func (o Options) complete() (Options, error) {
+	if os.Getuid() != 0 {
+		return o, model.Errorf(model.KindForbidden, "a rack needs root: its hosts are network namespaces; use sudo")
+	}
+	if o.Dir == "" {
+		o.Dir = DefaultDir
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return o, fmt.Errorf("cannot find the rack's folder: %w", err)
+	}
+	o.Dir = dir
+	if o.Heads == 0 {
+		o.Heads = 1
+	}
+	if o.Nodes == 0 {
+		o.Nodes = 1
+	}
+	if o.Heads != 1 {
+		return o, model.Errorf(model.KindNotImplemented, "--heads %d: racks of this version have one head; leave --heads out", o.Heads)
+	}
+	if o.Nodes != 1 {
+		return o, model.Errorf(model.KindNotImplemented, "--nodes %d: racks of this version have one node; leave --nodes out", o.Nodes)
+	}
+	switch o.Storage {
+	case "":
+		o.Storage = storageOverlay
+	case storageOverlay, storageZFS:
+	default:
+		return o, model.Errorf(model.KindInvalid, "--storage %q: use overlay or zfs", o.Storage)
+	}
+	if o.Pool != "" && o.Storage != storageZFS {
+		return o, model.Errorf(model.KindInvalid, "--pool is for --storage zfs")
+	}
+	if o.Binary == "" {
+		if o.Binary, err = os.Executable(); err != nil {
+			return o, fmt.Errorf("cannot find this program: %w", err)
+		}
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	return o, nil
+}
+
+// found loads the rack in the folder, or founds a new one there, and claims
+// its addresses.
+func found(o Options) (*Rack, error) {
+	r, err := Load(o.Dir)
+	if model.IsKind(err, model.KindNotFound) {
+		return foundNew(o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.rec.Storage != o.Storage || (o.Pool != "" && r.rec.Pool != o.Pool) {
+		return nil, model.Errorf(model.KindConflict, "the rack in %s has --storage %s: take it down first, or leave that as it is", o.Dir, strings.TrimSpace(r.rec.Storage+" "+r.rec.Pool))
+	}
+	r.rec.Binary = o.Binary
+	if err := r.save(); err != nil {
+		return nil, err
+	}
+	return r, reclaim(r.index, r.dir)
+}
+
+func foundNew(o Options) (*Rack, error) {
+	held, err := claims()
+	if err != nil {
+		return nil, err
+	}
+	taken, err := takenSubnets()
+	if err != nil {
+		return nil, err
+	}
+	index, err := chooseIndex(held, taken)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rack{layout: layout{dir: o.Dir, index: index}, rec: record{
+		Index: index, Heads: o.Heads, Nodes: o.Nodes, Storage: o.Storage, Pool: o.Pool, Binary: o.Binary,
+	}}
+	r.rec.MadeDirs = missingDirs(o.Dir)
+	if err := r.refuseForeign(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make the rack's folder: %w", err)
+	}
+	if err := r.save(); err != nil {
+		return nil, err
+	}
+	return r, writeClaim(index, o.Dir)
+}
+
+// missingDirs lists dir and the folders above it that do not exist, innermost
+// first.
+func missingDirs(dir string) []string {
+	var missing []string
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		missing = append(missing, dir)
+	}
+	return missing
+}
+
+// refuseForeign protects a folder that has things in it which Down would take
+// for the rack's own.
+func (r *Rack) refuseForeign() error {
+	for _, name := range r.entries() {
+		if _, err := os.Lstat(filepath.Join(r.dir, name)); err == nil {
+			return model.Errorf(model.KindConflict, "%s is not a rack but holds %q: use an empty folder", r.dir, name)
+		}
+	}
+	return nil
+}
+
+// build makes everything that daemons stand on.
+func (r *Rack) build(ctx context.Context) error {
+	if err := r.ensureRunDir(); err != nil {
+		return err
+	}
+	if err := r.wireMachine(); err != nil {
+		return err
+	}
+	if err := r.openWay(); err != nil {
+		return err
+	}
+	if err := r.writeResolvers(systemResolvers()); err != nil {
+		return err
+	}
+	for _, h := range r.hosts() {
+		if err := r.ensureHost(h); err != nil {
+			return err
+		}
+		r.progress(fmt.Sprintf("%-8s %s", h.name, h.addr))
+	}
+	if err := r.ensurePool(ctx); err != nil {
+		return err
+	}
+	for _, h := range r.hosts() {
+		if err := r.writeConfig(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bringUp starts the daemons and waits until they work together.
+func (r *Rack) bringUp(ctx context.Context) error {
+	head, nodes := r.hosts()[0], r.hosts()[r.rec.Heads:]
+	if err := r.initHead(ctx, head); err != nil {
+		return err
+	}
+	if err := r.startDaemon(head); err != nil {
+		return err
+	}
+	c := adminapi.NewClient(r.socket(head))
+	defer c.Close()
+	if err := r.awaitHead(ctx, c, head); err != nil {
+		return err
+	}
+	r.progress("head-1   leads the data center")
+	for _, h := range nodes {
+		if err := r.enroll(ctx, c, h); err != nil {
+			return err
+		}
+		if err := r.startDaemon(h); err != nil {
+			return err
+		}
+	}
+	if err := r.furnish(ctx, c); err != nil {
+		return err
+	}
+	if err := r.awaitNodes(ctx, c); err != nil {
+		return fmt.Errorf("cannot connect the nodes: %w", err)
+	}
+	for _, h := range nodes {
+		r.progress(h.name + "   is connected")
+	}
+	if err := r.proveDocker(ctx); err != nil {
+		return err
+	}
+	external, _ := r.external()
+	_, gateway := r.underlay()
+	r.progress(fmt.Sprintf("containers get addresses in %s, reachable from this machine", external))
+	r.progress(fmt.Sprintf("a registry that listens on this machine at port 5000 is %s:5000 in there, by plain HTTP", gateway))
+	return nil
+}
