@@ -2,9 +2,11 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,9 +20,7 @@ type outcome struct {
 // command prepares a call of the real docker client.
 func (b *bed) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "docker", args...)
-	command.Env = b.env
-	return command
+	return newDocker(t.Context(), b.env, args...)
 }
 
 // try calls docker and tells how it went.
@@ -59,8 +59,7 @@ func (b *bed) run(t *testing.T, args ...string) string {
 // of its own, for the test's context has ended by then.
 func (b *bed) remove(t *testing.T, container string) {
 	t.Helper()
-	command := exec.Command("docker", "rm", "-f", "-v", container)
-	command.Env = b.env
+	command := newDocker(context.Background(), b.env, "rm", "-f", "-v", container)
 	if out, err := command.CombinedOutput(); err != nil && !strings.Contains(string(out), "No such container") {
 		t.Errorf("docker rm -f %s: %v: %s", container, err, out)
 	}
@@ -88,4 +87,30 @@ func (b *bed) logged(t *testing.T, container, text string) {
 		}
 		return nil
 	})
+}
+
+// newDocker is a docker client with an environment of its own.
+func newDocker(ctx context.Context, env []string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, "docker", args...)
+	command.Env = env
+	return command
+}
+
+// exited is nil if the container has ended.
+func (b *bed) exited(t *testing.T, container string) error {
+	t.Helper()
+	done := b.try(t, "inspect", "--format", "{{.State.Status}}", container)
+	if strings.TrimSpace(done.stdout) != "exited" {
+		return fmt.Errorf("%s is %s%s", container, done.stdout, done.stderr)
+	}
+	return nil
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil || n <= 0 {
+		t.Fatalf("%q is not a process id", text)
+	}
+	return n
 }
