@@ -133,16 +133,34 @@ func (p *Pool) Mount(ctx context.Context, name string) (string, error) {
 	return dir, p.mount(ctx, p.full(name), dir)
 }
 
+// mount answers when the directory shows the dataset: zfs-fuse may have said
+// before that it is mounted.
 func (p *Pool) mount(ctx context.Context, dataset, dir string) error {
 	if isMountpoint(dir) {
 		return nil
 	}
 	_, err := p.run.zfs(ctx, "mount", dataset)
-	if err != nil && !isMountpoint(dir) {
+	if err != nil && !errors.Is(err, errMounted) {
 		return fmt.Errorf("cannot mount dataset: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, mountWait)
+	defer cancel()
+	ticker := time.NewTicker(mountPoll)
+	defer ticker.Stop()
+	for !isMountpoint(dir) {
+		select {
+		case <-ctx.Done():
+			return unavailable(fmt.Errorf("dataset %s does not show at its mountpoint: %w", dataset, errors.Join(ctx.Err(), err)))
+		case <-ticker.C:
+		}
 	}
 	return nil
 }
+
+const (
+	mountPoll = 5 * time.Millisecond
+	mountWait = 10 * time.Second
+)
 
 // isMountpoint tells whether dir lies on another file system than its parent,
 // which is true of every mounted dataset.

@@ -22,8 +22,11 @@ const (
 	maxOutput  = 64 << 20
 )
 
-// errBusy marks an error that may pass by itself.
-var errBusy = errors.New("dataset is busy")
+// Marks of errors that this package acts on itself.
+var (
+	errBusy    = errors.New("dataset is busy") // may pass by itself
+	errMounted = errors.New("dataset is mounted already")
+)
 
 // runner runs zfs commands with a deadline.
 type runner struct {
@@ -100,6 +103,8 @@ func classify(verb, stderr string, err error) error {
 	switch {
 	case has("does not exist", "no such pool"):
 		return model.WrapError(model.KindNotFound, cause, "no such dataset")
+	case has("already mounted"):
+		return model.WrapError(model.KindConflict, errors.Join(errMounted, cause), "the dataset is mounted already")
 	case has("already exists"):
 		return model.WrapError(model.KindConflict, cause, "the dataset exists already")
 	case has("has dependent clones", "has children"):
