@@ -18,6 +18,8 @@ const (
 	StartWithBody
 	// EventsAsJSON: events are application/json whatever the client accepts.
 	EventsAsJSON
+	// FewEvents: clients know events of containers and images only.
+	FewEvents
 	// EventsWithoutLines: clients do not know application/jsonl.
 	EventsWithoutLines
 )
@@ -30,6 +32,7 @@ var before = map[Behaviour]Version{
 	RawStreams:         V(42),
 	StartWithBody:      V(24),
 	EventsAsJSON:       V(52),
+	FewEvents:          V(22),
 	EventsWithoutLines: V(53),
 }
 
