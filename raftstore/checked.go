@@ -101,11 +101,11 @@ func (c *checked) GetLog(index uint64, entry *raft.Log) error {
 		return err
 	}
 	if entry.Index != index {
-		return fmt.Errorf("log entry %d is damaged: it says that it is %d", index, entry.Index)
+		return fmt.Errorf("it says that it is entry %d", entry.Index)
 	}
 	data, ok := unseal(entry.Data, entryHeader(entry))
 	if !ok {
-		return fmt.Errorf("log entry %d is damaged: its checksum is wrong", index)
+		return errors.New("its checksum is wrong")
 	}
 	entry.Data = data
 	return nil

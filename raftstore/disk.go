@@ -209,7 +209,7 @@ func (d *disk) verifyLog() (first, last uint64, err error) {
 	for i := first; i <= last; i++ {
 		var entry raft.Log
 		if err := d.store.GetLog(i, &entry); err != nil {
-			return 0, 0, fmt.Errorf("log entry %d: %w", i, err)
+			return 0, 0, fmt.Errorf("log entry %d is damaged: %w", i, err)
 		}
 	}
 	return first, last, nil
