@@ -1,0 +1,104 @@
+package command
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// all has one command of each number.
+func all() []Command {
+	now := time.Date(2026, 11, 21, 10, 0, 0, 123456789, time.UTC)
+	return []Command{
+		CreateAccount{Account: model.Account{ID: "a", Login: "l", Created: now}},
+		RemoveAccount{ID: "a"},
+		AddKey{AccountID: "a", Key: model.Key{Name: "k"}},
+		RemoveKey{AccountID: "a", SHA256: "SHA256:x"},
+		PutPackage{Package: model.Package{Name: "p"}},
+		PutNetwork{Network: model.Network{ID: "n"}},
+		PutNode{Node: model.Node{ID: "n", Overcommit: model.Overcommit{CPU: 2.5}}},
+		SetNodeInfo{NodeID: "n", Info: model.NodeInfo{Hostname: "h"}},
+		RemoveNode{ID: "n"},
+		ReserveContainer{Container: model.Container{ID: "c", DockerRequest: []byte("{}")}},
+		ReleaseContainer{ID: "c", Reason: "r"},
+		RenameContainer{ID: "c", Name: "n", Time: now},
+		CommitJournal{NodeID: "n", Epoch: "e", Entries: []model.JournalEntry{{Seq: 1, State: &model.ContainerState{}}}},
+		PutImage{Image: model.Image{ID: "i"}, Action: ActionTag, Time: now},
+		RemoveImageName{AccountID: "a", Ref: "r", Time: now},
+		DropImageHolder{ImageID: "i", NodeID: "n"},
+		SetSetting{Name: "n", Value: "v"},
+	}
+}
+
+func TestCommandsComeBackFromTheLog(t *testing.T) {
+	t.Parallel()
+	seen := map[Number]bool{}
+	for _, c := range all() {
+		if seen[c.Number()] {
+			t.Errorf("%T has a number that another command has", c)
+		}
+		seen[c.Number()] = true
+		data, err := Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal := cmp.Comparer(func(a, b model.Network) bool { return a.ID == b.ID })
+		if diff := cmp.Diff(c, back, equal); diff != "" {
+			t.Errorf("%T: %s", c, diff)
+		}
+	}
+	if len(seen) != int(NumberSetSetting) {
+		t.Errorf("%d of %d commands are tested", len(seen), NumberSetSetting)
+	}
+}
+
+func TestWhatIsNotUnderstoodAsksForANewerVersion(t *testing.T) {
+	t.Parallel()
+	for _, data := range []string{
+		`{"n":18,"v":1,"c":{}}`,
+		`{"n":2,"v":2,"c":{"id":"a"}}`,
+		`{"n":2,"v":1,"c":{"id":"a","force":true}}`,
+		`{"n":2,"v":1,"c":{"id":"a"},"signature":"x"}`,
+	} {
+		var newer *NewerError
+		if _, err := Decode([]byte(data)); !errors.As(err, &newer) {
+			t.Errorf("%s got %v", data, err)
+		}
+	}
+	for _, data := range []string{``, `{`, `[]`, `{"n":2,"v":1,"c":{"id":1}}`, `{"n":2,"v":1,"c":{"id":"a"}} {}`} {
+		if c, err := Decode([]byte(data)); err == nil {
+			t.Errorf("%s was read as %#v", data, c)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, c := range all() {
+		data, err := Encode(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Decode(data)
+		if err != nil {
+			return
+		}
+		again, err := Encode(c)
+		if err != nil {
+			t.Fatalf("what was decoded cannot be encoded: %v", err)
+		}
+		if _, err := Decode(again); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,272 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+var epoch = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+
+// The generators draw from few values, so that commands meet each other.
+
+func accountID(t *rapid.T) string {
+	return fmt.Sprintf("account-%d", rapid.IntRange(1, 3).Draw(t, "account"))
+}
+func nodeID(t *rapid.T) string { return fmt.Sprintf("node-%d", rapid.IntRange(1, 2).Draw(t, "node")) }
+func imageID(t *rapid.T) string {
+	return fmt.Sprintf("sha256:%d", rapid.IntRange(1, 3).Draw(t, "image"))
+}
+func imageRef(t *rapid.T) string {
+	return fmt.Sprintf("docker.io/library/i%d:latest", rapid.IntRange(1, 2).Draw(t, "ref"))
+}
+func containerID(t *rapid.T) string {
+	return fmt.Sprintf("%064x", rapid.IntRange(1, 8).Draw(t, "container"))
+}
+func containerName(t *rapid.T) string {
+	return fmt.Sprintf("name%d", rapid.IntRange(1, 5).Draw(t, "name"))
+}
+
+func randomCommand(t *rapid.T) command.Command {
+	now := epoch.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "time")) * time.Second)
+	switch rapid.IntRange(0, 15).Draw(t, "command") {
+	case 0:
+		id := accountID(t)
+		return command.CreateAccount{Account: model.Account{ID: id, Login: "user" + id[len(id)-1:], Policy: model.PolicyTenant, Created: now}}
+	case 1:
+		return command.RemoveAccount{ID: accountID(t)}
+	case 2:
+		n := rapid.IntRange(1, 3).Draw(t, "key")
+		return command.AddKey{AccountID: accountID(t), Key: model.Key{Name: fmt.Sprint("k", n), Public: fmt.Sprint("ssh-ed25519 ", n), SHA256: fmt.Sprint("SHA256:", n)}}
+	case 3:
+		return command.RemoveKey{AccountID: accountID(t), SHA256: fmt.Sprint("SHA256:", rapid.IntRange(1, 3).Draw(t, "key"))}
+	case 4:
+		return testNetwork(rapid.IntRange(1, 2).Draw(t, "network"))
+	case 5:
+		n := rapid.IntRange(1, 2).Draw(t, "node")
+		return testNode(n, rapid.Int64Range(0, 4).Draw(t, "capacity"))
+	case 6:
+		return command.RemoveNode{ID: nodeID(t)}
+	case 7, 8, 9:
+		return randomReservation(t, now)
+	case 10:
+		return command.ReleaseContainer{ID: containerID(t)}
+	case 11:
+		return command.RenameContainer{ID: containerID(t), Name: containerName(t), Time: now}
+	case 12, 13:
+		return randomJournal(t, now)
+	case 14:
+		id := imageID(t)
+		return command.PutImage{
+			Image:  model.Image{ID: id, Holders: []string{nodeID(t)}, Created: now},
+			Name:   model.ImageName{AccountID: accountID(t), Ref: imageRef(t), ImageID: id, Updated: now},
+			Action: rapid.SampledFrom([]string{command.ActionPull, command.ActionTag}).Draw(t, "action"), Time: now,
+		}
+	}
+	if rapid.Bool().Draw(t, "holder") {
+		return command.DropImageHolder{ImageID: imageID(t), NodeID: nodeID(t)}
+	}
+	return command.RemoveImageName{AccountID: accountID(t), Ref: imageRef(t), Time: now}
+}
+
+func randomReservation(t *rapid.T, now time.Time) command.Command {
+	c := model.Container{
+		ID: containerID(t), Name: containerName(t), AccountID: accountID(t), NodeID: nodeID(t), Created: now,
+		Reserved: model.Resources{Memory: rapid.Int64Range(0, 2).Draw(t, "memory"), CPU: rapid.Int64Range(0, 2).Draw(t, "cpu")},
+		Spec:     model.ContainerSpec{Image: "i", ImageID: imageID(t)},
+	}
+	if rapid.Bool().Draw(t, "has operation") {
+		c.Operation = fmt.Sprint("op", rapid.IntRange(1, 6).Draw(t, "operation"))
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "nics") {
+		n := rapid.IntRange(2, 6).Draw(t, "address")
+		c.NICs = append(c.NICs, model.NIC{
+			NetworkID: fmt.Sprint("net-", rapid.IntRange(1, 2).Draw(t, "network")), Interface: fmt.Sprint("eth", i),
+			MAC:     fmt.Sprintf("02:00:00:00:00:%02x", rapid.IntRange(1, 9).Draw(t, "mac")),
+			Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 24),
+		})
+	}
+	return command.ReserveContainer{Container: c}
+}
+
+func randomJournal(t *rapid.T, now time.Time) command.Command {
+	c := command.CommitJournal{NodeID: nodeID(t), Epoch: rapid.SampledFrom([]string{"e1", "e2"}).Draw(t, "epoch")}
+	seq := rapid.Uint64Range(1, 4).Draw(t, "seq")
+	for range rapid.IntRange(0, 4).Draw(t, "entries") {
+		e := model.JournalEntry{
+			Seq: seq, Time: now, ContainerID: containerID(t),
+			Action: rapid.SampledFrom([]string{"create", "start", "die", "destroy"}).Draw(t, "action"),
+		}
+		if e.Action == "start" {
+			e.State = &model.ContainerState{Status: model.StatusRunning, Pid: 1, StartedAt: now}
+		}
+		c.Entries = append(c.Entries, e)
+		seq++
+	}
+	return c
+}
+
+func testNetwork(n int) command.PutNetwork {
+	return command.PutNetwork{Network: model.Network{
+		ID: fmt.Sprint("net-", n), Name: fmt.Sprint("network", n), Kind: model.NetworkExternal, Default: true,
+		Subnet: netip.MustParsePrefix("10.0.0.0/24"), Gateway: netip.MustParseAddr("10.0.0.1"),
+		First: netip.MustParseAddr("10.0.0.2"), Last: netip.MustParseAddr("10.0.0.254"),
+	}}
+}
+
+func testNode(n int, capacity int64) command.PutNode {
+	return command.PutNode{Node: model.Node{
+		ID: fmt.Sprint("node-", n), Name: fmt.Sprint("n", n), Approved: true, Joined: epoch,
+		Info: model.NodeInfo{Hostname: fmt.Sprint("n", n), Capacity: model.Resources{Memory: capacity, CPU: capacity, Disk: capacity}},
+	}}
+}
+
+func testAccount(n int) command.CreateAccount {
+	return command.CreateAccount{Account: model.Account{
+		ID: fmt.Sprint("account-", n), Login: fmt.Sprint("user", n), Policy: model.PolicyTenant, Created: epoch,
+	}}
+}
+
+func hashOf(t interface{ Fatal(...any) }, s *State) string {
+	h, err := s.View().Hash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// apply sends c through the log's form, as raft does.
+func apply(t interface{ Fatal(...any) }, s *State, index uint64, c command.Command) error {
+	data, err := command.Encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := command.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Apply(index, decoded)
+}
+
+func TestAnyCommandsKeepThePromises(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := New(), New()
+		var index uint64
+		both := func(c command.Command) {
+			index++
+			errA, errB := apply(t, a, index, c), apply(t, b, index, c)
+			if fmt.Sprint(errA) != fmt.Sprint(errB) {
+				t.Fatalf("%T: one replica says %v, the other %v", c, errA, errB)
+			}
+			if errA != nil && model.IsKind(errA, model.KindInternal) {
+				t.Fatalf("%T: %v", c, errA)
+			}
+			if errA != nil && a.View().Index() != index {
+				t.Fatalf("a refused entry left index %d, want %d", a.View().Index(), index)
+			}
+			checkPromises(t, a.View())
+		}
+		for n := range 3 {
+			both(testAccount(n + 1))
+		}
+		both(testNetwork(1))
+		both(testNetwork(2))
+		both(testNode(1, 4))
+		both(testNode(2, 4))
+		for range rapid.IntRange(0, 40).Draw(t, "length") {
+			both(randomCommand(t))
+		}
+		if hashOf(t, a) != hashOf(t, b) {
+			t.Fatal("the replicas' states differ")
+		}
+		checkRestore(t, a)
+	})
+}
+
+// checkPromises looks at all containers anew for what the state promises.
+func checkPromises(t *rapid.T, v *View) {
+	names, addresses, macs := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	sums, counts := map[string]model.Resources{}, map[string]int{}
+	claim := func(taken map[string]bool, what, who string) {
+		if taken[what] {
+			t.Fatalf("%s is held twice, the second time by %s", what, who)
+		}
+		taken[what] = true
+	}
+	for _, c := range v.AllContainers() {
+		claim(names, c.AccountID+"/"+c.Name, c.ID)
+		if c.Operation != "" {
+			claim(names, c.AccountID+" "+c.Operation, c.ID)
+		}
+		for _, n := range c.NICs {
+			claim(addresses, n.NetworkID+" "+n.Address.Addr().String(), c.ID)
+			claim(macs, n.MAC, c.ID)
+			if !v.AddressUsed(n.NetworkID, n.Address.Addr()) || !v.MACUsed(n.MAC) {
+				t.Fatalf("the addresses of %s are not known as used", c.ID)
+			}
+		}
+		sums[c.NodeID] = sums[c.NodeID].Add(c.Reserved)
+		counts[c.NodeID]++
+		if _, ok := v.Account(c.AccountID); !ok {
+			t.Fatalf("container %s has no account", c.ID)
+		}
+		if _, ok := v.Node(c.NodeID); !ok {
+			t.Fatalf("container %s has no node", c.ID)
+		}
+	}
+	for _, n := range v.Nodes() {
+		if got := v.Promised(n.ID); got != sums[n.ID] || v.PromisedTo(n.ID) != counts[n.ID] {
+			t.Fatalf("node %s has promised %+v to %d, its containers sum up to %+v of %d",
+				n.ID, got, v.PromisedTo(n.ID), sums[n.ID], counts[n.ID])
+		}
+	}
+	for _, n := range v.Networks() {
+		for host := range byte(8) {
+			addr := netip.AddrFrom4([4]byte{10, 0, 0, host})
+			if v.AddressUsed(n.ID, addr) != addresses[n.ID+" "+addr.String()] {
+				t.Fatalf("address %s is not in the state that its containers say", addr)
+			}
+		}
+	}
+	defaults := 0
+	for _, n := range v.Networks() {
+		if n.Default {
+			defaults++
+		}
+	}
+	if defaults > 1 {
+		t.Fatalf("%d networks are the default", defaults)
+	}
+}
+
+func checkRestore(t *rapid.T, s *State) {
+	var data bytes.Buffer
+	if err := s.View().Write(&data); err != nil {
+		t.Fatal(err)
+	}
+	restored, err := Restore(&data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hashOf(t, restored) != hashOf(t, s) {
+		t.Fatal("the restored state differs")
+	}
+	checkPromises(t, restored.View())
+	next := s.View().Index() + 1
+	for _, st := range []*State{s, restored} {
+		if err := apply(t, st, next, testAccount(9)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hashOf(t, restored) != hashOf(t, s) {
+		t.Fatal("the restored state goes another way")
+	}
+}
