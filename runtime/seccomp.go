@@ -208,8 +208,17 @@ func (r *Runtime) compile(ctx context.Context, profile *specs.LinuxSeccomp, prog
 	}
 	run := func(args ...string) error {
 		argv := append(r.command(), args...)
-		out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+		// A file, because the created process holds what it inherits: a pipe
+		// would not end before it does.
+		said, err := os.Create(filepath.Join(dir, "said"))
 		if err != nil {
+			return err
+		}
+		defer said.Close()
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Stdout, cmd.Stderr = said, said
+		if err := cmd.Run(); err != nil {
+			out, _ := os.ReadFile(said.Name())
 			return fmt.Errorf("cannot make a container to compile in: %w: %.200s", err, out)
 		}
 		return nil
