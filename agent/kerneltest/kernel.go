@@ -1,0 +1,160 @@
+package kerneltest
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/runtime"
+	"github.com/spearheadcloud/spearhead/wire/wiretest"
+)
+
+// Kernel is what outlives an agent.
+type Kernel struct {
+	mu         sync.Mutex
+	nextPid    int
+	registered map[string]*wiretest.Process // container → process to come, or of the newest run
+	running    map[string]*process
+	bundles    map[string]bool // containers whose runtime state was not cleaned
+	images     map[string]bool
+	roots      map[string]string // container → image
+	mounts     map[string]bool
+	sandboxes  map[string]bool
+	execs      map[string]*exec
+	exits      []runtime.Exit // not acknowledged
+	listeners  map[chan runtime.Exit]bool
+	violations []string
+	waiters    sync.WaitGroup
+}
+
+type process struct {
+	runtime.Process
+	body *wiretest.Process
+}
+
+type exec struct {
+	container string
+	*wiretest.Process
+}
+
+// New returns a kernel of a machine that holds the image wiretest.ImageID.
+func New() *Kernel {
+	return &Kernel{
+		nextPid:    1000,
+		registered: make(map[string]*wiretest.Process),
+		running:    make(map[string]*process),
+		bundles:    make(map[string]bool),
+		images:     map[string]bool{wiretest.ImageID: true},
+		roots:      make(map[string]string),
+		mounts:     make(map[string]bool),
+		sandboxes:  make(map[string]bool),
+		execs:      make(map[string]*exec),
+		listeners:  make(map[chan runtime.Exit]bool),
+	}
+}
+
+// violate notes that a caller did what a real driver would not survive.
+func (k *Kernel) violate(format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	k.violations = append(k.violations, text)
+	return errors.New(text)
+}
+
+// Violations lists what callers did and must not do.
+func (k *Kernel) Violations() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return append([]string(nil), k.violations...)
+}
+
+// Holds lists all that the kernel holds for containers, sorted: empty when
+// nothing is leaked.
+func (k *Kernel) Holds() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var all []string
+	add := func(what, id string) { all = append(all, what+" "+id) }
+	for id := range k.registered {
+		add("registration", id)
+	}
+	for id := range k.running {
+		add("process", id)
+	}
+	for id := range k.bundles {
+		add("bundle", id)
+	}
+	for id := range k.roots {
+		add("root", id)
+	}
+	for id := range k.mounts {
+		add("mount", id)
+	}
+	for id := range k.sandboxes {
+		add("sandbox", id)
+	}
+	sort.Strings(all)
+	return all
+}
+
+// Pid returns the process of a running container, or 0.
+func (k *Kernel) Pid(id string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if p := k.running[id]; p != nil {
+		return p.Pid
+	}
+	return 0
+}
+
+// Reboot ends everything that does not survive the machine's restart: no
+// process's end is seen by anybody.
+func (k *Kernel) Reboot() {
+	k.mu.Lock()
+	processes := k.running
+	k.running = make(map[string]*process)
+	clear(k.bundles)
+	clear(k.mounts)
+	clear(k.sandboxes)
+	clear(k.execs)
+	k.mu.Unlock()
+	for _, p := range processes {
+		p.body.Signal(9)
+	}
+	k.waiters.Wait()
+}
+
+// Shutdown ends all processes and waits for what watches them.
+func (k *Kernel) Shutdown() { k.Reboot() }
+
+// End has a container's process end by a fault of its own, with code 136.
+func (k *Kernel) End(id string) {
+	k.mu.Lock()
+	p := k.running[id]
+	k.mu.Unlock()
+	if p != nil {
+		p.body.Signal(8)
+	}
+}
+
+// reap waits for the end of a process and tells of it.
+func (k *Kernel) reap(p *process) {
+	<-p.body.Done()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.running[p.ID] != p {
+		return // the machine went with it
+	}
+	delete(k.running, p.ID)
+	for _, x := range k.execs {
+		if x.container == p.ID {
+			x.Signal(9)
+		}
+	}
+	e := runtime.Exit{ID: p.ID, Run: p.Run, ExitCode: p.body.ExitCode(), FinishedAt: time.Now()}
+	k.exits = append(k.exits, e)
+	for l := range k.listeners {
+		l <- e
+	}
+}

@@ -1,0 +1,75 @@
+package kerneltest
+
+import (
+	"errors"
+	"sync"
+)
+
+// ErrDead is what a dead agent's steps end with once they are let go.
+var ErrDead = errors.New("this agent is dead")
+
+// Life is the life of one agent: it counts the agent's steps, and ends the
+// agent at one of them as kill -9 would. From then on nothing that it does has
+// an effect, and none of its steps returns before Bury.
+type Life struct {
+	mu     sync.Mutex
+	steps  int // each counts twice: before it is taken and after
+	killAt int
+	fail   map[string]error
+	dead   chan struct{}
+	buried chan struct{}
+}
+
+// NewLife returns the life of an agent that dies at the given step, counted
+// from 1; 0 is never.
+func NewLife(killAt int) *Life {
+	return &Life{killAt: killAt, fail: make(map[string]error), dead: make(chan struct{}), buried: make(chan struct{})}
+}
+
+// FailOnce lets the next step of that name fail without an effect.
+func (l *Life) FailOnce(name string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fail[name] = err
+}
+
+// Dead is closed when the agent has died.
+func (l *Life) Dead() <-chan struct{} { return l.dead }
+
+// Bury lets go of the dead agent's steps, so that its goroutines can end.
+func (l *Life) Bury() { close(l.buried) }
+
+// Step takes a step, unless the agent is dead, or dies before it or after it.
+func (l *Life) Step(name string, f func() error) error {
+	if err := l.tick(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	failure := l.fail[name]
+	delete(l.fail, name)
+	l.mu.Unlock()
+	if failure != nil {
+		return failure
+	}
+	err := f()
+	if dead := l.tick(); dead != nil {
+		return dead
+	}
+	return err
+}
+
+// tick counts, and blocks for ever if the agent is dead.
+func (l *Life) tick() error {
+	l.mu.Lock()
+	l.steps++
+	if l.steps == l.killAt {
+		close(l.dead)
+	}
+	dead := l.killAt > 0 && l.steps >= l.killAt
+	l.mu.Unlock()
+	if !dead {
+		return nil
+	}
+	<-l.buried
+	return ErrDead
+}
