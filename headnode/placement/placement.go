@@ -29,7 +29,7 @@ type Request struct {
 type Decision struct {
 	NodeID     string
 	Considered int
-	Refused    []Count // by filter, in the order of the filters; zero counts left out
+	Refused    []Count // by filter, the most frequent first
 }
 
 // Count says how many nodes one filter took out.
