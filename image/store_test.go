@@ -43,7 +43,12 @@ func needRoot(t testing.TB) {
 }
 
 var setups = []setup{
-	{"overlay", func(t testing.TB) image.Config { return image.Config{Root: storeDir(t), Snapshotter: image.Overlay} }},
+	{"overlay", func(t testing.TB) image.Config {
+		return image.Config{Root: storeDir(t), Snapshotter: image.Overlay}
+	}},
+	{"zfs", func(t testing.TB) image.Config {
+		return image.Config{Root: storeDir(t), Snapshotter: image.ZFS, Datasets: testPool(t)}
+	}},
 }
 
 // storeDir makes a directory for a store that leaves no mount behind.

@@ -159,7 +159,7 @@ func TestPoolOutlivesItsDaemonAndItsStarter(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "file"), "kept")
-	if err := exec.Command("sync", filepath.Join(dir, "file")).Run(); err != nil { // the daemon's memory dies with it
+	if err := p.Snapshot(ctx, "a@now"); err != nil { // writes what is in the daemon's memory
 		t.Fatal(err)
 	}
 	poolDir := filepath.Dir(filepath.Dir(d.Mountpoint))

@@ -71,7 +71,10 @@ func Start(ctx context.Context, cfg Config) (*Daemon, error) {
 		return nil, err
 	}
 	if d.proc.running() {
-		return d, d.await(ctx)
+		// One that was killed just now still runs for a moment.
+		if err := d.await(ctx); err == nil || d.proc.running() {
+			return d, err
+		}
 	}
 	if err := d.clear(); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,7 +54,10 @@ func (d *Daemon) launchHere() error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("cannot make mount namespace: %w", err)
 	}
-	if err := d.hidePlaces(); err != nil {
+	if err := d.isolate(); err != nil {
+		return err
+	}
+	if err := hidePlaces(); err != nil {
 		return err
 	}
 	pidFile := d.path("pid")
@@ -75,45 +79,49 @@ func (d *Daemon) launchHere() error {
 	return d.remember(pidFile)
 }
 
-// hidePlaces puts an empty file system over each place, and keeps that from
-// other namespaces.
-func (d *Daemon) hidePlaces() error {
+// isolate cuts this thread's new namespace off from all others, but for the
+// directory of this pool's mounts, and lets go of other pools: a namespace that
+// holds a copy of a dataset's mount keeps that dataset busy.
+func (d *Daemon) isolate() error {
+	file, err := os.Open("/proc/thread-self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("cannot look at mounts: %w", err)
+	}
+	defer file.Close()
+	mounts, err := mountinfo.GetMountsFromReader(file, nil)
+	if err != nil {
+		return fmt.Errorf("cannot look at mounts: %w", err)
+	}
+	for _, m := range mounts {
+		if m.Mountpoint == d.path(mountsDir) {
+			continue
+		}
+		// A mount under another one cannot be reached, and cannot get in the
+		// way either.
+		err := unix.Mount("", m.Mountpoint, "", unix.MS_PRIVATE, "")
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTCONN) {
+			return fmt.Errorf("cannot make mount private: %w", err)
+		}
+	}
+	for _, m := range slices.Backward(mounts) {
+		if m.FSType == "fuse.zfs" {
+			unix.Unmount(m.Mountpoint, unix.MNT_DETACH) // a dead one may be gone by now
+		}
+	}
+	return nil
+}
+
+// hidePlaces puts an empty file system over each place.
+func hidePlaces() error {
 	for _, place := range places {
 		if err := os.MkdirAll(place, 0o755); err != nil {
 			return fmt.Errorf("cannot make %s: %w", place, err)
-		}
-		holder, err := holdingMount(place)
-		if err != nil {
-			return err
-		}
-		if err := unix.Mount("", holder, "", unix.MS_PRIVATE, ""); err != nil {
-			return fmt.Errorf("cannot make %s private: %w", holder, err)
 		}
 		if err := unix.Mount("tmpfs", place, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700,size=16m"); err != nil {
 			return fmt.Errorf("cannot hide %s: %w", place, err)
 		}
 	}
 	return nil
-}
-
-// holdingMount returns the mount that a path lies on, as this thread sees it.
-func holdingMount(path string) (string, error) {
-	file, err := os.Open("/proc/thread-self/mountinfo")
-	if err != nil {
-		return "", fmt.Errorf("cannot look at mounts: %w", err)
-	}
-	defer file.Close()
-	mounts, err := mountinfo.GetMountsFromReader(file, mountinfo.ParentsFilter(path))
-	if err != nil {
-		return "", fmt.Errorf("cannot look at mounts: %w", err)
-	}
-	longest := "/"
-	for _, m := range mounts {
-		if len(m.Mountpoint) > len(longest) {
-			longest = m.Mountpoint
-		}
-	}
-	return longest, nil
 }
 
 // remember records the daemon so that a later Start finds it.
