@@ -30,6 +30,8 @@ type Agent struct {
 	node    *task.Node
 	execs   *execs
 
+	exitGrace time.Duration
+
 	exits   <-chan runtime.Exit
 	changed chan struct{} // holds one when the load may have changed
 	stop    context.CancelFunc
@@ -51,6 +53,9 @@ type Options struct {
 	Drivers  Drivers
 	Info     model.NodeInfo
 	Logger   *slog.Logger
+	// ExitGrace is how long the runtime may take to tell of the end of a run
+	// that is recorded as alive and is not; 0 is 3 seconds.
+	ExitGrace time.Duration
 }
 
 // New opens the node's records and brings the node to where they say it should
@@ -74,6 +79,11 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		stop:    stop,
 		running: running,
 		tasks:   make(map[string]*task.Task),
+
+		exitGrace: o.ExitGrace,
+	}
+	if a.exitGrace == 0 {
+		a.exitGrace = defaultExitGrace
 	}
 	a.node = &task.Node{
 		Runtime: o.Drivers.Runtime, Images: o.Drivers.Images, Network: o.Drivers.Network,

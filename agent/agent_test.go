@@ -36,7 +36,7 @@ func open(t testing.TB, k *kerneltest.Kernel, life *kerneltest.Life, dir string)
 	t.Helper()
 	a, err := agent.New(t.Context(), agent.Options{
 		NodeID: wiretest.NodeID, StateDir: dir, RunDir: filepath.Join(dir, "run"),
-		Drivers: k.Drivers(life), Logger: slog.New(slog.DiscardHandler),
+		Drivers: k.Drivers(life), Logger: slog.New(slog.DiscardHandler), ExitGrace: 20 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -15,9 +15,9 @@ import (
 	"github.com/spearheadcloud/spearhead/runtime"
 )
 
-// exitGrace is how long the runtime may take to tell of the end of a run that
+// defaultExitGrace is how long the runtime may take to tell of the end of a run that
 // is recorded as alive and is not; then its exit code counts as unknown.
-const exitGrace = 3 * time.Second
+const defaultExitGrace = 3 * time.Second
 
 // settleLimit bounds how long the start waits for tasks that are busy with
 // what the last process left; their commands wait for them in any case.
@@ -74,7 +74,7 @@ func (a *Agent) collectEnds(ctx context.Context, records []state.Record, alive m
 		}
 	}
 	var ends []runtime.Exit
-	patience := time.NewTimer(exitGrace)
+	patience := time.NewTimer(a.exitGrace)
 	defer patience.Stop()
 	for len(missing) > 0 {
 		select {

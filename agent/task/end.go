@@ -51,9 +51,7 @@ func (t *Task) ended(e runtime.Exit) {
 		t.log.Error("stopped after recording an end", "op", "exit", "err", err)
 	}
 	t.acknowledge(e)
-	if err := t.release(); err != nil {
-		t.log.Error("cannot clean up after a container's end", "op", "exit", "err", err)
-	}
+	t.cleanUp("exit")
 	t.node.Changed()
 	t.proceed(pause)
 	t.finishEnding(ack)
@@ -123,6 +121,17 @@ func (t *Task) acknowledge(e runtime.Exit) {
 	defer cancel()
 	if err := t.node.Runtime.AckExit(ctx, t.id, e.Run); err != nil {
 		t.log.Warn("cannot acknowledge an exit; it will be told again", "op", "exit", "err", err)
+	}
+}
+
+// cleanUp releases what a run held. If that fails it is tried again after a
+// while, and before the next run and the removal.
+func (t *Task) cleanUp(op string) {
+	err := t.release()
+	t.leftovers = err != nil
+	if t.leftovers {
+		t.log.Error("cannot clean up after a run; trying again", "op", op, "err", err)
+		t.timer.Reset(retryPause)
 	}
 }
 

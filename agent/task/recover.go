@@ -29,20 +29,20 @@ func (t *Task) recover(alive *runtime.Process, exit *runtime.Exit) {
 	case state.PhaseRunning:
 		t.recoverRunning(alive, exit)
 	case state.PhaseWaiting:
-		t.cleanLeftovers()
+		t.cleanUp("recover")
 		t.proceed(0)
 	default:
 		if exit != nil {
 			t.acknowledge(*exit)
 		}
-		t.cleanLeftovers()
+		t.cleanUp("recover")
 	}
 }
 
 // recoverStarting finishes a start whose process began, and undoes another.
 func (t *Task) recoverStarting(alive *runtime.Process, exit *runtime.Exit) {
 	if alive == nil && exit == nil {
-		t.cleanLeftovers()
+		t.cleanUp("recover")
 		next := t.status
 		next.Phase = state.PhaseIdle
 		if next.State.Status == model.StatusRestarting {
@@ -81,11 +81,5 @@ func (t *Task) recoverRunning(alive *runtime.Process, exit *runtime.Exit) {
 		if _, err := t.record(next); err != nil {
 			t.log.Error("cannot record the process of a container", "op", "recover", "err", err)
 		}
-	}
-}
-
-func (t *Task) cleanLeftovers() {
-	if err := t.release(); err != nil {
-		t.log.Error("cannot clean up after an earlier run", "op", "recover", "err", err)
 	}
 }

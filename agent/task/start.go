@@ -34,6 +34,11 @@ func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 		return wire.Ack{}, model.Errorf(model.KindConflict, "container is marked for removal and cannot be started")
 	}
 	t.timer.Stop()
+	if t.leftovers {
+		if t.cleanUp("start"); t.leftovers {
+			return wire.Ack{}, model.Errorf(model.KindUnavailable, "container %s cannot be started: what its last run held is not free yet; try again in a moment", t.id)
+		}
+	}
 	before := t.status
 	next := before
 	next.Phase = state.PhaseStarting
@@ -43,6 +48,9 @@ func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 		next.QuickEnds, next.State.RestartCount = 0, 0
 	}
 	if _, err := t.record(next); err != nil {
+		if before.Phase == state.PhaseWaiting {
+			t.timer.Reset(retryPause)
+		}
 		return wire.Ack{}, err
 	}
 	process, err := t.launch()
@@ -85,11 +93,7 @@ func (t *Task) launch() (runtime.Process, error) {
 	if err := failpoint.Hit("agent/start-recorded"); err != nil {
 		return runtime.Process{}, err
 	}
-	undo.Add(func() {
-		if err := t.release(); err != nil {
-			t.log.Error("cannot clean up after a failed start", "op", "start", "err", err)
-		}
-	})
+	undo.Add(func() { t.cleanUp("start") })
 	r, err := t.surroundings(ctx)
 	if err != nil {
 		return runtime.Process{}, err

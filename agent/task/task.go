@@ -40,6 +40,7 @@ type Task struct {
 	status     state.Status
 	ending     *ending       // set while somebody waits for the end
 	unrecorded *runtime.Exit // an end that could not be written down yet
+	leftovers  bool          // of an earlier run, that could not be released
 	timer      *time.Timer   // what it means depends on the above: wake
 	removed    bool
 }
@@ -125,6 +126,8 @@ func (t *Task) wake() {
 		}
 	case t.ending != nil:
 		t.escalate()
+	case t.leftovers && t.status.Phase == state.PhaseIdle:
+		t.cleanUp("wake")
 	}
 }
 
