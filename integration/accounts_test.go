@@ -54,12 +54,8 @@ func (b *bed) setting(name string) string {
 // operator calls an operator's command on the rack's head.
 func (b *bed) operator(t *testing.T, args ...string) string {
 	t.Helper()
-	sockets, err := filepath.Glob(filepath.Join(b.runDir(t), "head-1", "*.sock"))
-	if err != nil || len(sockets) != 1 {
-		t.Fatalf("sockets of the rack's head: %v, error %v", sockets, err)
-	}
 	// Not the test's context: accounts are removed when it has ended.
-	out, err := spearhead(context.Background(), []string{"SPEARHEAD_SOCKET=" + sockets[0]}, args...)
+	out, err := spearhead(context.Background(), []string{"SPEARHEAD_SOCKET=" + b.setting("SPEARHEAD_SOCKET")}, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

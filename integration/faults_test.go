@@ -16,22 +16,13 @@ import (
 	"github.com/spearheadcloud/spearhead/rack"
 )
 
-// runDir is the rack's folder in /run, found by the open socket of its head's daemon: it
-// belongs to the rack whose configuration file the daemon was started with.
-func (b *bed) runDir(t *testing.T) string {
-	t.Helper()
-	config, err := os.ReadFile(filepath.Join(b.dir, "head-1", "head.toml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(config)) {
-		if name, value, ok := strings.Cut(line, "="); ok && strings.TrimSpace(name) == "socket" {
-			return filepath.Dir(filepath.Dir(strings.Trim(strings.TrimSpace(value), `"'`)))
-		}
-	}
-	t.Fatal("head.toml names no socket")
-	return ""
+// runDir is the rack's folder in /run, which holds a folder for each host.
+func (b *bed) runDir() string {
+	return filepath.Dir(filepath.Dir(b.setting("SPEARHEAD_SOCKET")))
 }
+
+// index is the number by which the rack's things are named.
+func (b *bed) index() string { return filepath.Base(b.runDir()) }
 
 // pid is the process of a host's daemon.
 func (b *bed) pid(t *testing.T, host string) int {
@@ -65,7 +56,7 @@ func (b *bed) supervisor(t *testing.T) int {
 		for _, folder := range folders {
 			line, _ := os.ReadFile(filepath.Join(folder, "cmdline"))
 			words := bytes.Split(line, []byte{0})
-			if len(words) > 2 && string(words[1]) == "iod" && bytes.Contains(line, []byte(b.runDir(t)+"/")) {
+			if len(words) > 2 && string(words[1]) == "iod" && bytes.Contains(line, []byte(b.runDir()+"/")) {
 				pid, err = strconv.Atoi(filepath.Base(folder))
 				return err
 			}

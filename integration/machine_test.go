@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +26,19 @@ func observeMachine() ([]string, error) {
 		things = append(things, found...)
 	}
 	return things, nil
+}
+
+// ofRack finds the index of the rack that a thing belongs to by its name.
+var ofRack = regexp.MustCompile(`spearhead-rack-(\d+)|spearhead/racks/(\d+)|link sh[ue](\d+)`)
+
+// leftOver is what is there after and was not before, but for what belongs to racks that
+// others have up on this machine.
+func leftOver(before, after []string, rack string) []string {
+	return slices.DeleteFunc(after, func(thing string) bool {
+		owner := strings.Join(ofRack.FindStringSubmatch(thing), "|")
+		foreign := owner != "" && !slices.Contains(strings.Split(owner, "|")[1:], rack)
+		return foreign || slices.Contains(before, thing)
+	})
 }
 
 func links() ([]string, error) {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -83,24 +82,20 @@ func setUp(work string) error {
 
 // tearDown ends the shared rack and compares the machine with what it was before.
 func tearDown(before []string) error {
-	if setting.shared != nil {
-		if err := setting.shared.close(); err != nil {
-			return err
-		}
+	if setting.shared == nil {
+		return nil
+	}
+	if err := setting.shared.close(); err != nil {
+		return err
 	}
 	after, err := observeMachine()
 	if err != nil {
 		return err
 	}
-	if left := leftOver(before, after); len(left) > 0 {
+	if left := leftOver(before, after, setting.shared.index()); len(left) > 0 {
 		return errors.New("the rack left behind on this machine:\n  " + strings.Join(left, "\n  "))
 	}
 	return nil
-}
-
-// leftOver is what is there after and was not before.
-func leftOver(before, after []string) []string {
-	return slices.DeleteFunc(after, func(thing string) bool { return slices.Contains(before, thing) })
 }
 
 // sharedBed is the rack that tests share, or a skip that says what this machine lacks.
