@@ -213,4 +213,3 @@ func awaitLeader(t *testing.T, heads []*Store) *Store {
 		}
 	}
 }
-
