@@ -53,7 +53,7 @@ func Tar(tb testing.TB, entries ...Entry) []byte {
 			header.ModTime = time.Unix(1_700_000_000, 0)
 		}
 		if err := w.WriteHeader(&header); err != nil {
-			tb.Fatalf("cannot write header of %q: %v", header.Name, err)
+			tb.Fatalf("cannot write header of %.64q: %v", header.Name, err)
 		}
 		if _, err := w.Write(e.Content); err != nil {
 			tb.Fatal(err)
