@@ -123,7 +123,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Logger: h.log,
 	})
 	h.reconciler = reconcile.New(reconcile.Config{
-		Store: h.store, Agent: h.nodes.Agent, Working: h.containers.Working, Images: h.images.Settle, Logger: h.log,
+		Store: h.store, Agent: h.nodes.Agent, Working: h.containers.Working, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})
 	opened.Add(h.nodes.Close)
 	return nil

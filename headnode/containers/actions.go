@@ -78,19 +78,27 @@ func cannotRemoveRunning(c model.Container) error {
 	return model.Errorf(model.KindConflict, "cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.Name, status)
 }
 
-// gone returns when the state does not hold the container any more.
+// goneDelay bounds how long a removal waits for its end to show, after the
+// node's journal has been seen to where the node said that it is done.
+const goneDelay = 2 * time.Second
+
+// gone returns when the state does not hold the container any more. A node
+// that has lost a container has nothing to say of its end.
 func (s *Service) gone(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, journalDelay, errNotSeen)
+	ctx, cancel := context.WithTimeoutCause(ctx, goneDelay, errLost)
 	defer cancel()
 	err := s.store.Wait(ctx, func(v *state.View) (bool, error) {
 		_, there := v.Container(id)
 		return !there, nil
 	})
-	if err != nil && context.Cause(ctx) == errNotSeen {
-		return errNotSeen
+	if err != nil && context.Cause(ctx) == errLost {
+		return errLost
 	}
 	return err
 }
+
+var errLost = model.Errorf(model.KindUnavailable,
+	"the node does not have this container any more, and the data center has no record of its end; ask the operator")
 
 // Rename implements dockerapi.Containers.
 func (s *Service) Rename(ctx context.Context, a model.Account, ref, name string) error {

@@ -172,7 +172,7 @@ func (c *Center) start() {
 	c.Images = images.New(images.Config{Store: store, Agents: c.Nodes, Logger: log})
 	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Requests: 128, Logger: log})
 	c.Reconciler = reconcile.New(reconcile.Config{
-		Store: store, Agent: c.Nodes.Agent, Working: c.Containers.Working, Images: c.Images.Settle, Logger: log,
+		Store: store, Agent: c.Nodes.Agent, Working: c.Containers.Working, Images: c.Images.Settle, Sweep: c.Images.Sweep, Logger: log,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup

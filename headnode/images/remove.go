@@ -126,7 +126,8 @@ func (s *Service) Sweep(ctx context.Context) {
 			continue
 		}
 		for _, nodeID := range img.Holders {
-			if err := s.forget(ctx, img.ID, nodeID); err != nil {
+			err := s.forget(ctx, img.ID, nodeID)
+			if err != nil && !model.IsKind(err, model.KindUnavailable) {
 				s.log.Warn("cannot remove unused image from node", slog.String("image", img.ID), slog.String("node", nodeID), slog.Any("err", err))
 			}
 		}

@@ -35,8 +35,12 @@ var forbidden = []struct {
 	{"HostConfig.Devices", func(r *model.CreateContainer) { r.Spec.Devices = []model.Device{{PathOnHost: "/dev/kvm"}} }},
 	{"HostConfig.DeviceRequests", func(r *model.CreateContainer) { r.Asked.DeviceRequests = []string{"gpu"} }},
 	{"HostConfig.DeviceCgroupRules", func(r *model.CreateContainer) { r.Asked.DeviceCgroupRules = []string{"c 1:3 rwm"} }},
-	{"HostConfig.SecurityOpt", func(r *model.CreateContainer) { r.Asked.SecurityOpt = append(r.Asked.SecurityOpt, "seccomp=unconfined") }},
-	{"HostConfig.SecurityOpt", func(r *model.CreateContainer) { r.Asked.SecurityOpt = append(r.Asked.SecurityOpt, "apparmor=unconfined") }},
+	{"HostConfig.SecurityOpt", func(r *model.CreateContainer) {
+		r.Asked.SecurityOpt = append(r.Asked.SecurityOpt, "seccomp=unconfined")
+	}},
+	{"HostConfig.SecurityOpt", func(r *model.CreateContainer) {
+		r.Asked.SecurityOpt = append(r.Asked.SecurityOpt, "apparmor=unconfined")
+	}},
 	{"HostConfig.SecurityOpt", func(r *model.CreateContainer) { r.Spec.Seccomp = "unconfined" }},
 	{"HostConfig.Sysctls", func(r *model.CreateContainer) { set(r, "kernel.msgmax") }},
 	{"HostConfig.Sysctls", func(r *model.CreateContainer) { set(r, "net/../kernel/core_pattern") }},

@@ -38,6 +38,9 @@ type Config struct {
 	Working func(containerID string) bool
 	// Images makes the state agree with the images that a node holds.
 	Images func(ctx context.Context, nodeID string) error
+	// Sweep makes nodes forget images that nobody needs, as far as it can be
+	// done now.
+	Sweep  func(ctx context.Context)
 	Logger *slog.Logger
 }
 
@@ -65,13 +68,15 @@ func (r *Reconciler) Findings(nodeID string) Findings {
 	return r.findings[nodeID]
 }
 
-// Run undoes reservations that nobody works on, until ctx ends. Only the
-// leader may call it, once at a time.
+// Run undoes, until ctx ends, reservations that nobody works on, and does what
+// an earlier sweep of images could not. Only the leader may call it, once at a
+// time.
 func (r *Reconciler) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
 		r.reservations(ctx, func(c *model.Container) bool { return time.Since(c.Created) > staleAfter })
+		r.Sweep(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -117,3 +117,33 @@ func TestNodeForgetsImageThatNobodyKnows(t *testing.T) {
 		return err == nil && len(held) == 1 && held[0] == headtest.Image("busybox").ID
 	})
 }
+
+func TestLostDiskIsReportedAndTheNodeGoesOn(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	create := func() model.Container {
+		t.Helper()
+		if _, err := c.Images.Pull(ctx, a, dockerapi.PullRequest{Ref: "busybox"}, func(wire.PullProgress) {}); err != nil {
+			t.Fatal(err)
+		}
+		m, _, err := c.Containers.Create(ctx, a, model.CreateContainer{Spec: model.ContainerSpec{Image: "busybox"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	lost := create()
+	agent := c.Agent("node-1")
+	agent.Cut(true)
+	c.Until("the node is lost", func() bool { return !c.Nodes.Connected(lost.NodeID) })
+	agent.Wipe()
+	agent.Cut(false)
+	c.Until("the loss is reported", func() bool {
+		missing := c.Reconciler.Findings(lost.NodeID).Missing
+		return len(missing) == 1 && missing[0] == lost.ID
+	})
+	if m := create(); m.Phase != model.PhaseCreated { // by the new epoch's first entry
+		t.Errorf("phase %s", m.Phase)
+	}
+}

@@ -26,6 +26,8 @@ type Agent struct {
 	grown      chan struct{} // closed when the journal grows or the link changes
 	cut        bool
 	failCreate error
+
+	acknowledged uint64
 }
 
 type container struct {
@@ -84,6 +86,24 @@ func (a *Agent) Put(c model.Container) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.containers[c.ID] = &container{spec: c, state: c.State}
+}
+
+// Acknowledged is up to where a head has told that it has the journal.
+func (a *Agent) Acknowledged() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.acknowledged
+}
+
+// Wipe makes the node forget everything, as one whose disk was replaced.
+func (a *Agent) Wipe() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.epoch = model.NewID()[:16]
+	a.journal, a.acknowledged = nil, 0
+	clear(a.containers)
+	clear(a.images)
+	clear(a.execs)
 }
 
 // Has reports whether the node has the container.

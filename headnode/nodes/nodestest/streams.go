@@ -3,10 +3,10 @@ package nodestest
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
-	"time"
 )
 
 // echo is a stream that gives back what it is given.
@@ -151,7 +151,7 @@ func (a *Agent) Journal(ctx context.Context, after wire.Ack) (wire.JournalStream
 	defer a.mu.Unlock()
 	s := &journal{agent: a, ctx: ctx}
 	if after.Epoch == a.epoch {
-		s.next = after.Seq
+		s.next, a.acknowledged = after.Seq, after.Seq
 	}
 	return s, nil
 }
