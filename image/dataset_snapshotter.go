@@ -75,6 +75,11 @@ func (d *datasetSnapshotter) create(ctx context.Context, kind snapshots.Kind, ke
 				return err
 			}
 			undo.Add(func() { d.datasets.Destroy(context.WithoutCancel(ctx), layerDataset(s.ID)) })
+			if s.Kind == snapshots.KindView { // an empty tree, for the root of an image without layers
+				if err := d.datasets.Snapshot(ctx, layerDataset(s.ID)+baseSnapshot); err != nil {
+					return err
+				}
+			}
 		}
 		if err := failpoint.Hit("image.dataset.made"); err != nil {
 			return err
