@@ -118,7 +118,6 @@ func memberlistConfig(cfg Config, t *table) (*memberlist.Config, error) {
 	c.Label = cfg.Label
 	c.SecretKey = cfg.Key
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
-	c.RequireNodeNames = true
 	c.TCPTimeout = 5 * time.Second
 	// A machine that comes back with another address gets its name back.
 	c.DeadNodeReclaimTime = 5 * time.Second

@@ -18,9 +18,9 @@ import (
 // metadata goes with every mention of a member, so it has to be small: at most
 // memberlist.MetaMaxSize (512) bytes.
 type metadata struct {
-	Role Role `json:"r"`
-	Name string   `json:"n"`
-	Wire string   `json:"w,omitempty"`
+	Role Role   `json:"r"`
+	Name string `json:"n"`
+	Wire string `json:"w,omitempty"`
 }
 
 // NodeState is what a machine says of its load.
