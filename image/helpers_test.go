@@ -31,15 +31,7 @@ func mustManifest(t testing.TB, layers []imagetest.Layer, config ocispec.Image) 
 func testPool(t testing.TB) *zfs.Pool {
 	t.Helper()
 	needRoot(t)
-	if _, err := exec.LookPath("zfs-fuse"); err != nil {
-		t.Skip("needs zfs-fuse: apt install zfs-fuse")
-	}
-	dir := filepath.Join(t.TempDir(), "pool")
-	t.Cleanup(func() {
-		if err := fusepool.Destroy(context.Background(), dir); err != nil {
-			t.Errorf("destroy pool: %v", err)
-		}
-	})
+	dir := poolDir(t)
 	d, err := fusepool.Start(t.Context(), fusepool.Config{Dir: dir, Size: 512 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -49,4 +41,19 @@ func testPool(t testing.TB) *zfs.Pool {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// poolDir makes a directory for a pool that leaves nothing behind.
+func poolDir(t testing.TB) string {
+	t.Helper()
+	if _, err := exec.LookPath("zfs-fuse"); err != nil {
+		t.Skip("needs zfs-fuse: apt install zfs-fuse")
+	}
+	dir := filepath.Join(t.TempDir(), "pool")
+	t.Cleanup(func() {
+		if err := fusepool.Destroy(context.Background(), dir); err != nil {
+			t.Errorf("destroy pool: %v", err)
+		}
+	})
+	return dir
 }

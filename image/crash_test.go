@@ -1,0 +1,175 @@
+package image_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spearheadcloud/spearhead/image"
+	"github.com/spearheadcloud/spearhead/image/imagetest"
+	"github.com/spearheadcloud/spearhead/zfs"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool"
+)
+
+// lifeEnv holds, in the process that is to be killed, what it works on.
+const lifeEnv = "IMAGE_TEST_LIFE"
+
+type life struct {
+	Root, Snapshotter, Ref string
+	Pool                   string // directory of a fusepool
+}
+
+func TestMain(m *testing.M) {
+	if text, ok := os.LookupEnv(lifeEnv); ok {
+		if err := liveOnce(text); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// liveOnce does everything that changes the world, once. It is killed at a
+// failpoint on its way.
+func liveOnce(text string) error {
+	ctx := context.Background()
+	var l life
+	if err := json.Unmarshal([]byte(text), &l); err != nil {
+		return err
+	}
+	cfg, err := l.config(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := image.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	img, _, _, err := s.Pull(ctx, image.PullRequest{Ref: l.Ref}, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.PrepareRoot(ctx, "c1", img.ID, 64<<20); err != nil {
+		return err
+	}
+	if _, err := s.MountRoot(ctx, "c1"); err != nil {
+		return err
+	}
+	if err := s.RemoveRoot(ctx, "c1"); err != nil {
+		return err
+	}
+	return s.Remove(ctx, img.ID)
+}
+
+func (l life) config(ctx context.Context) (image.Config, error) {
+	cfg := image.Config{Root: l.Root, Snapshotter: l.Snapshotter}
+	if l.Pool == "" {
+		return cfg, nil
+	}
+	d, err := fusepool.Start(ctx, fusepool.Config{Dir: l.Pool})
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Datasets, err = zfs.Open(ctx, zfs.Config{Dataset: d.Pool + "/spearhead", Command: d.Command()})
+	return cfg, err
+}
+
+// TestKillAtAnyStepLeavesNothingBehind kills a process in the middle of each
+// step, goes on after it, and then takes everything away.
+func TestKillAtAnyStepLeavesNothingBehind(t *testing.T) {
+	needRoot(t)
+	both := []string{"image.unpack.mounted", "image.unpack.before-commit", "image.pull.before-record"}
+	for snapshotter, points := range map[string][]string{
+		image.Overlay: append(both, "image.root.made", "image.root.mounted", "image.root.unmounted"),
+		image.ZFS:     append(both, "image.dataset.made", "image.dataset.remove"),
+	} {
+		t.Run(snapshotter, func(t *testing.T) {
+			t.Parallel()
+			registry := imagetest.StartRegistry(t)
+			layers, config := threeLayers(t)
+			push(t, registry, "three:1", layers, config)
+			l := life{Root: storeDir(t), Snapshotter: snapshotter, Ref: registry + "/three:1"}
+			if snapshotter == image.ZFS {
+				l.Pool = poolDir(t)
+			}
+			cfg, err := l.config(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := worldAfter(t, cfg, func(*image.Store) {})
+			for _, point := range points {
+				killAt(t, l, point)
+				after := worldAfter(t, cfg, func(s *image.Store) { finish(t, s, l.Ref) })
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("killed at %s, it leaves (-before +after):\n%s", point, diff)
+				}
+			}
+		})
+	}
+}
+
+func killAt(t *testing.T, l life, point string) {
+	t.Helper()
+	text, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), lifeEnv+"="+string(text), "FAILPOINTS="+point+"=kill")
+	out, _ := cmd.CombinedOutput()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("%s: the process was not killed there: %v: %s", point, cmd.ProcessState, out)
+	}
+}
+
+// finish goes on where the killed process was: everything works, and is taken
+// away again.
+func finish(t *testing.T, s *image.Store, ref string) {
+	t.Helper()
+	ctx := t.Context()
+	img := pull(t, s, ref)
+	if err := s.PrepareRoot(ctx, "c1", img.ID, 64<<20); err != nil {
+		t.Errorf("prepare: %v", err)
+	}
+	root, err := s.MountRoot(ctx, "c1")
+	if err != nil {
+		t.Errorf("mount: %v", err)
+	}
+	checkTree(t, root)
+	if err := s.RemoveRoot(ctx, "c1"); err != nil {
+		t.Errorf("remove root: %v", err)
+	}
+	if err := s.Remove(ctx, img.ID); err != nil {
+		t.Errorf("remove image: %v", err)
+	}
+}
+
+// worldAfter opens a store, works with it, and lists what is left.
+func worldAfter(t *testing.T, cfg image.Config, work func(*image.Store)) []string {
+	t.Helper()
+	s, err := image.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	work(s)
+	left := files(t, cfg.Root)
+	if cfg.Datasets != nil {
+		for _, parent := range []string{"layers", "roots"} {
+			children, err := cfg.Datasets.Children(t.Context(), parent, "org.spearhead:image")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name := range children {
+				left = append(left, parent+"/"+name)
+			}
+		}
+	}
+	return left
+}
