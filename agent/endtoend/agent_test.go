@@ -1,0 +1,210 @@
+package endtoend
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// server is a script that serves HTTP on its address and ends with 7 when it
+// is asked to.
+const server = `mkdir -p /www; hostname > /www/index.html; httpd -h /www; trap "exit 7" TERM; echo hello; while :; do sleep 0.05; done`
+
+func TestContainerFromPullToRemoval(t *testing.T) {
+	n := newNode(t)
+	n.start("")
+	n.pull()
+	r := n.request(server)
+	id := r.Container.ID
+	_, err := n.client.Create(t.Context(), r)
+	n.ok(err)
+	stream, err := n.client.Attach(t.Context(), id, wire.AttachRequest{Stdout: true, Stderr: true, Stream: true})
+	n.ok(err)
+	defer stream.Close()
+	_, err = n.client.Start(t.Context(), id)
+	n.ok(err)
+	if got := n.output(stream, "hello"); got != "hello\n" {
+		t.Errorf("the container said %q", got)
+	}
+	if got := get(t, r.Container.NICs[0].Address.Addr().String()); got != "c\n" {
+		t.Errorf("at its own address the container serves %q", got)
+	}
+	if got, code := n.exec(id, "cat", "/etc/hosts"); code != 0 || !strings.Contains(got, r.Container.NICs[0].Address.Addr().String()+"\tc\n") {
+		t.Errorf("the hosts file, code %d:\n%s", code, got)
+	}
+	table, err := n.client.Top(t.Context(), id, "")
+	n.ok(err)
+	if len(table.Rows) < 2 {
+		t.Errorf("top says %+v", table)
+	}
+
+	before, _ := n.container(id)
+	n.kill()
+	if unix.Kill(before.Pid, 0) != nil {
+		t.Fatal("the container ended with the agent")
+	}
+	n.start("")
+	after, _ := n.container(id)
+	if after.Status != model.StatusRunning || after.Pid != before.Pid {
+		t.Errorf("before the agent was killed the container was %+v, after it %+v", before, after)
+	}
+	if got := get(t, r.Container.NICs[0].Address.Addr().String()); got != "c\n" {
+		t.Errorf("after the agent was killed the container serves %q", got)
+	}
+	if got, code := n.exec(id, "sh", "-c", "echo in; exit 3"); got != "in\n" || code != 3 {
+		t.Errorf("exec after the agent was killed: %q, %d", got, code)
+	}
+	_, err = n.client.Stop(t.Context(), id, wire.StopRequest{})
+	n.ok(err)
+	if s, _ := n.container(id); s.ExitCode != 7 || s.Status != model.StatusExited {
+		t.Errorf("the stopped container is %+v", s)
+	}
+	log, err := n.client.Logs(t.Context(), id, wire.LogsRequest{Stdout: true, Stderr: true, Tail: -1})
+	n.ok(err)
+	defer log.Close()
+	if got := n.output(log, ""); got != "hello\n" {
+		t.Errorf("the log says %q", got)
+	}
+	_, err = n.client.Remove(t.Context(), id, wire.RemoveRequest{})
+	n.ok(err)
+	n.wantNothingLeft()
+}
+
+func get(t *testing.T, address string) string {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       (&net.Dialer{}).DialContext,
+	}}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+		resp, err := client.Get("http://" + address + "/")
+		if err != nil {
+			if time.Now().After(deadline) {
+				t.Error(err)
+				return ""
+			}
+			continue
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(body)
+	}
+}
+
+func (n *node) exec(id string, args ...string) (string, int) {
+	n.Helper()
+	spec := wire.ExecSpec{ID: model.NewID(), Args: args, Stdout: true, Stderr: true}
+	n.ok(n.client.ExecCreate(n.Context(), id, spec))
+	s, err := n.client.ExecStart(n.Context(), spec.ID, wire.ExecStartRequest{})
+	n.ok(err)
+	defer s.Close()
+	out := n.output(s, "")
+	state, err := n.client.ExecInspect(n.Context(), spec.ID)
+	n.ok(err)
+	if state.ExitCode == nil {
+		n.Fatalf("after the end of its output the exec is %+v", state)
+	}
+	return out, *state.ExitCode
+}
+
+func TestEndThatNoAgentSawIsToldTruly(t *testing.T) {
+	n := newNode(t)
+	n.start("")
+	n.pull()
+	r := n.request("read x; exit 42")
+	r.Container.Spec.OpenStdin = true
+	id := r.Container.ID
+	_, err := n.client.Create(t.Context(), r)
+	n.ok(err)
+	_, err = n.client.Start(t.Context(), id)
+	n.ok(err)
+	s, _ := n.container(id)
+	n.kill()
+	n.ok(unix.Kill(s.Pid, unix.SIGKILL))
+	n.start("")
+	if die := n.await(id, "die"); die.Attributes["exitCode"] != "137" || die.State.ExitUnknown {
+		t.Errorf("the end is told as %+v, %+v", die.Attributes, die.State)
+	}
+	_, err = n.client.Remove(t.Context(), id, wire.RemoveRequest{})
+	n.ok(err)
+	n.wantNothingLeft()
+}
+
+func TestMissingExecutable(t *testing.T) {
+	n := newNode(t)
+	n.start("")
+	n.pull()
+	r := n.request("")
+	r.Container.Spec.Cmd = []string{"no-such-program"}
+	_, err := n.client.Create(t.Context(), r)
+	n.ok(err)
+	_, err = n.client.Start(t.Context(), r.Container.ID)
+	if err == nil || !strings.Contains(model.UserText(err), "executable file not found in $PATH") || !strings.HasPrefix(model.UserText(err), "failed to create task for container: ") {
+		t.Errorf("the start said %v", err)
+	}
+	if s, _ := n.container(r.Container.ID); s.ExitCode != 127 || s.Status != model.StatusCreated {
+		t.Errorf("the container is %+v", s)
+	}
+	_, err = n.client.Remove(t.Context(), r.Container.ID, wire.RemoveRequest{})
+	n.ok(err)
+	n.wantNothingLeft()
+}
+
+// TestKilledAtEveryFailpoint kills the agent between its steps. What was
+// acknowledged must be there afterwards, and nothing must be left when the
+// container is removed.
+func TestKilledAtEveryFailpoint(t *testing.T) {
+	n := newNode(t)
+	n.start("")
+	n.pull()
+	n.kill()
+	for _, point := range []string{
+		"agent/create-recorded", "agent/create-root", "agent/create-registered",
+		"agent/start-recorded", "agent/start-root", "agent/start-network", "agent/start-prepared", "agent/start-running",
+		"agent/exit-recorded", "agent/remove-recorded", "agent/remove-parts",
+	} {
+		t.Run(strings.TrimPrefix(point, "agent/"), func(t *testing.T) {
+			n.T = t
+			n.start(point + "=kill")
+			r := n.request(server)
+			id := r.Container.ID
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			created, started := false, false
+			if _, err := n.client.Create(ctx, r); err == nil {
+				created = true
+				if _, err := n.client.Start(ctx, id); err == nil {
+					started = true
+					n.client.Remove(ctx, id, wire.RemoveRequest{Force: true})
+				}
+			}
+			n.diedByItself()
+			n.start("")
+			s, there := n.container(id)
+			if created && !there && !started {
+				t.Errorf("the created container is lost")
+			}
+			if there && s.Status == model.StatusRunning && unix.Kill(s.Pid, 0) != nil {
+				t.Errorf("the container is %+v and has no process", s)
+			}
+			_, err := n.client.Remove(t.Context(), id, wire.RemoveRequest{Force: true})
+			n.ok(err)
+			n.wantNothingLeft()
+			n.kill()
+		})
+	}
+}
