@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -86,10 +87,10 @@ func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
 	if _, err := io.WriteString(conn, c.takeover(mediaType)); err != nil {
 		return nil //nolint:nilerr // as above
 	}
-	input := make(chan struct{})
+	inputEnd := make(chan struct{})
 	go func() {
-		defer close(input)
-		copyInput(stream, conn, buffered.Reader, stdin)
+		defer close(inputEnd)
+		copyInput(stream, input(buffered.Reader, conn), stdin)
 	}()
 	io.Copy(conn, stream) // ends with the stream, or when the client has gone
 	stream.Close()
@@ -97,15 +98,23 @@ func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
 		half.CloseWrite()
 	}
 	conn.SetReadDeadline(time.Now().Add(lingerTime))
-	<-input
+	<-inputEnd
 	return nil
+}
+
+// input is what the server read too early, and then the connection itself. The
+// server's own reader would take the client's end of input for its going, and
+// end the context of the request, with all that hangs on it.
+func input(early *bufio.Reader, conn net.Conn) io.Reader {
+	text, _ := early.Peek(early.Buffered())
+	return io.MultiReader(bytes.NewReader(text), conn)
 }
 
 // copyInput carries what the client sends to the stream. At its end the
 // stream's input ends, and output flows on; an error means that the client has gone,
 // and the stream is closed. When the stream takes no more, input is thrown
 // away until the client ends.
-func copyInput(stream wire.Stream, conn net.Conn, in *bufio.Reader, stdin bool) {
+func copyInput(stream wire.Stream, in io.Reader, stdin bool) {
 	var to io.Writer = io.Discard
 	if stdin {
 		to = stream

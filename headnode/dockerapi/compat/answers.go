@@ -3,6 +3,7 @@ package compat
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // eachEndpoint applies f to each network of a container.
@@ -51,7 +52,7 @@ func virtualSize(d doc) { setDefault(d, "VirtualSize", d["Size"]) }
 func aliasShortID(d doc) {
 	id, _ := d["Id"].(string)
 	mode, _ := object(d, "HostConfig")["NetworkMode"].(string)
-	if len(id) < 12 || mode == "default" || mode == "bridge" {
+	if len(id) < 12 || !utf8.ValidString(id[:12]) || mode == "default" || mode == "bridge" {
 		return
 	}
 	eachEndpoint(func(endpoint doc) {
