@@ -1,0 +1,121 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+const (
+	manyContainers = 100_000
+	manyAccounts   = 100
+	manyNodes      = 1_000
+)
+
+// crowded is a data center with 100,000 containers.
+func crowded(b *testing.B) *State {
+	b.Helper()
+	s := New()
+	index := uint64(0)
+	must := func(c command.Command) {
+		index++
+		if err := s.Apply(index, c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for n := range manyAccounts {
+		must(testAccount(n))
+	}
+	for n := range manyNodes {
+		must(testNode(n, 1<<40))
+	}
+	must(command.PutNetwork{Network: model.Network{
+		ID: "net", Name: "net", Kind: model.NetworkExternal, Subnet: netip.MustParsePrefix("10.0.0.0/8"),
+		First: netip.MustParseAddr("10.0.0.2"), Last: netip.MustParseAddr("10.255.255.254"),
+	}})
+	for n := range manyContainers {
+		must(crowdedContainer(n))
+	}
+	return s
+}
+
+func crowdedContainer(n int) command.ReserveContainer {
+	return command.ReserveContainer{Container: model.Container{
+		ID: fmt.Sprintf("%064x", n), Name: fmt.Sprint("container-", n), AccountID: fmt.Sprint("account-", n%manyAccounts),
+		NodeID: fmt.Sprint("node-", n%manyNodes), Created: epoch.Add(time.Duration(n) * time.Second), Package: "small",
+		Reserved: model.Resources{Memory: 1 << 20, CPU: 10, Disk: 1 << 20}, Operation: fmt.Sprint("operation-", n),
+		Spec: model.ContainerSpec{
+			Image: "busybox:latest", ImageID: "sha256:1", Hostname: fmt.Sprint("c", n), Cmd: []string{"sleep", "1000"},
+			Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Labels: map[string]string{"app": "web"},
+		},
+		NICs: []model.NIC{{
+			NetworkID: "net", Interface: "eth0", MAC: fmt.Sprintf("02:00:00:%02x:%02x:%02x", n>>16&255, n>>8&255, n&255),
+			Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n>>16) + 1, byte(n >> 8), byte(n)}), 8),
+		}},
+		DockerRequest: bytes.Repeat([]byte{'x'}, 500),
+	}}
+}
+
+func BenchmarkCrowded(b *testing.B) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	s := crowded(b)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.Run("memory", func(b *testing.B) {
+		for b.Loop() {
+		}
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/manyContainers, "bytes/container")
+	})
+	b.Run("list one account's", func(b *testing.B) {
+		for b.Loop() {
+			if n := len(s.View().Containers("account-7")); n != manyContainers/manyAccounts {
+				b.Fatal(n)
+			}
+		}
+	})
+	b.Run("find by name", func(b *testing.B) {
+		for b.Loop() {
+			if _, ok := s.View().ContainerByName("account-7", "container-7"); !ok {
+				b.Fatal("not found")
+			}
+		}
+	})
+	b.Run("reserve", func(b *testing.B) {
+		index := s.View().Index()
+		n := manyContainers
+		for b.Loop() {
+			index++
+			if err := s.Apply(index, crowdedContainer(n)); err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+	})
+	b.Run("snapshot", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.View().Hash(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	var snapshot bytes.Buffer
+	if err := s.View().Write(&snapshot); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("restore", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := Restore(bytes.NewReader(snapshot.Bytes())); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	runtime.KeepAlive(s)
+}
