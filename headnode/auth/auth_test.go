@@ -84,6 +84,8 @@ func TestAuthenticate(t *testing.T) {
 	}
 	accounts["jill"] = model.Account{ID: "1", Login: "jill"}
 	refused("key removed", r, "does not have")
+	accounts["jill"] = model.Account{ID: "1", Login: "jill", Keys: []model.Key{jack.key}}
+	refused("key replaced", r, "does not have")
 	accounts["jill"] = model.Account{ID: "3", Login: "jill", Keys: []model.Key{jack.key}}
 	refused("another account of that login", r, "does not have")
 	accounts["jill"] = model.Account{ID: "1", Login: "jill", Keys: []model.Key{jill.key}}

@@ -311,6 +311,33 @@ func TestWait(t *testing.T) {
 	}
 }
 
+func TestWaitSeesTheExitOfAContainerThatRunsAgain(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a)
+	m := create(t, c, a, request("web"))
+	if err := c.Containers.Start(ctx, a, "web"); err != nil {
+		t.Fatal(err)
+	}
+	registered, result := make(chan struct{}), make(chan dockerapi.WaitResult, 1)
+	go func() {
+		res, err := c.Containers.Wait(ctx, a, "web", dockerapi.WaitNextExit, func() { close(registered) })
+		if err != nil {
+			t.Error(err)
+		}
+		result <- res
+	}()
+	<-registered
+	c.Agent("node-1").Exit(m.ID, 42)
+	if _, err := c.Agent("node-1").Start(ctx, m.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-result; got.ExitCode != 42 {
+		t.Errorf("exit code %d, want 42", got.ExitCode)
+	}
+}
+
 func TestUnreachableNodeIsSaid(t *testing.T) {
 	t.Parallel()
 	c := headtest.New(t, 1)

@@ -47,7 +47,6 @@ type waiter struct {
 
 // look reports whether v shows the end of the wait.
 func (w *waiter) look(v *state.View) (bool, error) {
-	died := false
 	for _, e := range v.Events(w.index, w.order) {
 		w.index, w.order = e.Index, e.Order
 		if e.ActorID != w.id || e.Type != "container" || e.Action != "die" {
@@ -56,14 +55,15 @@ func (w *waiter) look(v *state.View) (bool, error) {
 		if code, err := strconv.Atoi(e.Attributes["exitCode"]); err == nil {
 			w.last = dockerapi.WaitResult{ExitCode: code}
 		}
-		died = true
 		if w.cond == dockerapi.WaitNextExit {
 			return true, nil
 		}
 	}
+	// The events may have been so many that those of its end are gone.
 	c, there := v.Container(w.id)
-	if there && c.State.FinishedAt.After(w.started.FinishedAt) && ended(c.State.Status) {
-		w.last, died = resultOf(c.State), true
+	died := there && c.State.FinishedAt.After(w.started.FinishedAt) && ended(c.State.Status)
+	if died {
+		w.last = resultOf(c.State)
 	}
 	switch w.cond {
 	case dockerapi.WaitRemoved:
