@@ -39,9 +39,6 @@ func (r *Runtime) ExecStart(ctx context.Context, container string, spec ExecSpec
 		return nil, err
 	}
 	set := iod.Settings{Tty: spec.Tty, Stdin: spec.Stdin && !spec.Detach, StdinOnce: true, Container: container}
-	if spec.Size != nil {
-		set.Rows, set.Cols = spec.Size[0], spec.Size[1]
-	}
 	if err := r.ask(ctx, "PUT", unitPath(spec.ID, ""), set, nil); err != nil {
 		return nil, failure(err, "start the exec")
 	}
@@ -87,6 +84,9 @@ func (r *Runtime) execProcess(container string, pid int, spec ExecSpec) (json.Ra
 	}
 	if p.Cwd == "/proc" || strings.HasPrefix(p.Cwd, "/proc/") {
 		return nil, model.Errorf(model.KindInvalid, "working directory %q is refused: it may not be in /proc", spec.WorkingDir)
+	}
+	if spec.Size != nil && spec.Tty {
+		p.ConsoleSize = &specs.Box{Height: uint(spec.Size[0]), Width: uint(spec.Size[1])}
 	}
 	if spec.Tty {
 		p.Env = ocispec.Environment([]string{"TERM=xterm"}, p.Env)

@@ -175,11 +175,13 @@ type logChain struct {
 	part  []byte // a line without its end so far
 }
 
-// openLogChain opens all files of a log at once, so that a rotation loses
-// nothing, and goes to where the last tail lines begin; negative is all.
+// openLogChain opens all files of a log at once and goes to where the last
+// tail lines begin; negative is all. It opens the newest first: a rotation
+// meanwhile moves files away from it, so that it may meet one twice but never
+// misses one.
 func openLogChain(path string, maxFiles, tail int) (*logChain, error) {
 	c := &logChain{path: path, max: maxFiles}
-	for i := maxFiles - 1; i >= 0; i-- {
+	for i := range maxFiles {
 		f, err := os.Open(rotatedName(path, i))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -188,11 +190,11 @@ func openLogChain(path string, maxFiles, tail int) (*logChain, error) {
 			c.close()
 			return nil, err
 		}
-		if len(c.files) > 0 && sameFile(c.files[len(c.files)-1], f) {
-			f.Close() // it was rotated just now
+		if len(c.files) > 0 && sameFile(c.files[0], f) {
+			f.Close()
 			continue
 		}
-		c.files = append(c.files, f)
+		c.files = append([]*os.File{f}, c.files...)
 	}
 	if tail < 0 {
 		return c, nil
@@ -322,31 +324,49 @@ func (c *logChain) finishFirst(out *logWriter) error {
 	}
 }
 
-// next opens the file that followed f, if f is not being written any more.
+// next opens the file that followed f, or the first one if f is nil. It
+// returns false if there is none yet.
 func (c *logChain) next(f *os.File) bool {
-	for i := range c.max {
-		candidate, err := os.Open(rotatedName(c.path, i))
-		if err != nil {
-			continue
+	for f != nil {
+		i := c.place(f)
+		if i == 0 {
+			return false
 		}
-		if f != nil && sameFile(f, candidate) {
-			candidate.Close()
-			if i == 0 {
-				return false
-			}
-			newer, err := os.Open(rotatedName(c.path, i-1))
-			if err != nil {
-				return false // it is being made
-			}
+		if i < 0 {
+			break // f was dropped, and what lay between with it
+		}
+		newer, err := os.Open(rotatedName(c.path, i-1))
+		if err != nil {
+			return false // it is being made
+		}
+		if c.place(f) == i { // no rotation has come between
 			c.files = append(c.files, newer)
 			return true
 		}
-		candidate.Close()
+		newer.Close()
 	}
-	newest, err := os.Open(c.path) // f was dropped: what lay between is gone
+	for i := c.max - 1; i >= 0; i-- {
+		if oldest, err := os.Open(rotatedName(c.path, i)); err == nil {
+			c.files = append(c.files, oldest)
+			return true
+		}
+	}
+	return false
+}
+
+// place returns how often f has been rotated, -1 if it is gone.
+func (c *logChain) place(f *os.File) int {
+	st, err := f.Stat()
 	if err != nil {
-		return false
+		return -1
 	}
-	c.files = append(c.files, newest)
-	return true
+	for i := range c.max {
+		if at, err := os.Stat(rotatedName(c.path, i)); err == nil && os.SameFile(st, at) {
+			return i
+		}
+	}
+	if at, err := os.Stat(c.path); err == nil && os.SameFile(st, at) {
+		return 0
+	}
+	return -1
 }

@@ -31,39 +31,39 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if os.Getuid() != 0 || os.Getenv("RUNTIME_TEST_INSIDE") != "" {
-		// Orphans of killed supervisors come to this process.
-		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
 		os.Exit(m.Run())
 	}
 	os.Exit(runInside())
 }
 
+// runInside also reaps, as an init system does, what killed supervisors leave.
 func runInside() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), "RUNTIME_TEST_INSIDE=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
-	if _, err := os.Stat("/sys/fs/cgroup/unified/cgroup.controllers"); err == nil {
-		cmd = exec.Command("unshare", append([]string{"-m", "sh", "-c", "umount /sys/fs/cgroup/unified; exec \"$0\" \"$@\"", "/proc/self/exe"}, os.Args[1:]...)...)
-		self, err := os.Executable()
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		cmd.Args[5] = self
-		cmd.Env = append(os.Environ(), "RUNTIME_TEST_INSIDE=1")
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	}
-	err := cmd.Run()
-	var ended *exec.ExitError
-	if errors.As(err, &ended) {
-		return ended.ExitCode()
+	self, err := os.Executable()
+	if err == nil {
+		err = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return 0
+	const script = `umount /sys/fs/cgroup/unified 2>/dev/null; exec "$0" "$@"`
+	cmd := exec.Command("unshare", append([]string{"-m", "sh", "-c", script, self}, os.Args[1:]...)...)
+	cmd.Env = append(os.Environ(), "RUNTIME_TEST_INSIDE=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, 0, nil)
+		switch {
+		case pid == cmd.Process.Pid:
+			return ws.ExitStatus()
+		case err != nil && !errors.Is(err, unix.EINTR):
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 }

@@ -38,7 +38,14 @@ func (r *Runtime) Top(ctx context.Context, id, psArgs string) (titles []string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := exec.CommandContext(ctx, "ps", args...).Output()
+	list := make([]string, len(pids))
+	for i, pid := range pids {
+		list[i] = strconv.Itoa(pid)
+	}
+	out, err := exec.CommandContext(ctx, "ps", append(slices.Clone(args), "-q"+strings.Join(list, ","))...).Output()
+	if err != nil && !errors.Is(err, exec.ErrNotFound) { // not every option goes with a list
+		out, err = exec.CommandContext(ctx, "ps", args...).Output()
+	}
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, nil, model.Errorf(model.KindNotImplemented, "ps options are not possible: the node has no ps; ask for none")
 	}

@@ -27,8 +27,6 @@ type Settings struct {
 	LogSize   int64  `json:"log_size,omitempty"`   // bytes after which the log is rotated; 0 is never
 	LogFiles  int    `json:"log_files,omitempty"`  // files kept, this one included; 0 is 1
 	Container string `json:"container,omitempty"`  // of an exec: the container that it runs in
-	Rows      uint16 `json:"rows,omitempty"`       // first size of the terminal
-	Cols      uint16 `json:"cols,omitempty"`
 }
 
 // StartRequest says how to start a registered process.

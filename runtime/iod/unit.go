@@ -30,6 +30,8 @@ type unit struct {
 	rec     record
 	io      stdio
 	pidfd   *os.File
+	rows    uint16 // first size of the terminal, if it was set before the start
+	cols    uint16
 	begun   chan struct{} // closed when a run begins
 	ended   chan struct{} // closed when it has ended
 	last    *Exit
@@ -195,8 +197,8 @@ func (u *unit) create(req StartRequest) (s stdio, err error) {
 			u.sup.killRuntime(req.Command, u.id)
 			return s, err
 		}
-		if u.set.Rows > 0 && u.set.Cols > 0 {
-			err = setSize(s.pty, u.set.Rows, u.set.Cols)
+		if u.rows > 0 && u.cols > 0 {
+			err = setSize(s.pty, u.rows, u.cols)
 		}
 	}
 	return s, err
@@ -338,7 +340,7 @@ func (u *unit) resize(rows, cols uint16) error {
 	defer u.mu.Unlock()
 	if u.phase != running {
 		if u.set.Tty && u.phase == idle && u.last == nil {
-			u.set.Rows, u.set.Cols = rows, cols // its first size
+			u.rows, u.cols = rows, cols
 			return nil
 		}
 		return fail(http.StatusConflict, "cannot resize %s: it is not running", u.id)
