@@ -178,7 +178,7 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 		"agent/exit-recorded", "agent/remove-recorded", "agent/remove-parts",
 	} {
 		t.Run(strings.TrimPrefix(point, "agent/"), func(t *testing.T) {
-			n.T = t
+			n.TB = t
 			n.start(point + "=kill")
 			r := n.request(server)
 			id := r.Container.ID

@@ -35,7 +35,7 @@ var street = model.Network{
 
 // node is a machine with an agent, seen by a head.
 type node struct {
-	*testing.T
+	testing.TB
 	cfg      agent.Config
 	head     *pki.Identity
 	client   *wire.Client
@@ -47,7 +47,7 @@ type node struct {
 }
 
 // newNode makes a machine that is enrolled, and runs no agent yet.
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: it makes namespaces, mounts and control groups")
@@ -59,7 +59,7 @@ func newNode(t *testing.T) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{T: t, nextHost: 10, cfg: agent.Config{
+	n := &node{TB: t, nextHost: 10, cfg: agent.Config{
 		Name: nodeID, StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), IdentityDir: filepath.Join(dir, "pki"),
 		WireListen: freeAddress(t), GossipListen: freeAddress(t), GossipKey: bytes.Repeat([]byte{7}, 32), GossipLabel: "dc",
 		CgroupParent: "/" + filepath.Base(dir), IodCommand: []string{"/proc/self/exe", "iod"},
@@ -77,7 +77,7 @@ func newNode(t *testing.T) *node {
 	return n
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -214,8 +214,8 @@ func (n *node) endLeftovers(dir string) {
 // pull makes the node hold an image with a shell.
 func (n *node) pull() {
 	n.Helper()
-	registry := imagetest.StartRegistry(n.T)
-	layers, config := imagetest.BusyboxImage(n.T)
+	registry := imagetest.StartRegistry(n.TB)
+	layers, config := imagetest.BusyboxImage(n.TB)
 	_, err := imagetest.PushTar(n.Context(), registry, "busybox:latest", layers, config)
 	n.ok(err)
 	s, err := n.client.PullImage(n.Context(), wire.PullRequest{Ref: registry + "/busybox:latest"})
