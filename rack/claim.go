@@ -23,15 +23,8 @@ type claim struct {
 
 func claimPath(index int) string { return filepath.Join(racksDir, fmt.Sprintf("%d.claim", index)) }
 
-// lockRacks keeps other processes from making or removing any rack.
-func lockRacks() (release func(), err error) {
-	if err := os.MkdirAll(racksDir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make the racks' run directory: %w", err)
-	}
-	return lockFile(filepath.Join(racksDir, "lock"))
-}
-
-// claims reads who has which index in this boot.
+// claims reads who has which index in this boot; under the shared lock, as
+// all that concerns claims.
 func claims() (map[int]string, error) {
 	boot, err := bootID()
 	if err != nil {
@@ -66,7 +59,7 @@ func writeClaim(index int, dir string) error {
 	return nil
 }
 
-// reclaim takes an existing rack's index again; under lockRacks.
+// reclaim takes an existing rack's index again.
 func reclaim(index int, dir string) error {
 	held, err := claims()
 	if err != nil {

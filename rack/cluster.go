@@ -176,7 +176,7 @@ func (r *Rack) enroll(ctx context.Context, c *adminapi.Client, h host) error {
 // awaitNodes waits until every node is connected.
 func (r *Rack) awaitNodes(ctx context.Context, c *adminapi.Client) error {
 	checked := time.Now()
-	return poll(ctx, 10*time.Millisecond, func() (bool, error) {
+	err := poll(ctx, 10*time.Millisecond, func() (bool, error) {
 		nodes, err := c.Nodes(ctx)
 		if err == nil && len(nodes) >= r.rec.Nodes && !slices.ContainsFunc(nodes, func(n adminapi.NodeStatus) bool { return !n.Connected }) {
 			return true, nil
@@ -192,4 +192,8 @@ func (r *Rack) awaitNodes(ctx context.Context, c *adminapi.Client) error {
 		}
 		return false, nil
 	})
+	if err != nil {
+		return fmt.Errorf("cannot connect the nodes (logs are in %s): %w", filepath.Join(r.dir, "logs"), err)
+	}
+	return nil
 }

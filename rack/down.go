@@ -22,7 +22,7 @@ const downDeadline = time.Minute
 func (r *Rack) Down(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, downDeadline)
 	defer cancel()
-	release, err := lockRacks()
+	release, err := lockFile(ctx, r.lock())
 	if err != nil {
 		return err
 	}
@@ -44,14 +44,16 @@ func (r *Rack) Down(ctx context.Context) error {
 	if err := r.removeFiles(); err != nil {
 		return err
 	}
-	return r.removeClaim()
+	return withShared(ctx, r.removeClaim)
 }
 
 // removeClaim frees the rack's addresses. With the last rack goes what all
-// racks share, the lock at the very end.
+// racks share: the folder stays while another one's lock is in it.
 func (r *Rack) removeClaim() error {
-	if err := os.Remove(claimPath(r.index)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot free the rack's addresses: %w", err)
+	for _, path := range []string{claimPath(r.index), r.lock()} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot free the rack's addresses: %w", err)
+		}
 	}
 	held, err := claims()
 	if err != nil || len(held) > 0 {
@@ -60,11 +62,22 @@ func (r *Rack) removeClaim() error {
 	if err := restoreForwarding(); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(racksDir); err != nil {
-		return fmt.Errorf("cannot remove the racks' run directory: %w", err)
+	rest, err := os.ReadDir(racksDir)
+	if err != nil {
+		return fmt.Errorf("cannot look for other racks: %w", err)
 	}
-	// only if nobody else uses it
-	_ = os.Remove(filepath.Dir(racksDir))
+	if len(rest) > 1 { // not only the shared lock
+		return nil
+	}
+	for _, path := range []string{sharedLock(), racksDir} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+			return fmt.Errorf("cannot remove the racks' run directory: %w", err)
+		}
+	}
+	// a head of this machine may have its socket there
+	if err := os.Remove(filepath.Dir(racksDir)); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove the run directory: %w", err)
+	}
 	return nil
 }
 

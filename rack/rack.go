@@ -19,5 +19,6 @@ type Options struct {
 type Rack struct {
 	layout
 	rec      record
+	pool     pool
 	progress func(line string)
 }

@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/model"
@@ -34,7 +31,7 @@ const recordName = "rack.json"
 
 // entries are all that a rack puts into its folder, beside the hosts' folders.
 func (r *Rack) entries() []string {
-	list := []string{"accounts", "logs", recordName}
+	list := []string{"accounts", "logs", "pool", recordName}
 	for _, h := range r.hosts() {
 		list = append(list, h.name)
 	}
@@ -82,29 +79,4 @@ func (r *Rack) host(name string) (host, error) {
 		names = append(names, h.name)
 	}
 	return host{}, model.Errorf(model.KindNotFound, "this rack has no host %q: it has %q", name, names)
-}
-
-// lockFile takes an exclusive lock on path, whose folder must exist, and
-// returns what releases it. The file may be removed under the lock: one who
-// waited for it then takes the new one.
-func lockFile(path string) (release func(), err error) {
-	for {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("cannot open lock: %w", err)
-		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("cannot lock: %w", err)
-		}
-		mine, err := f.Stat()
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("cannot check lock: %w", err)
-		}
-		if there, err := os.Stat(path); err == nil && os.SameFile(mine, there) {
-			return func() { f.Close() }, nil
-		}
-		f.Close()
-	}
 }

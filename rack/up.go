@@ -27,13 +27,13 @@ func Up(ctx context.Context, o Options) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, upDeadline)
 	defer cancel()
-	release, err := lockRacks()
+	release, err := lockFile(ctx, layout{dir: o.Dir}.lock())
 	if err != nil {
 		return err
 	}
 	defer release()
-	r, err := found(o)
-	if err != nil {
+	var r *Rack
+	if err := withShared(ctx, func() (err error) { r, err = found(o); return err }); err != nil {
 		return err
 	}
 	r.progress = o.Progress
@@ -167,10 +167,13 @@ func (r *Rack) build(ctx context.Context) error {
 	if err := r.ensureRunDir(); err != nil {
 		return err
 	}
+	if err := r.ensurePool(ctx); err != nil {
+		return err
+	}
 	if err := r.wireMachine(); err != nil {
 		return err
 	}
-	if err := r.openWay(); err != nil {
+	if err := withShared(ctx, r.openWay); err != nil {
 		return err
 	}
 	if err := r.writeResolvers(systemResolvers()); err != nil {
@@ -181,9 +184,6 @@ func (r *Rack) build(ctx context.Context) error {
 			return err
 		}
 		r.progress(fmt.Sprintf("%-8s %s", h.name, h.addr))
-	}
-	if err := r.ensurePool(ctx); err != nil {
-		return err
 	}
 	for _, h := range r.hosts() {
 		if err := r.writeConfig(h); err != nil {
@@ -220,7 +220,7 @@ func (r *Rack) bringUp(ctx context.Context) error {
 		return err
 	}
 	if err := r.awaitNodes(ctx, c); err != nil {
-		return fmt.Errorf("cannot connect the nodes: %w", err)
+		return err
 	}
 	for _, h := range nodes {
 		r.progress(h.name + "   is connected")
