@@ -119,13 +119,13 @@ func fillUpper(dir, over string) error {
 		return fmt.Errorf("cannot look at the image's root: %w", err)
 	}
 	upper := filepath.Join(dir, "upper")
-	for _, make := range []func() error{
+	for _, step := range []func() error{
 		func() error { return unix.Mkdir(upper, 0o700) },
 		func() error { return unix.Chown(upper, int(st.Uid), int(st.Gid)) },
 		func() error { return unix.Chmod(upper, st.Mode&0o7777) },
 		func() error { return unix.Mkdir(filepath.Join(dir, "work"), 0o700) },
 	} {
-		if err := make(); err != nil {
+		if err := step(); err != nil {
 			return storageError("make a root", err)
 		}
 	}
