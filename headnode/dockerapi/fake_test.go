@@ -334,6 +334,7 @@ func (f *fake) Attach(ctx context.Context, a model.Account, ref string, r wire.A
 	defer f.mu.Unlock()
 	p := f.running[c.ID]
 	close(p.attached)
+	context.AfterFunc(ctx, func() { p.Close() }) // as a stream from a node does
 	return p, nil
 }
 

@@ -159,8 +159,17 @@ func matchesAny(pattern string, names []string) bool {
 	return false
 }
 
+// image finds the image that a request is about. An image is held for one
+// platform, so there is none to choose from.
+func (s *server) image(c *call) (Image, error) {
+	if c.query.Get("platform") != "" {
+		return Image{}, model.Errorf(model.KindNotImplemented, "choosing a platform of an image is not implemented by this server: leave out \"platform\"")
+	}
+	return s.Images.Get(c.ctx(), c.account, c.vars["name"])
+}
+
 func (s *server) inspectImage(c *call) error {
-	i, err := s.Images.Get(c.ctx(), c.account, c.vars["name"])
+	i, err := s.image(c)
 	if err != nil {
 		return err
 	}
@@ -204,7 +213,7 @@ func imageConfig(from *model.ImageConfig) *dockerspec.DockerOCIImageConfig {
 // imageHistory lists the steps that made the image, newest first. Only the
 // newest has an id: the others were never images here.
 func (s *server) imageHistory(c *call) error {
-	i, err := s.Images.Get(c.ctx(), c.account, c.vars["name"])
+	i, err := s.image(c)
 	if err != nil {
 		return err
 	}

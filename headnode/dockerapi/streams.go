@@ -3,10 +3,12 @@ package dockerapi
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moby/moby/api/types"
@@ -73,14 +75,16 @@ func (s *server) startExec(c *call) error {
 }
 
 // join takes the connection over and joins it to the stream until the stream
-// ends or the client has gone. It closes both.
+// ends, the client has gone, or the server stops. It closes both.
 func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
-	defer stream.Close()
+	end := sync.OnceFunc(func() { stream.Close() })
+	defer end()
 	conn, buffered, err := http.NewResponseController(c.w).Hijack()
 	if err != nil {
 		return model.WrapError(model.KindInternal, err, "cannot take over the connection")
 	}
 	defer conn.Close()
+	defer context.AfterFunc(c.ctx(), func() { end(); conn.Close() })()
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil //nolint:nilerr // the client has gone; there is nobody to tell
 	}
@@ -90,10 +94,10 @@ func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
 	inputEnd := make(chan struct{})
 	go func() {
 		defer close(inputEnd)
-		copyInput(stream, input(buffered.Reader, conn), stdin)
+		copyInput(stream, end, input(buffered.Reader, conn), stdin)
 	}()
 	io.Copy(conn, stream) // ends with the stream, or when the client has gone
-	stream.Close()
+	end()
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
@@ -114,7 +118,7 @@ func input(early *bufio.Reader, conn net.Conn) io.Reader {
 // stream's input ends, and output flows on; an error means that the client has gone,
 // and the stream is closed. When the stream takes no more, input is thrown
 // away until the client ends.
-func copyInput(stream wire.Stream, in io.Reader, stdin bool) {
+func copyInput(stream wire.Stream, end func(), in io.Reader, stdin bool) {
 	var to io.Writer = io.Discard
 	if stdin {
 		to = stream
@@ -125,7 +129,7 @@ func copyInput(stream wire.Stream, in io.Reader, stdin bool) {
 	case err == nil:
 		stream.CloseWrite()
 	case from.err != nil:
-		stream.Close()
+		end()
 	default:
 		io.Copy(io.Discard, in)
 	}

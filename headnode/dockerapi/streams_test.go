@@ -3,6 +3,7 @@ package dockerapi
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,13 +30,24 @@ func made(t testing.TB, s *httptest.Server, body string) string {
 	return r.Id
 }
 
+// halfCloser is a connection whose sending side can be closed alone.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // hijack sends a request on a connection of its own and reads the head of the
 // answer.
-func hijack(t *testing.T, s *httptest.Server, path, body string, headers ...string) (*net.TCPConn, *bufio.Reader, *http.Response) {
+func hijack(t *testing.T, s *httptest.Server, path, body string, headers ...string) (halfCloser, *bufio.Reader, *http.Response) {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	var conn halfCloser
+	raw, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
+	}
+	conn = raw.(*net.TCPConn)
+	if s.TLS != nil {
+		conn = tls.Client(raw, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the test's own server
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
@@ -45,7 +57,7 @@ func hijack(t *testing.T, s *httptest.Server, path, body string, headers ...stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn.(*net.TCPConn), in, answer
+	return conn, in, answer
 }
 
 // TestAttachKeepsOutputAfterInputEnds holds the half-close both ways, for
@@ -54,17 +66,21 @@ func TestAttachKeepsOutputAfterInputEnds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		version, upgrade string
-		tty              bool
+		tty, tls         bool
 		status           int
 		kind             string
 	}{
-		{"/v1.20", "Upgrade: tcp", false, 101, "application/vnd.docker.raw-stream"},
-		{"/v1.41", "Upgrade: tcp", false, 101, "application/vnd.docker.raw-stream"},
-		{"/v1.42", "Upgrade: tcp", false, 101, "application/vnd.docker.multiplexed-stream"},
-		{"", "Upgrade: tcp", true, 101, "application/vnd.docker.raw-stream"},
-		{"", "X-None: 1", false, 200, "application/vnd.docker.multiplexed-stream"},
+		{"/v1.20", "Upgrade: tcp", false, false, 101, "application/vnd.docker.raw-stream"},
+		{"/v1.41", "Upgrade: tcp", false, false, 101, "application/vnd.docker.raw-stream"},
+		{"/v1.42", "Upgrade: tcp", false, false, 101, "application/vnd.docker.multiplexed-stream"},
+		{"", "Upgrade: tcp", true, true, 101, "application/vnd.docker.raw-stream"},
+		{"", "X-None: 1", false, true, 200, "application/vnd.docker.multiplexed-stream"},
 	} {
-		s := newFake().serve(t)
+		s := httptest.NewServer(newFake().handler())
+		if c.tls {
+			s = httptest.NewTLSServer(newFake().handler())
+		}
+		defer s.Close()
 		id := made(t, s, fmt.Sprintf(`{"Image":"busybox","Cmd":["cat"],"OpenStdin":true,"Tty":%t}`, c.tty))
 		conn, in, answer := hijack(t, s, c.version+"/containers/"+id+"/attach?stream=1&stdin=1&stdout=1&stderr=1", "", c.upgrade, "Connection: Upgrade")
 		if answer.StatusCode != c.status || answer.Header.Get("Content-Type") != c.kind {

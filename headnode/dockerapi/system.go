@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/netip"
 	"runtime"
@@ -79,10 +80,16 @@ func (s *server) login(c *call) error {
 	return c.answer(http.StatusOK, registry.AuthResponse{Status: "Login Succeeded", IdentityToken: r.IdentityToken})
 }
 
+// registryAuth reads credentials in both of their forms: name and password
+// apart, or together in base64.
 func registryAuth(r *registry.AuthConfig) wire.RegistryAuth {
-	return wire.RegistryAuth{
+	auth := wire.RegistryAuth{
 		Username: r.Username, Password: r.Password, IdentityToken: r.IdentityToken, RegistryToken: r.RegistryToken,
 	}
+	if together, err := base64.StdEncoding.DecodeString(r.Auth); err == nil && auth.Username == "" {
+		auth.Username, auth.Password, _ = strings.Cut(string(together), ":")
+	}
+	return auth
 }
 
 func (s *server) info(c *call) error {
