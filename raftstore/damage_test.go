@@ -45,22 +45,35 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 
 func TestOldCopyOfTheDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	fill(t, dir)
-	path := filepath.Join(dir, databaseFile)
-	old, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		name  string
+		later func(t *testing.T, s *Store, dir string) *Store
+	}{
+		{"one entry is missing", func(t *testing.T, s *Store, _ string) *Store {
+			mustPropose(t, s, command.SetSetting{Name: "later", Value: "x"})
+			return s
+		}},
+		{"one election is missing", func(t *testing.T, s *Store, dir string) *Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return mustOpen(t, dir)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s := mustOpen(t, dir)
+			mustPropose(t, s, account(1))
+			path := filepath.Join(dir, databaseFile)
+			old := read(t, path)
+			if err := c.later(t, s, dir).Close(); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, old)
+			mustRefuse(t, dir)
+		})
 	}
-	s := mustOpen(t, dir)
-	mustPropose(t, s, command.SetSetting{Name: "later", Value: "x"})
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, old, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	mustRefuse(t, dir)
 }
 
 func TestLostSnapshotsAreRefused(t *testing.T) {
