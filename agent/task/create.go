@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spearheadcloud/spearhead/agent/state"
@@ -35,11 +36,12 @@ func (t *Task) tryCreate() (wire.Ack, error) {
 	}
 	var undo revert.Stack
 	defer undo.Revert()
-	if _, err := t.commit(state.Change{Request: &t.request, Status: &next}, next); err != nil {
+	undo.Add(t.forgetCreated)
+	_, recorded, made := t.recordWhile(state.Change{Request: &t.request}, next, t.makeRoot)
+	if err := errors.Join(recorded, made); err != nil {
 		return wire.Ack{}, err
 	}
-	undo.Add(t.forgetCreated)
-	if err := t.makeParts(); err != nil {
+	if err := t.register(); err != nil {
 		return wire.Ack{}, err
 	}
 	next.Phase = state.PhaseIdle
@@ -51,21 +53,26 @@ func (t *Task) tryCreate() (wire.Ack, error) {
 	return ack, nil
 }
 
-// makeParts makes what a container has also while it does not run.
-func (t *Task) makeParts() error {
+// makeRoot makes the container's root. One that no record knows is found again
+// by its name, so it need not wait for the record.
+func (t *Task) makeRoot() error {
+	ctx, cancel := t.step()
+	defer cancel()
+	spec := t.spec()
+	if err := t.node.Images.PrepareRoot(ctx, t.id, spec.ImageID, spec.Limits.Disk); err != nil {
+		return fmt.Errorf("cannot make the root of container %s: %w", t.id, err)
+	}
+	return failpoint.Hit("agent/create-root")
+}
+
+// register makes the container known to the runtime, once it is recorded.
+func (t *Task) register() error {
 	ctx, cancel := t.step()
 	defer cancel()
 	if err := failpoint.Hit("agent/create-recorded"); err != nil {
 		return err
 	}
-	spec := t.spec()
-	if err := t.node.Images.PrepareRoot(ctx, t.id, spec.ImageID, spec.Limits.Disk); err != nil {
-		return fmt.Errorf("cannot make the root of container %s: %w", t.id, err)
-	}
-	if err := failpoint.Hit("agent/create-root"); err != nil {
-		return err
-	}
-	if err := t.node.Runtime.Register(ctx, t.id, spec); err != nil {
+	if err := t.node.Runtime.Register(ctx, t.id, t.spec()); err != nil {
 		return fmt.Errorf("cannot register container %s: %w", t.id, err)
 	}
 	return failpoint.Hit("agent/create-registered")

@@ -38,9 +38,9 @@ func (t *Task) ended(e runtime.Exit) {
 		next.State.FinishedAt = time.Now()
 	}
 	pause := t.afterEnd(&next)
-	ack, err := t.record(next, t.endEntries(&next.State)...)
-	if err != nil {
-		t.log.Error("cannot record the end of a container; trying again", "op", "exit", "err", err)
+	ack, recorded, _ := t.recordWhile(state.Change{Entries: t.endEntries(&next.State)}, next, t.releaseLeftovers)
+	if recorded != nil {
+		t.log.Error("cannot record the end of a container; trying again", "op", "exit", "err", recorded)
 		t.unrecorded = &e
 		t.timer.Reset(retryPause)
 		return
@@ -51,7 +51,9 @@ func (t *Task) ended(e runtime.Exit) {
 		t.log.Error("stopped after recording an end", "op", "exit", "err", err)
 	}
 	t.acknowledge(e)
-	t.cleanUp("exit")
+	if t.leftovers {
+		t.cleanUp("exit")
+	}
 	t.node.Changed()
 	t.proceed(pause)
 	t.finishEnding(ack)
@@ -127,12 +129,20 @@ func (t *Task) acknowledge(e runtime.Exit) {
 // cleanUp releases what a run held. If that fails it is tried again after a
 // while, and before the next run and the removal.
 func (t *Task) cleanUp(op string) {
-	err := t.release()
-	t.leftovers = err != nil
-	if t.leftovers {
+	if err := t.releaseLeftovers(); err != nil {
 		t.log.Error("cannot clean up after a run; trying again", "op", op, "err", err)
 		t.timer.Reset(retryPause)
 	}
+}
+
+// releaseLeftovers releases what a run held, if that has not been done.
+func (t *Task) releaseLeftovers() error {
+	if !t.leftovers {
+		return nil
+	}
+	err := t.release()
+	t.leftovers = err != nil
+	return err
 }
 
 // release gives back everything that a run holds. It may be called at any

@@ -56,16 +56,12 @@ func (t *Task) remove() (wire.Ack, error) {
 		return t.node.Records.Place(), nil
 	}
 	t.timer.Stop()
-	if t.status.Phase != state.PhaseRemoving || t.status.State.Status != model.StatusRemoving {
-		next := t.status
-		next.State.Status = model.StatusRemoving
-		alreadyRecorded := next.Phase == state.PhaseRemoving
-		next.Phase = state.PhaseRemoving
-		if alreadyRecorded {
-			t.become(next)
-		} else if _, err := t.record(next); err != nil {
-			return wire.Ack{}, err
-		}
+	next := t.status
+	next.Phase, next.State.Status = state.PhaseRemoving, model.StatusRemoving
+	if t.status.Phase == state.PhaseRemoving {
+		t.become(next)
+	} else if _, recorded, _ := t.recordWhile(state.Change{}, next, t.releaseLeftovers); recorded != nil {
+		return wire.Ack{}, recorded
 	}
 	err := failpoint.Hit("agent/remove-recorded")
 	if err == nil {
@@ -90,7 +86,7 @@ func (t *Task) remove() (wire.Ack, error) {
 // removeParts removes everything of the container but its record. All of it
 // is tried, so that one thing that cannot be removed holds back no other.
 func (t *Task) removeParts() error {
-	err := t.release()
+	err := t.releaseLeftovers()
 	ctx, cancel := t.step()
 	defer cancel()
 	return errors.Join(err,

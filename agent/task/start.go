@@ -47,13 +47,20 @@ func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 	if !automatic {
 		next.QuickEnds, next.State.RestartCount = 0, 0
 	}
-	if _, err := t.record(next); err != nil {
+	t.leftovers = true
+	var surroundings runtime.StartRequest
+	_, recorded, made := t.recordWhile(state.Change{}, next, func() (err error) {
+		surroundings, err = t.surroundings(next.Run)
+		return err
+	})
+	if recorded != nil {
+		t.cleanUp("start")
 		if before.Phase == state.PhaseWaiting {
 			t.timer.Reset(retryPause)
 		}
-		return wire.Ack{}, err
+		return wire.Ack{}, recorded
 	}
-	process, err := t.launch()
+	process, err := t.launch(surroundings, made)
 	if err != nil {
 		return t.startFailed(before, automatic, startFailure(err))
 	}
@@ -83,22 +90,18 @@ func (t *Task) started(p runtime.Process, actions ...string) (wire.Ack, error) {
 	return ack, err
 }
 
-// launch builds the surroundings of the newest run and starts it; when it
-// fails, all of it is gone again.
-func (t *Task) launch() (runtime.Process, error) {
+// launch starts the newest run in its surroundings, unless making those
+// failed; when it fails, all of it is gone again.
+func (t *Task) launch(r runtime.StartRequest, made error) (runtime.Process, error) {
 	ctx, cancel := t.step()
 	defer cancel()
 	var undo revert.Stack
 	defer undo.Revert()
-	if err := failpoint.Hit("agent/start-recorded"); err != nil {
-		return runtime.Process{}, err
-	}
 	undo.Add(func() { t.cleanUp("start") })
-	r, err := t.surroundings(ctx)
-	if err != nil {
-		return runtime.Process{}, err
+	if made != nil {
+		return runtime.Process{}, made
 	}
-	if err := failpoint.Hit("agent/start-prepared"); err != nil {
+	if err := failpoint.Hit("agent/start-recorded"); err != nil {
 		return runtime.Process{}, err
 	}
 	process, err := t.node.Runtime.Start(ctx, r)
@@ -113,9 +116,11 @@ func (t *Task) launch() (runtime.Process, error) {
 }
 
 // surroundings makes root, network and files: the first two at the same time.
-func (t *Task) surroundings(ctx context.Context) (runtime.StartRequest, error) {
+func (t *Task) surroundings(run string) (runtime.StartRequest, error) {
+	ctx, cancel := t.step()
+	defer cancel()
 	c := &t.request.Container
-	r := runtime.StartRequest{ID: t.id, AccountID: c.AccountID, Run: t.status.Run, Spec: &c.Spec}
+	r := runtime.StartRequest{ID: t.id, AccountID: c.AccountID, Run: run, Spec: &c.Spec}
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() (err error) {
 		if r.Rootfs, err = t.node.Images.MountRoot(ctx, t.id); err != nil {
@@ -136,8 +141,10 @@ func (t *Task) surroundings(ctx context.Context) (runtime.StartRequest, error) {
 	if err := t.etc(&r); err != nil {
 		return r, err
 	}
-	r.JoinPid, err = t.joins()
-	return r, err
+	if r.JoinPid, err = t.joins(); err != nil {
+		return r, err
+	}
+	return r, failpoint.Hit("agent/start-prepared")
 }
 
 // network returns the namespace that the container lives in, as StartRequest

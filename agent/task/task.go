@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +41,7 @@ type Task struct {
 	status     state.Status
 	ending     *ending       // set while somebody waits for the end
 	unrecorded *runtime.Exit // an end that could not be written down yet
-	leftovers  bool          // of an earlier run, that could not be released
+	leftovers  bool          // a run, living or ended, may hold what release gives back
 	timer      *time.Timer   // what it means depends on the above: wake
 	removed    bool
 }
@@ -68,6 +69,7 @@ func New(node *Node, id string) *Task {
 func Recover(node *Node, r state.Record, alive *runtime.Process, exit *runtime.Exit) *Task {
 	t := newTask(node, r.Request.Container.ID)
 	t.request, t.status = r.Request, r.Status
+	t.leftovers = true // the last process may have died before it released them
 	t.publish()
 	go t.run(func() { t.recover(alive, exit) })
 	return t
@@ -228,6 +230,22 @@ func (t *Task) commit(c state.Change, next state.Status) (wire.Ack, error) {
 	}
 	t.become(next)
 	return ack, nil
+}
+
+// recordWhile writes next down while f, which a crash at any moment may cut
+// short without harm, is already at work. Both have ended when it returns.
+func (t *Task) recordWhile(c state.Change, next state.Status, f func() error) (ack wire.Ack, recorded, done error) {
+	ctx, cancel := t.step()
+	defer cancel()
+	c.Container, c.Status = t.id, &next
+	var writing sync.WaitGroup
+	writing.Go(func() { ack, recorded = t.node.Records.Commit(ctx, c) })
+	done = f()
+	writing.Wait()
+	if recorded == nil {
+		t.become(next)
+	}
+	return ack, recorded, done
 }
 
 func (t *Task) become(next state.Status) {
