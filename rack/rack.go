@@ -8,7 +8,7 @@ type Options struct {
 	Dir      string            // where the rack's files are; DefaultDir
 	Heads    int               // 1, and no other number yet
 	Nodes    int               // 1, and no other number yet
-	Storage  string            // "overlay" (default) or "zfs"
+	Storage  string            // "overlay" or "zfs"; "" is what the rack has, overlay for a new one
 	Pool     string            // zfs: an existing pool or dataset; "" makes a private one
 	Binary   string            // the spearhead binary that the hosts run; this program
 	Progress func(line string) // told of each step; may be nil

@@ -69,9 +69,7 @@ func (o Options) complete() (Options, error) {
 		return o, model.Errorf(model.KindNotImplemented, "--nodes %d: racks of this version have one node; leave --nodes out", o.Nodes)
 	}
 	switch o.Storage {
-	case "":
-		o.Storage = storageOverlay
-	case storageOverlay, storageZFS:
+	case "", storageOverlay, storageZFS:
 	default:
 		return o, model.Errorf(model.KindInvalid, "--storage %q: use overlay or zfs", o.Storage)
 	}
@@ -99,7 +97,7 @@ func found(o Options) (*Rack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.rec.Storage != o.Storage || (o.Pool != "" && r.rec.Pool != o.Pool) {
+	if (o.Storage != "" && r.rec.Storage != o.Storage) || (o.Pool != "" && r.rec.Pool != o.Pool) {
 		return nil, model.Errorf(model.KindConflict, "the rack in %s has --storage %s: take it down first, or leave that as it is", o.Dir, strings.TrimSpace(r.rec.Storage+" "+r.rec.Pool))
 	}
 	r.rec.Binary = o.Binary
@@ -110,6 +108,9 @@ func found(o Options) (*Rack, error) {
 }
 
 func foundNew(o Options) (*Rack, error) {
+	if o.Storage == "" {
+		o.Storage = storageOverlay
+	}
 	held, err := claims()
 	if err != nil {
 		return nil, err
