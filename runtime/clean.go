@@ -57,28 +57,37 @@ func (r *Runtime) deleteForce(ctx context.Context, id string) error {
 	return nil
 }
 
-// hierarchies lists the directories where control groups are made. Links such
-// as cpu → cpu,cpuacct are followed once.
-func (r *Runtime) hierarchies() []string {
-	if r.host.CgroupVersion == 2 {
-		return []string{cgroupRoot}
+// A hierarchy is a directory where the OCI runtime makes control groups. crun
+// also makes them in the place of one that is not mounted (such as unified on a
+// hybrid machine, where it was unmounted): these are plain directories.
+type hierarchy struct {
+	dir   string
+	plain bool
+}
+
+func listHierarchies() ([]hierarchy, error) {
+	if cgroupVersion() == 2 {
+		return []hierarchy{{dir: cgroupRoot}}, nil
 	}
 	entries, err := os.ReadDir(cgroupRoot)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("cannot list control groups: %w", err)
 	}
-	var out []string
+	var out []hierarchy
 	for _, e := range entries {
-		if e.IsDir() {
-			out = append(out, filepath.Join(cgroupRoot, e.Name()))
+		var st unix.Statfs_t
+		dir := filepath.Join(cgroupRoot, e.Name())
+		if !e.IsDir() || unix.Statfs(dir, &st) != nil { // links name hierarchies a second time
+			continue
 		}
+		out = append(out, hierarchy{dir, st.Type != unix.CGROUP_SUPER_MAGIC && st.Type != unix.CGROUP2_SUPER_MAGIC})
 	}
-	return out
+	return out, nil
 }
 
 // accountGroups lists the directories of accounts in a hierarchy.
-func (r *Runtime) accountGroups(hierarchy string) []string {
-	parent := filepath.Join(hierarchy, r.cfg.CgroupParent)
+func (r *Runtime) accountGroups(h hierarchy) []string {
+	parent := filepath.Join(h.dir, r.cfg.CgroupParent)
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return nil
@@ -96,9 +105,13 @@ func (r *Runtime) accountGroups(hierarchy string) []string {
 // whether all of them are gone.
 func (r *Runtime) removeCgroups(id string) bool {
 	gone := true
-	for _, h := range r.hierarchies() {
+	for _, h := range r.hierarchies {
 		for _, account := range r.accountGroups(h) {
 			dir := filepath.Join(account, id)
+			if h.plain {
+				gone = os.RemoveAll(dir) == nil && gone
+				continue
+			}
 			if err := unix.Rmdir(dir); err == nil || err == unix.ENOENT {
 				continue
 			}
@@ -133,8 +146,11 @@ func (r *Runtime) removeAccountGroups() {
 		return
 	}
 	defer r.cgroups.Unlock()
-	for _, h := range r.hierarchies() {
+	for _, h := range r.hierarchies {
 		for _, account := range r.accountGroups(h) {
+			if h.plain {
+				_ = os.Remove(filepath.Join(account, "cgroup.procs")) // crun writes it like a group's
+			}
 			_ = unix.Rmdir(account) // the kernel refuses if a container is in it
 		}
 	}

@@ -26,14 +26,15 @@ import (
 // Runtime runs the containers of a node. Its methods may be called by many
 // goroutines at once.
 type Runtime struct {
-	cfg      Config
-	logger   *slog.Logger
-	client   *client
-	guardian *guardian
-	oci      ociRuntime
-	host     ocispec.Host
-	programs *programs
-	warnings []string
+	cfg         Config
+	logger      *slog.Logger
+	client      *client
+	guardian    *guardian
+	oci         ociRuntime
+	host        ocispec.Host
+	programs    *programs
+	warnings    []string
+	hierarchies []hierarchy // of control groups
 
 	// cgroups is write-locked while an account's empty group is removed, so
 	// that no container is just being made in it.
@@ -64,6 +65,9 @@ func (r *Runtime) Open(ctx context.Context) error {
 		return fmt.Errorf("cannot open runtime: %w", err)
 	}
 	if r.host, err = readHost(); err != nil {
+		return fmt.Errorf("cannot open runtime: %w", err)
+	}
+	if r.hierarchies, err = listHierarchies(); err != nil {
 		return fmt.Errorf("cannot open runtime: %w", err)
 	}
 	if !r.host.SwapLimit {

@@ -223,7 +223,10 @@ func (r *Runtime) compile(ctx context.Context, profile *specs.LinuxSeccomp, prog
 		}
 		return nil
 	}
-	defer run("delete", "--force", id) //nolint:errcheck // there is nothing if it failed
+	defer func() {
+		_ = run("delete", "--force", id) // there is nothing if create failed
+		r.removeAccountGroups()
+	}()
 	if err := run("create", "--bundle", dir, id); err != nil {
 		return nil, err
 	}
