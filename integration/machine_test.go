@@ -110,8 +110,9 @@ func processes() ([]string, error) {
 	for _, folder := range folders {
 		program, _ := os.Readlink(filepath.Join(folder, "exe"))
 		groups, _ := os.ReadFile(filepath.Join(folder, "cgroup"))
-		if (setting.binary != "" && strings.HasPrefix(program, setting.binary)) || strings.Contains(string(groups), "spearhead-rack") {
-			found = append(found, "process "+filepath.Base(folder)+" "+program)
+		group := ofRack.FindString(string(groups))
+		if (setting.binary != "" && strings.HasPrefix(program, setting.binary)) || group != "" {
+			found = append(found, fmt.Sprintf("process %s %s %s", filepath.Base(folder), program, group))
 		}
 	}
 	return found, nil
