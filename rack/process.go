@@ -91,10 +91,8 @@ func (r *Rack) belongs(p process, namespaces []string) bool {
 	if slices.Contains(namespaces, p.mounts) {
 		return true
 	}
-	for line := range strings.Lines(p.cgroup) {
-		if _, path, ok := cutCgroup(line); ok && (path == r.cgroup() || strings.HasPrefix(path, r.cgroup()+"/")) {
-			return true
-		}
+	if r.inContainer(p) {
+		return true
 	}
 	for _, h := range r.hosts() {
 		if r.isDaemon(p, h) {
@@ -107,13 +105,23 @@ func (r *Rack) belongs(p process, namespaces []string) bool {
 	return false
 }
 
-// cutCgroup splits a line of /proc/PID/cgroup ("4:memory:/path").
-func cutCgroup(line string) (controllers, path string, ok bool) {
+// inContainer reports whether p is in a container of the rack.
+func (l layout) inContainer(p process) bool {
+	for line := range strings.Lines(p.cgroup) {
+		if path, ok := cutCgroup(line); ok && within(path, l.cgroup()) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutCgroup takes the path out of a line of /proc/PID/cgroup ("4:memory:/path").
+func cutCgroup(line string) (path string, ok bool) {
 	parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
 	if len(parts) != 3 {
-		return "", "", false
+		return "", false
 	}
-	return parts[1], parts[2], true
+	return parts[2], true
 }
 
 // namespaces are the mount namespaces of the rack's hosts.

@@ -79,21 +79,22 @@ func (r *Rack) renewNodes(ctx context.Context) error {
 	return nil
 }
 
-// dropMounts ends what runs in a host's mount namespace, and lets go of it.
+// dropMounts ends what runs on a host, a node's containers included, and lets
+// go of its mount namespace.
 func (r *Rack) dropMounts(ctx context.Context, h host) error {
 	ns := pinnedInode(r.mountPin(h))
 	if ns == "" {
 		return nil
 	}
-	within := func(p process) bool { return p.mounts == ns }
+	there := func(p process) bool { return p.mounts == ns || (h.role == roleNode && r.inContainer(p)) }
 	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
 		all, err := processes()
 		if err != nil {
 			return true, err
 		}
-		all = slices.DeleteFunc(all, func(p process) bool { return !within(p) })
+		all = slices.DeleteFunc(all, func(p process) bool { return !there(p) })
 		for _, p := range all {
-			if err := signal(p, unix.SIGKILL, within); err != nil {
+			if err := signal(p, unix.SIGKILL, there); err != nil {
 				return true, err
 			}
 		}
@@ -102,7 +103,11 @@ func (r *Rack) dropMounts(ctx context.Context, h host) error {
 	if err != nil {
 		return fmt.Errorf("cannot end what runs on %s: %w", h.name, err)
 	}
-	return namespace.Unpin(r.mountPin(h))
+	if err := namespace.Unpin(r.mountPin(h)); err != nil {
+		return err
+	}
+	// the other end was in a network that only those mounts kept
+	return removeLink(r.externalLink(h))
 }
 
 // storageConfig is the part of agent.toml that says what roots are made of.
