@@ -70,42 +70,50 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Info implements Agent.
 func (c *Client) Info(ctx context.Context) (info model.NodeInfo, err error) {
-	return info, c.call(ctx, http.MethodGet, "/info", nil, &info)
+	err = c.call(ctx, http.MethodGet, "/info", nil, &info)
+	return info, err
 }
 
 // Containers implements Agent.
 func (c *Client) Containers(ctx context.Context) (all []ContainerRecord, err error) {
-	return all, c.call(ctx, http.MethodGet, "/containers", nil, &all)
+	err = c.call(ctx, http.MethodGet, "/containers", nil, &all)
+	return all, err
 }
 
 // Create implements Agent.
 func (c *Client) Create(ctx context.Context, r CreateRequest) (ack Ack, err error) {
-	return ack, c.call(ctx, http.MethodPut, containerPath(r.Container.ID, ""), r, &ack)
+	err = c.call(ctx, http.MethodPut, containerPath(r.Container.ID, ""), r, &ack)
+	return ack, err
 }
 
 // Start implements Agent.
 func (c *Client) Start(ctx context.Context, id string) (ack Ack, err error) {
-	return ack, c.call(ctx, http.MethodPost, containerPath(id, "/start"), nil, &ack)
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/start"), nil, &ack)
+	return ack, err
 }
 
 // Stop implements Agent.
 func (c *Client) Stop(ctx context.Context, id string, r StopRequest) (ack Ack, err error) {
-	return ack, c.call(ctx, http.MethodPost, containerPath(id, "/stop"), r, &ack)
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/stop"), r, &ack)
+	return ack, err
 }
 
 // Restart implements Agent.
 func (c *Client) Restart(ctx context.Context, id string, r StopRequest) (ack Ack, err error) {
-	return ack, c.call(ctx, http.MethodPost, containerPath(id, "/restart"), r, &ack)
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/restart"), r, &ack)
+	return ack, err
 }
 
 // Kill implements Agent.
 func (c *Client) Kill(ctx context.Context, id string, r KillRequest) (ack Ack, err error) {
-	return ack, c.call(ctx, http.MethodPost, containerPath(id, "/kill"), r, &ack)
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/kill"), r, &ack)
+	return ack, err
 }
 
 // Remove implements Agent.
 func (c *Client) Remove(ctx context.Context, id string, r RemoveRequest) (ack Ack, err error) {
-	return ack, c.call(ctx, http.MethodPost, containerPath(id, "/remove"), r, &ack)
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/remove"), r, &ack)
+	return ack, err
 }
 
 // Resize implements Agent.
@@ -115,7 +123,8 @@ func (c *Client) Resize(ctx context.Context, id string, size TerminalSize) error
 
 // Top implements Agent.
 func (c *Client) Top(ctx context.Context, id string, psArgs string) (table Processes, err error) {
-	return table, c.call(ctx, http.MethodPost, containerPath(id, "/top"), psArgs, &table)
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/top"), psArgs, &table)
+	return table, err
 }
 
 // ExecCreate implements Agent.
@@ -130,12 +139,14 @@ func (c *Client) ExecResize(ctx context.Context, exec string, size TerminalSize)
 
 // ExecInspect implements Agent.
 func (c *Client) ExecInspect(ctx context.Context, exec string) (state ExecState, err error) {
-	return state, c.call(ctx, http.MethodGet, execPath(exec, ""), nil, &state)
+	err = c.call(ctx, http.MethodGet, execPath(exec, ""), nil, &state)
+	return state, err
 }
 
 // Images implements Agent.
 func (c *Client) Images(ctx context.Context) (ids []string, err error) {
-	return ids, c.call(ctx, http.MethodGet, "/images", nil, &ids)
+	err = c.call(ctx, http.MethodGet, "/images", nil, &ids)
+	return ids, err
 }
 
 // RemoveImage implements Agent.
