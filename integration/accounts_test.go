@@ -96,7 +96,7 @@ func TestAccountsDoNotSeeEachOther(t *testing.T) {
 			t.Errorf("an account lists %q; its own is %s, the other's is %s", out, look.own, look.foreign)
 		}
 		for _, args := range [][]string{
-			{"inspect", look.foreign}, {"logs", look.foreign}, {"rm", "-f", look.foreign}, {"kill", look.foreign},
+			{"inspect", look.foreign}, {"logs", look.foreign}, {"rm", look.foreign}, {"kill", look.foreign},
 			{"exec", look.foreign, "true"}, {"start", look.foreign[:12]}, {"top", look.foreign},
 		} {
 			if done := look.who.try(t, args...); done.code == 0 || !strings.Contains(strings.ToLower(done.stderr), "no such") {
