@@ -149,6 +149,7 @@ func TestUnknownCommandsSayWhatDockerSays(t *testing.T) {
 	n := newNode(t)
 	for command, want := range map[string]string{
 		"nosuch": `executable file not found in $PATH`, "/bin/nosuch": "no such file or directory", "/etc/passwd": "permission denied",
+		"/etc": "is a directory",
 	} {
 		spec := &model.ContainerSpec{Entrypoint: []string{command}}
 		id := n.create(spec)
