@@ -9,13 +9,6 @@ import (
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
-// Bounds of what one request may carry, in bytes and labels.
-const (
-	maxEnv    = 256 << 10
-	maxLabels = 256
-	maxLabel  = 4 << 10
-)
-
 // plan is an admitted request: all that is known before a node is chosen.
 type plan struct {
 	account model.Account
@@ -41,36 +34,12 @@ func admit(v *state.View, a model.Account, r model.CreateContainer) (plan, error
 		return plan{}, err
 	}
 	p := plan{account: a, request: r}
-	for _, step := range []func(*state.View) error{p.findImage, p.findPackage, p.findSharedNamespaces, p.findNetwork} {
+	for _, step := range []func(*state.View) error{p.findImage, p.findPackage, p.findSharedNamespaces, p.findNetwork, p.checkSize} {
 		if err := step(v); err != nil {
 			return plan{}, err
 		}
 	}
 	return p, nil
-}
-
-func checkBounds(r *model.CreateContainer) error {
-	if r.Name != "" {
-		if err := model.CheckContainerName(r.Name); err != nil {
-			return err
-		}
-	}
-	size := 0
-	for _, e := range r.Spec.Env {
-		size += len(e)
-	}
-	if size > maxEnv {
-		return model.Errorf(model.KindInvalid, "Env has %d bytes, more than the %d allowed", size, maxEnv)
-	}
-	if len(r.Spec.Labels) > maxLabels {
-		return model.Errorf(model.KindInvalid, "Labels has %d entries, more than the %d allowed", len(r.Spec.Labels), maxLabels)
-	}
-	for k, val := range r.Spec.Labels {
-		if len(k)+len(val) > maxLabel {
-			return model.Errorf(model.KindInvalid, "a label in Labels is longer than the %d bytes allowed", maxLabel)
-		}
-	}
-	return nil
 }
 
 func (p *plan) findImage(v *state.View) error {
@@ -82,7 +51,13 @@ func (p *plan) findImage(v *state.View) error {
 		return err
 	}
 	p.image = img
-	return mergeImage(&p.request.Spec, &img)
+	if err := mergeImage(&p.request.Spec, &img); err != nil {
+		return err
+	}
+	if p.request.PublishAll {
+		publishAll(p.request.Spec.Ports)
+	}
+	return nil
 }
 
 func (p *plan) findPackage(v *state.View) error {

@@ -85,3 +85,10 @@ func mergePorts(exposed []string, asked []model.Port) []model.Port {
 	})
 	return out
 }
+
+// publishAll publishes every port, also those that only the image exposes.
+func publishAll(ports []model.Port) {
+	for i := range ports {
+		ports[i].Published = true
+	}
+}
