@@ -82,21 +82,27 @@ func missingRoutes() []route {
 		},
 		"measuring the use of disks is": {"GET /system/df"},
 		"managing networks is": {
-			"GET /networks", "GET /networks/{id}", "POST /networks/create", "POST /networks/prune",
+			"GET /networks", "POST /networks/create", "POST /networks/prune",
 			"POST /networks/{id}/connect", "POST /networks/{id}/disconnect", "DELETE /networks/{id}",
 		},
 		"managing volumes is": {
-			"GET /volumes", "GET /volumes/{name}", "POST /volumes/create", "POST /volumes/prune",
+			"GET /volumes", "POST /volumes/create", "POST /volumes/prune",
 			"PUT /volumes/{name}", "DELETE /volumes/{name}",
 		},
 		"plugins are": {
-			"GET /plugins", "GET /plugins/privileges", "POST /plugins/pull", "POST /plugins/create", "GET /plugins/{name...}/json",
+			"GET /plugins", "GET /plugins/privileges", "POST /plugins/pull", "POST /plugins/create",
 			"DELETE /plugins/{name...}", "POST /plugins/{name...}/enable", "POST /plugins/{name...}/disable",
 			"POST /plugins/{name...}/upgrade", "POST /plugins/{name...}/push", "POST /plugins/{name...}/set",
 		},
 		"joining swarms is": {"POST /swarm/init", "POST /swarm/join"},
 	}
-	var all []route
+	// docker inspect NAME asks for one noun after the other, and goes on only
+	// where it hears that there is none of that name.
+	all := []route{
+		{name: "GET /networks/{id}", handle: noneOf("network", "id")},
+		{name: "GET /volumes/{name}", handle: noneOf("volume", "name")},
+		{name: "GET /plugins/{name...}/json", handle: noneOf("plugin", "name")},
+	}
 	for what, names := range missing {
 		for _, name := range names {
 			all = append(all, route{name: name, handle: notImplemented(what)})

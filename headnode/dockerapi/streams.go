@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types"
 	"github.com/moby/moby/api/types/container"
 
@@ -65,6 +67,11 @@ func (s *server) startExec(c *call) error {
 		start.Size = &wire.TerminalSize{Rows: uint16(r.ConsoleSize[0]), Columns: uint16(r.ConsoleSize[1])}
 	}
 	stream, err := s.Execs.StartExec(c.ctx(), c.account, c.vars["id"], start)
+	if model.IsKind(err, model.KindInvalid) && !r.Detach {
+		// A command that cannot be run is told on the stream: clients then ask for
+		// the exec's exit code, which is 126 or 127.
+		stream, err = newMessage(model.UserText(err)+"\r\n", r.Tty), nil
+	}
 	if err != nil {
 		return err
 	}
@@ -73,6 +80,22 @@ func (s *server) startExec(c *call) error {
 	}
 	return c.join(stream, mediaType(c.version, r.Tty), true)
 }
+
+// message is a stream that says one thing and takes no input.
+type message struct{ *bytes.Reader }
+
+// newMessage frames the text as standard output, unless it is for a terminal.
+func newMessage(text string, tty bool) message {
+	var frame []byte
+	if !tty {
+		frame = binary.BigEndian.AppendUint32([]byte{byte(stdcopy.Stdout), 0, 0, 0}, uint32(len(text)))
+	}
+	return message{bytes.NewReader(append(frame, text...))}
+}
+
+func (message) Write(p []byte) (int, error) { return len(p), nil }
+func (message) CloseWrite() error           { return nil }
+func (message) Close() error                { return nil }
 
 // join takes the connection over and joins it to the stream until the stream
 // ends, the client has gone, or the server stops. It closes both.

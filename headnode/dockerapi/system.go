@@ -230,6 +230,14 @@ func notImplemented(what string) func(*server, *call) error {
 	}
 }
 
+// noneOf answers a question about one object of a noun that this server has
+// none of.
+func noneOf(noun, variable string) func(*server, *call) error {
+	return func(_ *server, c *call) error {
+		return model.Errorf(model.KindNotFound, "%s %.128s not found", noun, c.vars[variable])
+	}
+}
+
 // noSwarm answers the routes of swarm mode as an engine outside of a swarm does.
 func noSwarm(*server, *call) error {
 	return model.Errorf(model.KindUnavailable, "%s", `This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`)
