@@ -31,6 +31,8 @@ const (
 	NumberRemoveImageName  Number = 15
 	NumberDropImageHolder  Number = 16
 	NumberSetSetting       Number = 17
+	NumberLoseContainer    Number = 18
+	NumberForgetContainer  Number = 19
 )
 
 // version is that of every command as this program writes it. A command whose
@@ -131,6 +133,10 @@ func decodeFields(e envelope) (Command, error) {
 		return fields[DropImageHolder](e)
 	case NumberSetSetting:
 		return fields[SetSetting](e)
+	case NumberLoseContainer:
+		return fields[LoseContainer](e)
+	case NumberForgetContainer:
+		return fields[ForgetContainer](e)
 	}
 	return nil, &NewerError{Number: e.Number, Version: e.Version}
 }

@@ -31,6 +31,8 @@ func all() []Command {
 		RemoveImageName{AccountID: "a", Ref: "r", Time: now},
 		DropImageHolder{ImageID: "i", NodeID: "n"},
 		SetSetting{Name: "n", Value: "v"},
+		LoseContainer{ID: "c", Reason: "r", Time: now},
+		ForgetContainer{ID: "c", Time: now},
 	}
 }
 
@@ -55,15 +57,15 @@ func TestCommandsComeBackFromTheLog(t *testing.T) {
 			t.Errorf("%T: %s", c, diff)
 		}
 	}
-	if len(seen) != int(NumberSetSetting) {
-		t.Errorf("%d of %d commands are tested", len(seen), NumberSetSetting)
+	if len(seen) != int(NumberForgetContainer) {
+		t.Errorf("%d of %d commands are tested", len(seen), NumberForgetContainer)
 	}
 }
 
 func TestWhatIsNotUnderstoodAsksForANewerVersion(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{
-		`{"n":18,"v":1,"c":{}}`,
+		`{"n":20,"v":1,"c":{}}`,
 		`{"n":2,"v":2,"c":{"id":"a"}}`,
 		`{"n":2,"v":1,"c":{"id":"a","force":true}}`,
 		`{"n":2,"v":1,"c":{"id":"a"},"signature":"x"}`,

@@ -129,6 +129,25 @@ type SetSetting struct {
 	Value string `json:"value"`
 }
 
+// LoseContainer records that a container is not on its node any more, for a
+// Reason that its owner reads. It is dead from then on; one that was running
+// has ended at Time with a code that nobody knows, and one that was to be
+// removed at its end is. A container that is not there or is dead changes
+// nothing, a reserved one is KindConflict.
+type LoseContainer struct {
+	ID     string    `json:"id"`
+	Reason string    `json:"reason"`
+	Time   time.Time `json:"time"`
+}
+
+// ForgetContainer removes a dead container that its node does not have. A
+// container that is not there is no error, one that is not dead is
+// KindConflict.
+type ForgetContainer struct {
+	ID   string    `json:"id"`
+	Time time.Time `json:"time"`
+}
+
 // Number implements Command.
 func (CreateAccount) Number() Number { return NumberCreateAccount }
 
@@ -179,3 +198,9 @@ func (DropImageHolder) Number() Number { return NumberDropImageHolder }
 
 // Number implements Command.
 func (SetSetting) Number() Number { return NumberSetSetting }
+
+// Number implements Command.
+func (LoseContainer) Number() Number { return NumberLoseContainer }
+
+// Number implements Command.
+func (ForgetContainer) Number() Number { return NumberForgetContainer }

@@ -142,10 +142,7 @@ func (t *transaction) renameContainer(cmd command.RenameContainer) error {
 	}
 	old := c.Name
 	c.Name = cmd.Name
-	t.record(model.Event{
-		Time: cmd.Time, AccountID: c.AccountID, Type: typeContainer, Action: "rename", ActorID: c.ID,
-		Attributes: containerAttributes(&c, map[string]string{"oldName": "/" + old}),
-	})
+	t.recordOf(&c, "rename", cmd.Time, map[string]string{"oldName": "/" + old})
 	return t.insert(tableContainers, &c)
 }
 

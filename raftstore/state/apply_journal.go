@@ -48,10 +48,7 @@ func (t *transaction) commitEntry(nodeID string, e model.JournalEntry) error {
 		c.Phase = model.PhaseCreated
 	}
 	if e.Action != "" {
-		t.record(model.Event{
-			Time: e.Time, AccountID: c.AccountID, Type: typeContainer, Action: e.Action, ActorID: c.ID,
-			Attributes: containerAttributes(&c, e.Attributes),
-		})
+		t.recordOf(&c, e.Action, e.Time, e.Attributes)
 	}
 	if e.Action == model.ActionDestroy {
 		return t.dropContainer(&c)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"maps"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -18,6 +19,14 @@ func (t *transaction) record(e model.Event) {
 	t.order++
 	t.events = append(t.events, e)
 	t.touch(e.AccountID)
+}
+
+// recordOf adds an event about a container.
+func (t *transaction) recordOf(c *model.Container, action string, at time.Time, more map[string]string) {
+	t.record(model.Event{
+		Time: at, AccountID: c.AccountID, Type: typeContainer, Action: action, ActorID: c.ID,
+		Attributes: containerAttributes(c, more),
+	})
 }
 
 // writeEvents writes the recorded events, drops the oldest of more than

@@ -36,7 +36,7 @@ func containerName(t *rapid.T) string {
 
 func randomCommand(t *rapid.T) command.Command {
 	now := epoch.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "time")) * time.Second)
-	switch rapid.IntRange(0, 15).Draw(t, "command") {
+	switch rapid.IntRange(0, 17).Draw(t, "command") {
 	case 0:
 		id := accountID(t)
 		return command.CreateAccount{Account: model.Account{ID: id, Login: "user" + id[len(id)-1:], Policy: model.PolicyTenant, Created: now}}
@@ -63,6 +63,10 @@ func randomCommand(t *rapid.T) command.Command {
 	case 12, 13:
 		return randomJournal(t, now)
 	case 14:
+		return command.LoseContainer{ID: containerID(t), Reason: "lost", Time: now}
+	case 15:
+		return command.ForgetContainer{ID: containerID(t), Time: now}
+	case 16:
 		id := imageID(t)
 		return command.PutImage{
 			Image:  model.Image{ID: id, Holders: []string{nodeID(t)}, Created: now},

@@ -140,6 +140,10 @@ func (t *transaction) apply(c command.Command) error {
 		return t.dropImageHolder(c)
 	case command.SetSetting:
 		return t.setSetting(c)
+	case command.LoseContainer:
+		return t.loseContainer(c)
+	case command.ForgetContainer:
+		return t.forgetContainer(c)
 	}
 	return fmt.Errorf("cannot apply command %d: it has no rule", c.Number())
 }
