@@ -124,6 +124,7 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		GossipKey: h.home.gossipKey, GossipJoin: func() []string { return []string{h.ring.Addr()} },
 		Seen: h.nodes.Seen, Load: h.ring.Load,
 		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
+		Missing: func(id string) []string { return h.reconciler.Findings(id).Missing },
 		Logger:  h.log,
 	})
 	return endpoint{"operator", l, &http.Server{Handler: handler, ReadHeaderTimeout: dockerapi.ReadHeaderTimeout}}, nil

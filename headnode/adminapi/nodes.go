@@ -18,7 +18,8 @@ func (s *server) nodes(*http.Request) ([]NodeStatus, error) {
 	out := []NodeStatus{}
 	for _, n := range v.Nodes() {
 		ns := NodeStatus{
-			Node: *n, Promised: v.Promised(n.ID), Containers: len(v.ContainersOnNode(n.ID)), Orphans: s.Orphans(n.ID),
+			Node: *n, Promised: v.Promised(n.ID), Containers: len(v.ContainersOnNode(n.ID)),
+			Orphans: s.Orphans(n.ID), Missing: s.Missing(n.ID),
 		}
 		ns.Connected, ns.Seen = s.Seen(n.ID)
 		if load, ok := s.Load(n.ID); ok {

@@ -36,10 +36,11 @@ type Config struct {
 
 	GossipKey  []byte
 	GossipJoin func() []string
-	// Seen tells of a node's last sign of life, Orphans of what reconciliation
-	// found on it, Load what it gossips.
+	// Seen tells of a node's last sign of life, Orphans and Missing of what
+	// reconciliation found there and not there, Load what it gossips.
 	Seen    func(nodeID string) (connected bool, last time.Time)
 	Orphans func(nodeID string) []string
+	Missing func(nodeID string) []string
 	Load    func(nodeID string) (model.NodeLoad, bool)
 	Logger  *slog.Logger
 }

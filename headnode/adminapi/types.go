@@ -65,7 +65,10 @@ type NodeStatus struct {
 	Containers int             `json:"containers"`
 	// Orphans are containers that run on the node and that the data center
 	// does not know; an operator must look at them.
-	Orphans []string        `json:"orphans,omitempty"`
+	Orphans []string `json:"orphans,omitempty"`
+	// Missing are containers that the node has lost and that their owners have
+	// not removed yet; they are dead.
+	Missing []string        `json:"missing,omitempty"`
 	Load    *model.NodeLoad `json:"load,omitempty"` // as gossiped; nil if unknown
 }
 

@@ -23,6 +23,9 @@ func (s *Service) act(ctx context.Context, a model.Account, ref string, do func(
 		return err
 	}
 	ack, err := do(s.agents.Agent(c.NodeID), c)
+	if model.IsKind(err, model.KindNotFound) && c.State.Status == model.StatusDead {
+		return model.Errorf(model.KindConflict, "container %s is dead: %s", c.ID, c.State.Error)
+	}
 	if err != nil {
 		return err
 	}
@@ -50,11 +53,12 @@ func (s *Service) Kill(ctx context.Context, a model.Account, ref string, r wire.
 }
 
 // Remove implements dockerapi.Containers. When it returns, the name and the
-// addresses are free.
+// addresses are free. A dead container that its node does not have, says the
+// node, is removed here.
 func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wire.RemoveRequest) error {
-	var id string
+	var found model.Container
 	err := s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
-		id = c.ID
+		found = c
 		if c.State.Status.Running() && !r.Force {
 			return wire.Ack{}, cannotRemoveRunning(c)
 		}
@@ -67,7 +71,11 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wir
 	if err != nil {
 		return err
 	}
-	return s.gone(ctx, id)
+	if found.State.Status == model.StatusDead {
+		_, err := s.store.Propose(ctx, command.ForgetContainer{ID: found.ID, Time: time.Now().UTC()})
+		return err
+	}
+	return s.gone(ctx, found.ID)
 }
 
 func cannotRemoveRunning(c model.Container) error {
@@ -83,7 +91,8 @@ func cannotRemoveRunning(c model.Container) error {
 const goneDelay = 2 * time.Second
 
 // gone returns when the state does not hold the container any more. A node
-// that has lost a container has nothing to say of its end.
+// that has lost a container has nothing to say of its end, until reconciliation
+// says that it is dead.
 func (s *Service) gone(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, goneDelay, errLost)
 	defer cancel()
@@ -98,7 +107,7 @@ func (s *Service) gone(ctx context.Context, id string) error {
 }
 
 var errLost = model.Errorf(model.KindUnavailable,
-	"the node does not have this container any more, and the data center has no record of its end; ask the operator")
+	"the node does not have this container any more, and the data center has not recorded its loss yet; try again in a moment")
 
 // Rename implements dockerapi.Containers.
 func (s *Service) Rename(ctx context.Context, a model.Account, ref, name string) error {

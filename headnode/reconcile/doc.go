@@ -4,6 +4,7 @@
 //
 // Only the leader runs it. It looks once each time that a node connects, and
 // now and then at reservations. It finishes or undoes what was never
-// acknowledged to a user, and it only reports what it cannot judge: a running
-// container that the data center does not know is never stopped by it.
+// acknowledged to a user, declares dead what a node has lost, and only reports
+// what it cannot judge: a running container that the data center does not know
+// is never stopped by it.
 package reconcile

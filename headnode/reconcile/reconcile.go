@@ -52,20 +52,28 @@ type Reconciler struct {
 	findings map[string]Findings // by node id
 }
 
-// Findings are what reconciliation saw on a node and could not settle.
+// Findings are what reconciliation saw on a node and what is for people to
+// settle.
 type Findings struct {
 	Orphans []string // containers on the node that the state does not know
-	Missing []string // containers of the state that the node does not have
+	Missing []string // dead containers of the state that the node has lost
 }
 
 // New returns a Reconciler.
 func New(c Config) *Reconciler { return &Reconciler{Config: c, findings: map[string]Findings{}} }
 
-// Findings returns what was last found on a node.
+// Findings returns what was last found on a node, without the lost containers
+// that have been removed since.
 func (r *Reconciler) Findings(nodeID string) Findings {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.findings[nodeID]
+	found := r.findings[nodeID]
+	r.mu.Unlock()
+	v := r.Store.View()
+	found.Missing = slices.DeleteFunc(slices.Clone(found.Missing), func(id string) bool {
+		_, there := v.Container(id)
+		return !there
+	})
+	return found
 }
 
 // Run undoes, until ctx ends, reservations that nobody works on, and does what
@@ -137,21 +145,35 @@ func (r *Reconciler) settle(ctx context.Context, nodeID string, agent wire.Agent
 	}
 	found := Findings{
 		Orphans: r.orphans(ctx, v, nodeID, stayed(records, again), log),
-		Missing: missing(v, expected, records),
-	}
-	for _, id := range found.Missing {
-		log.Error("the node does not have a container that the data center knows", slog.String("container", id))
+		Missing: missing(v, expected, slices.Concat(records, again)),
 	}
 	r.mu.Lock()
 	r.findings[nodeID] = found
 	r.mu.Unlock()
+	return r.lose(ctx, v, found.Missing, log)
+}
+
+// lossReason is what the owner of a lost container reads.
+const lossReason = "the container's node has lost it and its files; remove it and create it again"
+
+// lose declares containers dead that their node does not have.
+func (r *Reconciler) lose(ctx context.Context, v *state.View, missing []string, log *slog.Logger) error {
+	for _, id := range missing {
+		if c, ok := v.Container(id); ok && c.State.Status == model.StatusDead {
+			continue
+		}
+		log.Error("the node does not have a container that the data center knows; it counts as dead", slog.String("container", id))
+		if _, err := r.Store.Propose(ctx, command.LoseContainer{ID: id, Reason: lossReason, Time: time.Now().UTC()}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // stayed keeps the records of before that are there again: what the user
 // removed in between is no orphan.
 func stayed(before, again []wire.ContainerRecord) []wire.ContainerRecord {
-	return slices.DeleteFunc(again, func(r wire.ContainerRecord) bool {
+	return slices.DeleteFunc(slices.Clone(again), func(r wire.ContainerRecord) bool {
 		return !slices.ContainsFunc(before, func(b wire.ContainerRecord) bool { return b.ID == r.ID })
 	})
 }
@@ -168,7 +190,7 @@ func created(v *state.View, nodeID string) []string {
 }
 
 // missing lists those that the state expected before the node was asked, that
-// the node did not have then, and that have not been removed since.
+// the node did not have either time, and that have not been removed since.
 func missing(v *state.View, expected []string, records []wire.ContainerRecord) []string {
 	var ids []string
 	for _, id := range expected {

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -118,32 +119,100 @@ func TestNodeForgetsImageThatNobodyKnows(t *testing.T) {
 	})
 }
 
-func TestLostDiskIsReportedAndTheNodeGoesOn(t *testing.T) {
+func TestLostDisk(t *testing.T) {
 	t.Parallel()
 	c := headtest.New(t, 1)
 	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
-	create := func() model.Container {
+	create := func(name string, start bool) model.Container {
 		t.Helper()
 		if _, err := c.Images.Pull(ctx, a, dockerapi.PullRequest{Ref: "busybox"}, func(wire.PullProgress) {}); err != nil {
 			t.Fatal(err)
 		}
-		m, _, err := c.Containers.Create(ctx, a, model.CreateContainer{Spec: model.ContainerSpec{Image: "busybox"}})
+		m, _, err := c.Containers.Create(ctx, a, model.CreateContainer{Name: name, Spec: model.ContainerSpec{Image: "busybox"}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		if start {
+			if err := c.Containers.Start(ctx, a, name); err != nil {
+				t.Fatal(err)
+			}
+		}
 		return m
 	}
-	lost := create()
+	ran, never := create("ran", true), create("never", false)
+	waiting, waited := make(chan struct{}), make(chan dockerapi.WaitResult, 1)
+	go func() {
+		got, err := c.Containers.Wait(ctx, a, "ran", dockerapi.WaitNextExit, func() { close(waiting) })
+		if err != nil {
+			t.Error(err)
+		}
+		waited <- got
+	}()
+	<-waiting
+
 	agent := c.Agent("node-1")
 	agent.Cut(true)
-	c.Until("the node is lost", func() bool { return !c.Nodes.Connected(lost.NodeID) })
+	c.Until("the node is lost", func() bool { return !c.Nodes.Connected(ran.NodeID) })
 	agent.Wipe()
 	agent.Cut(false)
-	c.Until("the loss is reported", func() bool {
-		missing := c.Reconciler.Findings(lost.NodeID).Missing
-		return len(missing) == 1 && missing[0] == lost.ID
-	})
-	if m := create(); m.Phase != model.PhaseCreated { // by the new epoch's first entry
+	if got := <-waited; got.ExitCode != 255 {
+		t.Errorf("a wait for the lost container got %+v", got)
+	}
+	for _, lost := range []model.Container{ran, never} {
+		c.Until("the container is dead", func() bool {
+			got, err := c.Containers.Get(ctx, a, lost.ID)
+			return err == nil && got.State.Status == model.StatusDead && strings.Contains(got.State.Error, "has lost it")
+		})
+	}
+	if missing := c.Reconciler.Findings(ran.NodeID).Missing; len(missing) != 2 {
+		t.Errorf("missing are %v", missing)
+	}
+
+	err := c.Containers.Start(ctx, a, "ran")
+	if !model.IsKind(err, model.KindConflict) || !strings.Contains(err.Error(), "is dead: the container's node has lost it") {
+		t.Errorf("start of a lost container: %v", err)
+	}
+	if m := create("after", false); m.Phase != model.PhaseCreated { // by the new epoch's first entry
 		t.Errorf("phase %s", m.Phase)
+	}
+	for name, force := range map[string]bool{"ran": true, "never": false} {
+		if err := c.Containers.Remove(ctx, a, name, wire.RemoveRequest{Force: force}); err != nil {
+			t.Errorf("cannot remove lost container: %v", err)
+		}
+	}
+	if missing := c.Reconciler.Findings(ran.NodeID).Missing; len(missing) != 0 {
+		t.Errorf("after their removal, missing are %v", missing)
+	}
+	create("ran", true) // the name is free
+}
+
+// A container that was declared dead and that its node has after all, as when
+// a disk was mounted too late, is removed by its node.
+func TestDeadContainerThatTheNodeHasIsRemovedThere(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	if _, err := c.Images.Pull(ctx, a, dockerapi.PullRequest{Ref: "busybox"}, func(wire.PullProgress) {}); err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := c.Containers.Create(ctx, a, model.CreateContainer{Name: "web", Spec: model.ContainerSpec{Image: "busybox"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Propose(command.LoseContainer{ID: m.ID, Reason: "lost", Time: time.Now()})
+	if err := c.Containers.Remove(ctx, a, "web", wire.RemoveRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if c.Agent("node-1").Has(m.ID) {
+		t.Error("its node still has it")
+	}
+	destroyed := 0
+	for _, e := range c.Store.View().Events(0, 0) {
+		if e.Action == model.ActionDestroy {
+			destroyed++
+		}
+	}
+	if destroyed != 1 {
+		t.Errorf("%d destroy events", destroyed)
 	}
 }
