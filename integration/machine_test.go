@@ -29,15 +29,15 @@ func observeMachine() ([]string, error) {
 }
 
 // ofRack finds the index of the rack that a thing belongs to by its name.
-var ofRack = regexp.MustCompile(`spearhead-rack-(\d+)|spearhead/racks/(\d+)|link sh[ue](\d+)`)
+var ofRack = regexp.MustCompile(`spearhead-?rack-?(\d+)|spearhead/racks/(\d+)|link sh[ue](\d+)`)
 
-// leftOver is what is there after and was not before, but for what belongs to racks that
-// others have up on this machine.
-func leftOver(before, after []string, rack string) []string {
+// leftOver is what is there after and was not before and is this rack's by its name or its
+// folder. Other programs, and racks that others have up, come and go meanwhile.
+func leftOver(before, after []string, b *bed) []string {
 	return slices.DeleteFunc(after, func(thing string) bool {
-		owner := strings.Join(ofRack.FindStringSubmatch(thing), "|")
-		foreign := owner != "" && !slices.Contains(strings.Split(owner, "|")[1:], rack)
-		return foreign || slices.Contains(before, thing)
+		owner := ofRack.FindStringSubmatch(thing)
+		ours := slices.Contains(owner, b.index()) || owner == nil && (strings.Contains(thing, b.dir) || strings.Contains(thing, setting.binary))
+		return !ours || slices.Contains(before, thing)
 	})
 }
 
@@ -100,7 +100,7 @@ func cgroups() ([]string, error) {
 	return found, err
 }
 
-// processes are those that run the program under test, or live in a cgroup of ours.
+// processes are told with their cgroup, program and command line.
 func processes() ([]string, error) {
 	folders, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -110,10 +110,9 @@ func processes() ([]string, error) {
 	for _, folder := range folders {
 		program, _ := os.Readlink(filepath.Join(folder, "exe"))
 		groups, _ := os.ReadFile(filepath.Join(folder, "cgroup"))
-		group := ofRack.FindString(string(groups))
-		if (setting.binary != "" && strings.HasPrefix(program, setting.binary)) || group != "" {
-			found = append(found, fmt.Sprintf("process %s %s %s", filepath.Base(folder), program, group))
-		}
+		line, _ := os.ReadFile(filepath.Join(folder, "cmdline"))
+		words := strings.ReplaceAll(string(line), "\x00", " ")
+		found = append(found, fmt.Sprintf("process %s %s %s %s", filepath.Base(folder), ofRack.FindString(string(groups)), program, words))
 	}
 	return found, nil
 }

@@ -92,7 +92,7 @@ func tearDown(before []string) error {
 	if err != nil {
 		return err
 	}
-	if left := leftOver(before, after, setting.shared.index()); len(left) > 0 {
+	if left := leftOver(before, after, setting.shared); len(left) > 0 {
 		return errors.New("the rack left behind on this machine:\n  " + strings.Join(left, "\n  "))
 	}
 	return nil

@@ -34,7 +34,7 @@ func TestDownLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left := leftOver(before, after, b.index()); len(left) > 0 {
+	if left := leftOver(before, after, b); len(left) > 0 {
 		t.Errorf("spearhead dev down left:\n  %s", strings.Join(left, "\n  "))
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -90,7 +91,7 @@ func devUp(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	env := "spearhead dev env"
+	env := profile.Quote(os.Args[0]) + " dev env"
 	if c.IsSet("dir") {
 		env += " --dir " + profile.Quote(dir)
 	}

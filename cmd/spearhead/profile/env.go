@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -20,8 +21,14 @@ func Env(host, certFolder string) string {
 	return lines.String()
 }
 
-// Quote makes one word of any text, for every POSIX shell.
+// plainWord means nothing but itself to a shell.
+var plainWord = regexp.MustCompile(`^[a-zA-Z0-9_./:@%+-]+$`)
+
+// Quote makes one word of any text, for every POSIX shell. Plain words stay as they are.
 func Quote(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
