@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,19 +16,25 @@ import (
 
 // announcer tells a segment where an address lives now, by the ARP
 // announcement of RFC 5227, section 3: neighbours correct what they remember
-// of the address's former owner, and switches learn the port.
-//
-// It speaks through the bridge itself and not from inside of the container:
+// of its former owner. The frame is sent on the segment's bridge itself,
 // so it needs no thread in the container's namespace, and nothing is lost
-// while the container's link is still coming up.
+// while the container's link is still coming up. It is said again a few times,
+// as section 2.3 has it: the first one is lost where a switch's port is not
+// forwarding yet. Its methods may be called by many goroutines at once.
 type announcer struct {
-	fd     int
 	bridge int // index
+
+	mu      sync.Mutex
+	fd      int
+	pending map[netip.Addr]*time.Timer
 }
+
+// repeats are the pauses before each repetition of an announcement.
+var repeats = [...]time.Duration{200 * time.Millisecond, time.Second, 2 * time.Second}
 
 // openAnnouncer opens a socket that only sends, in the segment's namespace.
 func openAnnouncer(ns *os.File, bridge int) (*announcer, error) {
-	a := &announcer{bridge: bridge}
+	a := &announcer{bridge: bridge, pending: map[netip.Addr]*time.Timer{}}
 	err := namespace.Enter(ns, func() (err error) {
 		a.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		return err
@@ -37,15 +45,64 @@ func openAnnouncer(ns *os.File, bridge int) (*announcer, error) {
 	return a, nil
 }
 
+// announce says that addr is at mac, now and in the next seconds, until hush.
 func (a *announcer) announce(mac net.HardwareAddr, addr netip.Addr) error {
-	to := &unix.SockaddrLinklayer{Ifindex: a.bridge, Halen: 6}
-	if err := unix.Sendto(a.fd, announcement(mac, addr), 0, to); err != nil {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stop(addr)
+	if err := a.send(mac, addr); err != nil {
 		return fmt.Errorf("cannot announce address: %w", err)
 	}
+	a.repeat(mac, addr, 0)
 	return nil
 }
 
-func (a *announcer) close() { unix.Close(a.fd) }
+// repeat plans the nth repetition. Callers hold mu.
+func (a *announcer) repeat(mac net.HardwareAddr, addr netip.Addr, nth int) {
+	if nth == len(repeats) {
+		delete(a.pending, addr)
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(repeats[nth], func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.pending[addr] != timer {
+			return // hushed, or announced anew
+		}
+		_ = a.send(mac, addr) // the first one told of errors
+		a.repeat(mac, addr, nth+1)
+	})
+	a.pending[addr] = timer
+}
+
+func (a *announcer) send(mac net.HardwareAddr, addr netip.Addr) error {
+	return unix.Sendto(a.fd, announcement(mac, addr), 0, &unix.SockaddrLinklayer{Ifindex: a.bridge, Halen: 6})
+}
+
+// hush ends the announcing of an address, which may have a new owner then.
+func (a *announcer) hush(addr netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stop(addr)
+}
+
+// stop ends what is planned for an address. Callers hold mu.
+func (a *announcer) stop(addr netip.Addr) {
+	if timer, ok := a.pending[addr]; ok {
+		timer.Stop()
+		delete(a.pending, addr)
+	}
+}
+
+func (a *announcer) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for addr := range a.pending {
+		a.stop(addr)
+	}
+	unix.Close(a.fd)
+}
 
 func announcement(mac net.HardwareAddr, addr netip.Addr) []byte {
 	ip := addr.As4()

@@ -217,6 +217,7 @@ func (s *segment) silence(p port) error {
 	if err != nil {
 		return err
 	}
+	s.voice.hush(p.Address.Addr())
 	return s.guard.forbid(p.Outer, mac, p.Address.Addr())
 }
 
