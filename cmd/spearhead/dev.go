@@ -30,7 +30,7 @@ func devCommand() *cli.Command {
 					dirFlag(),
 					&cli.IntFlag{Name: "heads", Value: 1, Usage: "how many heads; this version runs `N` = 1"},
 					&cli.IntFlag{Name: "nodes", Value: 1, Usage: "how many nodes; this version runs `N` = 1"},
-					&cli.StringFlag{Name: "storage", Value: "overlay", Usage: "what containers' roots are made of: `KIND` overlay or zfs"},
+					&cli.StringFlag{Name: "storage", Usage: "what containers' roots are made of: `KIND` overlay or zfs; overlay for a new rack, else what the rack has"},
 					&cli.StringFlag{Name: "pool", Usage: "with --storage zfs: an existing `POOL` or dataset; without it the rack makes its own"},
 				},
 				Action: devUp,

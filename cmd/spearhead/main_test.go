@@ -10,6 +10,8 @@ import (
 )
 
 // call runs the command line as main does.
+// Tests that call it are not parallel: the cli library has one help flag for
+// the whole process.
 func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, problems strings.Builder
@@ -20,7 +22,6 @@ func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 }
 
 func TestWrongCallsSayWhatToDo(t *testing.T) {
-	t.Parallel()
 	for _, test := range []struct{ args, want string }{
 		{"account create", "account create: LOGIN is missing"},
 		{"account create jill jack", `"jack" is one argument too many`},
@@ -43,7 +44,6 @@ func TestWrongCallsSayWhatToDo(t *testing.T) {
 }
 
 func TestEveryCommandHasHelp(t *testing.T) {
-	t.Parallel()
 	for _, command := range newApp().Commands {
 		for _, sub := range command.Subcommands {
 			stdout, _, code := call(t, command.Name, sub.Name, "--help")
@@ -55,7 +55,6 @@ func TestEveryCommandHasHelp(t *testing.T) {
 }
 
 func TestOperatorIsToldWhyThereIsNoHead(t *testing.T) {
-	t.Parallel()
 	gone := filepath.Join(t.TempDir(), "gone.sock")
 	listener, err := net.Listen("unix", gone)
 	if err != nil {
@@ -72,7 +71,6 @@ func TestOperatorIsToldWhyThereIsNoHead(t *testing.T) {
 }
 
 func TestFlagsMayFollowArguments(t *testing.T) {
-	t.Parallel()
 	app := newApp()
 	for args, want := range map[string]string{
 		"account create jill --policy trusted":  "account create --policy trusted -- jill",
@@ -90,7 +88,6 @@ func TestFlagsMayFollowArguments(t *testing.T) {
 }
 
 func TestConfigurationFilesAreReadStrictly(t *testing.T) {
-	t.Parallel()
 	for text, want := range map[string]string{
 		"name = \"h\"\nstate-dir = \"/x\"\n": "unknown keys: state-dir (line 2)",
 		"name = 3\n":                         "line 1",
@@ -112,7 +109,6 @@ func TestConfigurationFilesAreReadStrictly(t *testing.T) {
 }
 
 func TestPrivateKeysAreNotSent(t *testing.T) {
-	t.Parallel()
 	path := filepath.Join(t.TempDir(), "id")
 	if err := os.WriteFile(path, []byte("-----BEGIN OPENSSH PRIVATE KEY-----\n"), 0o600); err != nil {
 		t.Fatal(err)
