@@ -38,12 +38,8 @@ func Run(ctx context.Context, cfg Config) error {
 	// nodes and the ring are let go, and the state is closed last.
 	var opened revert.Stack
 	defer opened.Revert()
-	for _, open := range []func(context.Context, *revert.Stack) error{
-		h.openStore, h.openGossip, h.openUseCases, h.openEndpoints,
-	} {
-		if err := open(ctx, &opened); err != nil {
-			return fmt.Errorf("cannot run head: %w", err)
-		}
+	if err := h.open(ctx, &opened); err != nil {
+		return fmt.Errorf("cannot run head: %w", err)
 	}
 	h.log.Info("head is up", slog.String("docker", h.dockerHost()), slog.String("version", cfg.Version))
 	err = h.serve(ctx)
@@ -67,6 +63,17 @@ type head struct {
 
 	endpoints []endpoint
 	requests  requestCount
+}
+
+func (h *head) open(ctx context.Context, opened *revert.Stack) error {
+	for _, open := range []func(context.Context, *revert.Stack) error{
+		h.openStore, h.openGossip, h.openUseCases, h.openEndpoints,
+	} {
+		if err := open(ctx, opened); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *head) openStore(ctx context.Context, opened *revert.Stack) error {

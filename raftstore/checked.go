@@ -214,13 +214,23 @@ func (c *checked) term(key string) (uint64, error) {
 	return value, err
 }
 
-// Close closes the database, unless the disk has still not answered: then it
-// waits for one more deadline and gives up.
+// Close closes the files. It waits one more deadline for writes that the disk
+// has not answered, and another one for the database, whose lock an interrupted
+// write may hold for ever; then it gives up.
 func (c *checked) Close() error {
 	if !waitAtMost(&c.writes, c.timeout) {
 		return errors.New("cannot close the raft files: the disk does not answer")
 	}
-	return errors.Join(guard(c.db.Close), c.marker.close())
+	done := make(chan error, 1)
+	go func() { done <- guard(c.db.Close) }() // ends with the process, if not before
+	deadline := time.NewTimer(c.timeout)
+	defer deadline.Stop()
+	select {
+	case err := <-done:
+		return errors.Join(err, c.marker.close())
+	case <-deadline.C:
+		return errors.Join(errors.New("cannot close the raft database: a write that did not end holds it"), c.marker.close())
+	}
 }
 
 // A sealed value ends in the CRC-32C of the value and of what it belongs to.

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -21,6 +22,14 @@ type hangingDisk struct {
 	hang    chan struct{} // closed to let writes go on
 	hanging atomic.Bool
 	fail    atomic.Pointer[error]
+	stuck   chan struct{} // closed to let Close go on; nil lets it go on at once
+}
+
+func (h *hangingDisk) Close() error {
+	if h.stuck != nil {
+		<-h.stuck
+	}
+	return h.backend.Close()
 }
 
 func (h *hangingDisk) StoreLogs(entries []*raft.Log) error {
@@ -113,4 +122,16 @@ func TestFullDiskIsNotTheEnd(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// bbolt's Close waits for the lock of its writer, which a write that ended in a
+// fault never gives back.
+func TestCloseDoesNotWaitForAnInterruptedWrite(t *testing.T) {
+	t.Parallel()
+	s, disk := breakable(t, 100*time.Millisecond)
+	disk.stuck = make(chan struct{})
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "cannot close the raft database") {
+		t.Errorf("closing a locked database: %v", err)
+	}
+	close(disk.stuck)
 }
