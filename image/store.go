@@ -20,6 +20,7 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/spearheadcloud/spearhead/image/registry"
 	"github.com/spearheadcloud/spearhead/image/unpack"
@@ -178,7 +179,7 @@ func (s *Store) openDatabase(undo *revert.Stack) error {
 		return fmt.Errorf("cannot open content store: %w", err)
 	}
 	s.bolt, err = bolt.Open(s.path("metadata.db"), 0o600, &bolt.Options{Timeout: 2 * time.Second})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return model.WrapError(model.KindConflict, err, "the image directory is in use by another agent")
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 )
@@ -119,7 +120,7 @@ func checkDatabase(dir, path string, m mark) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("cannot open the raft database: another process uses it: %w", err)
 	}
 	if virgin {

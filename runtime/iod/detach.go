@@ -23,7 +23,7 @@ func ParseDetachKeys(keys string) ([]byte, error) {
 		case isCtrl && len(letter) == 1 && (letter[0] == '@' || letter[0] >= '[' && letter[0] <= '_'):
 			seq = append(seq, letter[0]&0x1f)
 		default:
-			return nil, fmt.Errorf("Unknown character: '%.20s'", key) //nolint:staticcheck // Docker's words
+			return nil, fmt.Errorf("Unknown character: '%.20s'", key)
 		}
 	}
 	return seq, nil

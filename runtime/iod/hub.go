@@ -39,7 +39,6 @@ func (c *chunk) release() {
 type hub struct {
 	logger *slog.Logger
 	pool   *sync.Pool
-	framed bool
 
 	mu      sync.Mutex
 	log     *logFile // nil: none

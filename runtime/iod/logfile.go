@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -16,13 +15,12 @@ const maxLine = 16 << 10
 
 // A logFile writes Docker's json-file format, one object a line, and rotates.
 // Its lines are cut as Docker's are: at each newline, and at 16 KiB without
-// one; only a text with its newline ends a line.
+// one; only a text with its newline ends a line. Its hub guards it.
 type logFile struct {
 	path     string
 	maxSize  int64 // 0: never rotated
 	maxFiles int
 
-	mu    sync.Mutex
 	file  *os.File
 	size  int64
 	last  time.Time
