@@ -101,12 +101,15 @@ type ContainerSpec struct {
 	Env        []string          `json:"env,omitempty"`
 	Labels     map[string]string `json:"labels,omitempty"`
 
-	Tty         bool   `json:"tty,omitempty"`
-	OpenStdin   bool   `json:"open_stdin,omitempty"`
-	StdinOnce   bool   `json:"stdin_once,omitempty"`
-	StopSignal  string `json:"stop_signal,omitempty"`  // name or number; "" is SIGTERM
-	StopTimeout *int   `json:"stop_timeout,omitempty"` // seconds; nil is 10, negative waits for ever
-	AutoRemove  bool   `json:"auto_remove,omitempty"`
+	Tty       bool `json:"tty,omitempty"`
+	OpenStdin bool `json:"open_stdin,omitempty"`
+	StdinOnce bool `json:"stdin_once,omitempty"`
+	// ConsoleSize is that of the terminal from its first moment; nil leaves it
+	// to the first resize. Only with Tty.
+	ConsoleSize *TerminalSize `json:"console_size,omitempty"`
+	StopSignal  string        `json:"stop_signal,omitempty"`  // name or number; "" is SIGTERM
+	StopTimeout *int          `json:"stop_timeout,omitempty"` // seconds; nil is 10, negative waits for ever
+	AutoRemove  bool          `json:"auto_remove,omitempty"`
 
 	Restart RestartPolicy `json:"restart"`
 	Limits  Limits        `json:"limits"`
@@ -139,6 +142,12 @@ type ContainerSpec struct {
 	OomScoreAdj     int               `json:"oom_score_adj,omitempty"`
 	MaskedPaths     *[]string         `json:"masked_paths,omitempty"`   // nil is the default list
 	ReadonlyPaths   *[]string         `json:"readonly_paths,omitempty"` // nil is the default list
+}
+
+// TerminalSize is in characters.
+type TerminalSize struct {
+	Rows    uint16 `json:"rows"`
+	Columns uint16 `json:"columns"`
 }
 
 // Args is the command line that the container's first process gets.

@@ -121,10 +121,7 @@ type RemoveRequest struct {
 }
 
 // TerminalSize is in characters.
-type TerminalSize struct {
-	Rows    uint16 `json:"rows"`
-	Columns uint16 `json:"columns"`
-}
+type TerminalSize = model.TerminalSize
 
 // Processes is a table as ps(1) prints it.
 type Processes struct {
@@ -167,6 +164,8 @@ type ExecSpec struct {
 	Stderr     bool     `json:"stderr,omitempty"`
 	Privileged bool     `json:"privileged,omitempty"`
 	DetachKeys string   `json:"detach_keys,omitempty"`
+	// ConsoleSize is that of the terminal where ExecStartRequest names none.
+	ConsoleSize *TerminalSize `json:"console_size,omitempty"`
 }
 
 // ExecStartRequest starts an exec.

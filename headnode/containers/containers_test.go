@@ -462,3 +462,37 @@ func TestReservedContainerIsNotThereYet(t *testing.T) {
 		t.Errorf("the list shows %d", len(list))
 	}
 }
+
+func TestExecTerminalHasTheSizeOfItsStartOrElseOfItsCreation(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a)
+	create(t, c, a, request("web"))
+	if err := c.Containers.Start(ctx, a, "web"); err != nil {
+		t.Fatal(err)
+	}
+	created, started := &wire.TerminalSize{Rows: 1, Columns: 2}, &wire.TerminalSize{Rows: 3, Columns: 4}
+	for _, size := range []*wire.TerminalSize{nil, started} {
+		id, err := c.Containers.CreateExec(ctx, a, "web", wire.ExecSpec{Args: []string{"sh"}, Tty: true, ConsoleSize: created})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := c.Containers.StartExec(ctx, a, id, wire.ExecStartRequest{Size: size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream.Close()
+		want := created
+		if size != nil {
+			want = size
+		}
+		got, err := c.Containers.InspectExec(ctx, a, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.Spec.ConsoleSize); diff != "" {
+			t.Error(diff)
+		}
+	}
+}

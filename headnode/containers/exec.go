@@ -37,11 +37,15 @@ func (s *Service) CreateExec(ctx context.Context, a model.Account, ref string, s
 	return spec.ID, s.agents.Agent(c.NodeID).ExecCreate(ctx, c.ID, spec)
 }
 
-// StartExec implements dockerapi.Execs.
+// StartExec implements dockerapi.Execs. The terminal has the size that was
+// asked for last.
 func (s *Service) StartExec(ctx context.Context, a model.Account, id string, r wire.ExecStartRequest) (wire.Stream, error) {
-	agent, _, err := s.findExec(ctx, a, id)
+	agent, exec, err := s.findExec(ctx, a, id)
 	if err != nil {
 		return nil, err
+	}
+	if r.Size == nil {
+		r.Size = exec.Spec.ConsoleSize
 	}
 	return s.stream(a, func() (wire.Stream, error) { return agent.ExecStart(ctx, id, r) })
 }

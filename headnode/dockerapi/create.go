@@ -127,6 +127,11 @@ func (d *creation) command() error {
 		return invalid("the working directory '%.128s' is invalid, it needs to be an absolute path", c.WorkingDir)
 	}
 	spec.Tty, spec.OpenStdin, spec.StdinOnce = c.Tty, c.OpenStdin, c.StdinOnce
+	size, err := consoleSize("HostConfig.ConsoleSize", &d.asked.HostConfig.ConsoleSize, c.Tty)
+	if err != nil {
+		return err
+	}
+	spec.ConsoleSize = size
 	d.refuse(len(c.Shell) > 0, "Shell")
 	d.refuse(len(c.OnBuild) > 0, "OnBuild")
 	d.refuse(c.ArgsEscaped, "ArgsEscaped")

@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"math"
 	"net/http"
 
 	"github.com/moby/moby/api/types/common"
@@ -21,15 +22,35 @@ func (s *server) createExec(c *call) error {
 	if err := checkEnv(r.Env); err != nil {
 		return err
 	}
+	size, err := consoleSize("ConsoleSize", r.ConsoleSize, r.Tty)
+	if err != nil {
+		return err
+	}
 	id, err := s.Execs.CreateExec(c.ctx(), c.account, c.vars["id"], wire.ExecSpec{
 		Args: r.Cmd, Env: r.Env, User: r.User, WorkingDir: r.WorkingDir, Tty: r.Tty,
 		Stdin: r.AttachStdin, Stdout: r.AttachStdout, Stderr: r.AttachStderr,
-		Privileged: r.Privileged, DetachKeys: r.DetachKeys,
+		Privileged: r.Privileged, DetachKeys: r.DetachKeys, ConsoleSize: size,
 	})
 	if err != nil {
 		return err
 	}
 	return c.answer(http.StatusCreated, common.IDResponse{ID: id})
+}
+
+// consoleSize reads a terminal's first size, height first. Clients that are at
+// no terminal send zeros, and Docker's sends a size for containers that have
+// none: both is none.
+func consoleSize(field string, asked *[2]uint, tty bool) (*wire.TerminalSize, error) {
+	if asked == nil {
+		return nil, nil
+	}
+	if max(asked[0], asked[1]) > math.MaxUint16 {
+		return nil, invalid("invalid value for %s: at most %d rows and columns", field, math.MaxUint16)
+	}
+	if !tty || asked[0] == 0 || asked[1] == 0 {
+		return nil, nil
+	}
+	return &wire.TerminalSize{Rows: uint16(asked[0]), Columns: uint16(asked[1])}, nil
 }
 
 func (s *server) resizeExec(c *call) error {

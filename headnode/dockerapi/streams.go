@@ -56,16 +56,14 @@ func (s *server) startExec(c *call) error {
 	if _, err := c.decode(&r); err != nil {
 		return err
 	}
-	start := wire.ExecStartRequest{Detach: r.Detach}
-	if r.ConsoleSize != nil {
-		if !r.Tty {
-			return model.Errorf(model.KindInvalid, "console size is only supported when TTY is enabled")
-		}
-		if r.ConsoleSize[0] > 65535 || r.ConsoleSize[1] > 65535 {
-			return model.Errorf(model.KindInvalid, "invalid value for ConsoleSize: at most 65535 rows and columns")
-		}
-		start.Size = &wire.TerminalSize{Rows: uint16(r.ConsoleSize[0]), Columns: uint16(r.ConsoleSize[1])}
+	if r.ConsoleSize != nil && !r.Tty {
+		return invalid("console size is only supported when TTY is enabled")
 	}
+	size, err := consoleSize("ConsoleSize", r.ConsoleSize, r.Tty)
+	if err != nil {
+		return err
+	}
+	start := wire.ExecStartRequest{Detach: r.Detach, Size: size}
 	stream, err := s.Execs.StartExec(c.ctx(), c.account, c.vars["id"], start)
 	if model.IsKind(err, model.KindInvalid) && !r.Detach {
 		// A command that cannot be run is told on the stream: clients then ask for

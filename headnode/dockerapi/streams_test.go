@@ -14,9 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/pkg/stdcopy"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // made creates a container and returns its id.
@@ -306,5 +308,45 @@ func TestEventsStream(t *testing.T) {
 		if status, body := request(t, s, "GET", "/events?"+strings.ReplaceAll(bad, `"`, "%22"), ""); status != 400 {
 			t.Errorf("%s: %d %s", bad, status, body)
 		}
+	}
+}
+
+func TestTerminalsHaveTheSizeThatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := f.serve(t)
+	id := made(t, s, `{"Image":"busybox","Cmd":["sleep","60"]}`)
+	request(t, s, "POST", "/containers/"+id+"/start", "")
+	size := wire.TerminalSize{Rows: 24, Columns: 80}
+	for body, want := range map[string]*wire.TerminalSize{
+		`{"Cmd":["sh"],"Tty":true,"ConsoleSize":[24,80]}`: &size, `{"Cmd":["sh"],"ConsoleSize":[24,80]}`: nil,
+		`{"Cmd":["sh"],"Tty":true,"ConsoleSize":[0,0]}`: nil, `{"Cmd":["sh"],"Tty":true}`: nil,
+	} {
+		status, answer := request(t, s, "POST", "/containers/"+id+"/exec", body)
+		var exec struct{ Id string } //nolint:revive // Docker's name
+		if err := json.Unmarshal([]byte(answer), &exec); err != nil || status != 201 {
+			t.Fatalf("%s: %d %s", body, status, answer)
+		}
+		e, err := f.exec(exec.Id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, e.Spec.ConsoleSize); diff != "" {
+			t.Errorf("%s: %s", body, diff)
+		}
+	}
+	if status, _ := request(t, s, "POST", "/containers/"+id+"/exec", `{"Cmd":["sh"],"Tty":true,"ConsoleSize":[24,65536]}`); status != 400 {
+		t.Errorf("a terminal too wide: %d", status)
+	}
+	for body, want := range map[string]*wire.TerminalSize{
+		`{"Image":"busybox","Tty":true,"HostConfig":{"ConsoleSize":[24,80]}}`: &size, `{"Image":"busybox","HostConfig":{"ConsoleSize":[24,80]}}`: nil,
+	} {
+		got, status, answer := create(t, "", body)
+		if diff := cmp.Diff(want, got.Spec.ConsoleSize); diff != "" || status != 201 {
+			t.Errorf("%s: %d %s %s", body, status, answer, diff)
+		}
+	}
+	if got, _, _ := create(t, "/v1.41", `{"Image":"busybox","Tty":true,"HostConfig":{"ConsoleSize":[24,80]}}`); got.Spec.ConsoleSize != nil {
+		t.Error("a client of 1.41, which did not know of sizes, set one")
 	}
 }

@@ -42,7 +42,8 @@ func (a *Agent) ExecCreate(_ context.Context, id string, r wire.ExecSpec) error 
 	return nil
 }
 
-// ExecStart implements wire.Agent: the exec ends with 0 at once.
+// ExecStart implements wire.Agent: the exec ends with 0 at once. Its ConsoleSize
+// is then that of the terminal it was started with.
 func (a *Agent) ExecStart(_ context.Context, id string, r wire.ExecStartRequest) (wire.Stream, error) {
 	if err := a.enter(); err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (a *Agent) ExecStart(_ context.Context, id string, r wire.ExecStartRequest)
 	if !ok {
 		return nil, noExec(id)
 	}
-	e.ExitCode = new(int)
+	e.ExitCode, e.Spec.ConsoleSize = new(int), r.Size
 	a.execs[id] = e
 	if r.Detach {
 		return nil, nil
