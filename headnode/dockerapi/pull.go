@@ -58,7 +58,8 @@ func (s *server) pullImage(c *call) error {
 }
 
 // pullReference reads the name and the tag, which may be a digest and which
-// old clients write into the name.
+// old clients write into the name. Clients send a tag also where their user
+// named none; without one a pull means every tag that the registry has.
 func (c *call) pullReference() (reference.Named, error) {
 	if c.query.Get("fromSrc") != "" {
 		return nil, model.Errorf(model.KindNotImplemented, "importing images (fromSrc) is not implemented by this server: pull one with fromImage")
@@ -83,7 +84,10 @@ func (c *call) pullReference() (reference.Named, error) {
 			return nil, model.Errorf(model.KindInvalid, "invalid tag format: %.140q", tag)
 		}
 	}
-	return reference.TagNameOnly(named), nil
+	if reference.IsNameOnly(named) {
+		return nil, model.Errorf(model.KindNotImplemented, "pulling all tags of an image is not implemented by this server: name one, such as %s:latest", reference.FamiliarName(named))
+	}
+	return named, nil
 }
 
 // registryAuth reads the credentials that came with the request.
