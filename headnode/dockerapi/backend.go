@@ -26,7 +26,8 @@ type Containers interface {
 	// Get finds one container.
 	Get(ctx context.Context, a model.Account, ref string) (model.Container, error)
 	// List returns all containers of the account, newest first, and a number
-	// that changes whenever the answer would. Callers must not change them.
+	// that changes whenever the answer would. Callers must not change them, and
+	// nobody does: a container that has changed is another one in the next list.
 	List(ctx context.Context, a model.Account) ([]*model.Container, uint64, error)
 	Start(ctx context.Context, a model.Account, ref string) error
 	Stop(ctx context.Context, a model.Account, ref string, r wire.StopRequest) error

@@ -41,25 +41,41 @@ type listAnswer struct {
 	mu    sync.Mutex
 	state listState
 	body  []byte
+	parts listParts
+}
+
+// listParts are the encoded containers of an answer. A container that changes
+// becomes another one, so that all but the changed ones serve again in the
+// next answer.
+type listParts map[*model.Container]listPart
+
+// listPart is one container, encoded, and what its encoding depends on beside
+// the container.
+type listPart struct {
+	status   string // its text, which the clock changes
+	networks string // names of them
+	body     []byte
 }
 
 func newListCache() *listCache {
 	return &listCache{answers: map[listKey]*listAnswer{}}
 }
 
-func (l *listCache) get(key listKey, state listState, encode func() ([]byte, error)) ([]byte, error) {
+// get returns the answer to a question. encode makes a new one from the parts of
+// the last one, and returns its parts.
+func (l *listCache) get(key listKey, state listState, encode func(listParts) ([]byte, listParts, error)) ([]byte, error) {
 	answer := l.answer(key)
 	answer.mu.Lock()
 	defer answer.mu.Unlock()
 	if answer.body != nil && answer.state == state {
 		return answer.body, nil
 	}
-	body, err := encode()
+	body, parts, err := encode(answer.parts)
 	if err != nil {
 		return nil, err
 	}
-	l.account(len(body) - len(answer.body))
-	answer.body, answer.state = body, state
+	l.account(2 * (len(body) - len(answer.body))) // the body, and again in parts
+	answer.body, answer.parts, answer.state = body, parts, state
 	return body, nil
 }
 

@@ -149,6 +149,18 @@ func (n *networkNames) name(ctx context.Context, id string) string {
 	return name
 }
 
+// of returns the names of a container's networks in one text.
+func (n *networkNames) of(ctx context.Context, c *model.Container) string {
+	names := ""
+	for i, nic := range c.NICs {
+		if i > 0 {
+			names += " "
+		}
+		names += n.name(ctx, nic.NetworkID)
+	}
+	return names
+}
+
 // networkMode is the mode as users know it: "default" where they named none.
 func networkMode(c *model.Container) string {
 	if c.Spec.Network == "" {

@@ -23,8 +23,8 @@ func (s *server) listContainers(c *call) error {
 	}
 	now := s.now()
 	key := listKey{account: c.account.ID, query: c.query.Encode(), version: c.version}
-	body, err := s.lists.get(key, listState{number, now.Unix()}, func() ([]byte, error) {
-		return s.encodeList(c, all, now)
+	body, err := s.lists.get(key, listState{number, now.Unix()}, func(last listParts) ([]byte, listParts, error) {
+		return s.encodeList(c, all, now, last)
 	})
 	if err != nil {
 		return err
@@ -32,32 +32,60 @@ func (s *server) listContainers(c *call) error {
 	return c.send(http.StatusOK, body)
 }
 
-func (s *server) encodeList(c *call, all []*model.Container, now time.Time) ([]byte, error) {
+// encodeList encodes the selected containers, those that have not changed since
+// the last answer by copying.
+func (s *server) encodeList(c *call, all []*model.Container, now time.Time, last listParts) ([]byte, listParts, error) {
 	selection, err := newSelection(c.ctx(), c.query, all, s.networkNames())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	summaries := []*container.Summary{}
+	parts := make(listParts, len(last))
+	bodies, size := make([][]byte, 0, len(last)), len("[]")
 	for _, found := range all {
-		if selection.limit > 0 && len(summaries) >= selection.limit {
+		if selection.limit > 0 && len(parts) >= selection.limit {
 			break
 		}
-		if selection.has(found) {
-			summaries = append(summaries, summary(c.ctx(), found, now, selection.names))
+		if !selection.has(found) {
+			continue
 		}
+		part := listPart{status: statusText(found, now), networks: selection.names.of(c.ctx(), found)}
+		if known := last[found]; known.body != nil && known.status == part.status && known.networks == part.networks {
+			part = known
+		} else if part.body, err = encodeSummary(c, summary(c.ctx(), found, part.status, selection.names)); err != nil {
+			return nil, nil, err
+		}
+		parts[found] = part
+		bodies = append(bodies, part.body)
+		size += len(part.body) + len(",")
 	}
-	body, err := json.Marshal(summaries)
+	return joinList(bodies, size), parts, nil
+}
+
+// joinList makes a JSON list of at most size bytes.
+func joinList(elements [][]byte, size int) []byte {
+	body := append(make([]byte, 0, size), '[')
+	for i, element := range elements {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, element...)
+	}
+	return append(body, ']')
+}
+
+func encodeSummary(c *call, sum *container.Summary) ([]byte, error) {
+	body, err := json.Marshal(sum)
 	if err != nil {
-		return nil, fmt.Errorf("cannot encode the list of containers: %w", err)
+		return nil, fmt.Errorf("cannot encode container %s: %w", sum.ID, err)
 	}
 	return compat.Lower(c.route, c.version, body)
 }
 
-func summary(ctx context.Context, c *model.Container, now time.Time, names *networkNames) *container.Summary {
+func summary(ctx context.Context, c *model.Container, status string, names *networkNames) *container.Summary {
 	sum := &container.Summary{
 		ID: c.ID, Names: []string{"/" + c.Name}, Image: c.Spec.Image, ImageID: c.Spec.ImageID,
 		Command: commandText(c.Spec.Args()), Created: c.Created.Unix(), Ports: listedPorts(c),
-		Labels: c.Spec.Labels, State: container.ContainerState(currentStatus(c)), Status: statusText(c, now),
+		Labels: c.Spec.Labels, State: container.ContainerState(currentStatus(c)), Status: status,
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: endpoints(ctx, c, names)},
 		Mounts:          mountPoints(c),
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,9 +255,83 @@ func (s still) Get(context.Context, model.Account, string) (model.Container, err
 	return *s.containers[500], nil
 }
 
+// replace puts another container, changed, in the place of one, as a new state
+// of the data center does.
+func (s still) replace(i int, change func(*model.Container)) {
+	c := *s.containers[i]
+	change(&c)
+	s.containers[i] = &c
+	s.number++
+}
+
+// TestListsAreAsNewAfterEachChange compares a server that has answered before
+// with one that has not.
+func TestListsAreAsNewAfterEachChange(t *testing.T) {
+	t.Parallel()
+	f := still{crowd(20)}
+	now := time.Now()
+	fresh := func() *server {
+		s := New(Config{Auth: f, Containers: f, Execs: f, Images: fakeImages{f.fake}, System: f, Version: "0.1.0"}).(*server)
+		s.now = func() time.Time { return now }
+		return s
+	}
+	old := fresh()
+	steps := map[string]func(){
+		"nothing": func() {},
+		"a start": func() {
+			f.replace(3, func(c *model.Container) { c.State = model.ContainerState{Status: model.StatusRunning, StartedAt: now} })
+		},
+		"a name":    func() { f.replace(4, func(c *model.Container) { c.Name = "renamed" }) },
+		"a removal": func() { f.containers, f.number = slices.Delete(slices.Clone(f.containers), 5, 7), f.number+1 },
+		"a new one": func() {
+			f.containers, f.number = append(slices.Clone(f.containers), &model.Container{ID: "new", Name: "new"}), f.number+1
+		},
+		"a minute":         func() { now = now.Add(time.Minute) },
+		"a removal of all": func() { f.containers, f.number = nil, f.number+1 },
+	}
+	order := []string{"nothing", "a start", "a minute", "a name", "a removal", "a minute", "a new one", "nothing", "a removal of all"}
+	for _, step := range order {
+		steps[step]()
+		for _, path := range []string{"/containers/json?all=1", "/containers/json", "/v1.21/containers/json?all=1", "/containers/json?limit=3"} {
+			answers := [2]string{}
+			for i, s := range []*server{old, fresh()} {
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+				answers[i] = w.Body.String()
+			}
+			if diff := cmp.Diff(answers[1], answers[0]); diff != "" {
+				t.Fatalf("%s after %s: %s", path, step, diff)
+			}
+			if !json.Valid([]byte(answers[0])) {
+				t.Fatalf("%s after %s is no JSON: %.200s", path, step, answers[0])
+			}
+		}
+	}
+}
+
 func benchmarkGet(b *testing.B, path string) {
 	f := crowd(1000)
-	s := httptest.NewTLSServer(New(Config{Auth: f, Containers: still{f}, Execs: f, Images: fakeImages{f}, System: f, Version: "0.1.0"}))
+	benchmarkGetFrom(b, f, still{f}, path)
+}
+
+// busy is a fake in which a container changes before each list.
+type busy struct{ still }
+
+func (b busy) List(ctx context.Context, a model.Account) ([]*model.Container, uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.containers = slices.Clone(b.containers)
+	b.replace(int(b.number)%len(b.containers), func(c *model.Container) { c.State.RestartCount++ })
+	return b.still.List(ctx, a)
+}
+
+func BenchmarkListWhileContainersChange(b *testing.B) {
+	f := crowd(1000)
+	benchmarkGetFrom(b, f, busy{still{f}}, "/containers/json?all=1")
+}
+
+func benchmarkGetFrom(b *testing.B, f *fake, c Containers, path string) {
+	s := httptest.NewTLSServer(New(Config{Auth: f, Containers: c, Execs: f, Images: fakeImages{f}, System: f, Version: "0.1.0"}))
 	defer s.Close()
 	client := s.Client()
 	client.Transport.(*http.Transport).MaxIdleConnsPerHost = 16
