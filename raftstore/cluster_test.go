@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -97,6 +99,34 @@ func TestHeadsTalkInMutualTLS(t *testing.T) {
 		if err := talk(t, address, c.peer); err == nil {
 			t.Errorf("%s can talk to raft", c.name)
 		}
+	}
+}
+
+func TestCloseEndsTheConnectionsOfOthers(t *testing.T) {
+	t.Parallel()
+	ca := newCA(t)
+	s := tlsHead(t, ca, "head-0", true)
+	address := string(s.trans.(raft.Transport).LocalAddr())
+	conn, err := tls.Dial("tcp", address, identity(t, ca, pki.RoleHead, "head-1").ClientTLS(pki.RoleHead, "head-0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// An empty vote request that is answered shows that raft has the connection.
+	if _, err := conn.Write([]byte{1, 0x80}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection outlives the store")
 	}
 }
 

@@ -123,11 +123,26 @@ func (s *streamLayer) shake(conn net.Conn) {
 		conn.Close()
 		return
 	}
+	// raft reads a connection until the other side ends it; ours must not wait
+	// for that when it closes.
+	end := context.AfterFunc(s.ctx, func() { conn.Close() })
 	select {
-	case s.ready <- secure:
+	case s.ready <- &inbound{secure, end}:
 	case <-s.ctx.Done():
 		conn.Close()
 	}
+}
+
+// inbound is a connection that also ends with the streamLayer, until it is
+// closed.
+type inbound struct {
+	net.Conn
+	unbind func() bool
+}
+
+func (i *inbound) Close() error {
+	i.unbind()
+	return i.Conn.Close()
 }
 
 // Accept implements net.Listener.
