@@ -2,12 +2,10 @@ package dockerapi
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -507,6 +505,3 @@ func request(t testing.TB, s *httptest.Server, method, path, body string, header
 	}
 	return answer.StatusCode, string(text)
 }
-
-// keys of a map, sorted.
-func keys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -42,14 +42,6 @@ func (q query) bool(name string) bool {
 	return true
 }
 
-// boolOr is bool with a value for a parameter that is missing.
-func (q query) boolOr(name string, missing bool) bool {
-	if !q.Has(name) {
-		return missing
-	}
-	return q.bool(name)
-}
-
 // int reads a whole number; missing tells that the parameter is not there or
 // empty.
 func (q query) int(name string) (value int, missing bool, err error) {
