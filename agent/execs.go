@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"strconv"
@@ -150,8 +151,8 @@ func execSpec(s wire.ExecSpec, r wire.ExecStartRequest) runtime.ExecSpec {
 		Tty: s.Tty, Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr,
 		Privileged: s.Privileged, DetachKeys: s.DetachKeys, Detach: r.Detach,
 	}
-	if r.Size != nil {
-		spec.Size = &[2]uint16{r.Size.Rows, r.Size.Columns}
+	if size := cmp.Or(r.Size, s.ConsoleSize); size != nil {
+		spec.Size = &[2]uint16{size.Rows, size.Columns}
 	}
 	return spec
 }

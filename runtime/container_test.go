@@ -105,6 +105,26 @@ func TestTerminal(t *testing.T) {
 	n.remove(id)
 }
 
+func TestTerminalHasItsSizeFromTheFirstMoment(t *testing.T) {
+	n := newNode(t)
+	spec := sh("stty size")
+	spec.Tty, spec.ConsoleSize = true, &model.TerminalSize{Rows: 41, Columns: 99}
+	if _, out, _ := n.run(spec); out != "41 99\r\n" {
+		t.Errorf("terminal said %q", out)
+	}
+	id := n.create(spec)
+	s := n.attach(id, runtime.AttachOptions{Stdout: true})
+	if err := n.Resize(n.ctx, id, 20, 60); err != nil { // by a client that was there before the start
+		t.Fatal(err)
+	}
+	n.start(id, spec)
+	if out, _ := n.read(s, true); out != "20 60\r\n" {
+		t.Errorf("terminal said %q after it was resized", out)
+	}
+	n.waitExit(id)
+	n.remove(id)
+}
+
 func TestDetachKeysLeaveTheContainerRunning(t *testing.T) {
 	n := newNode(t)
 	spec := sh("while read a; do echo got $a; done")
@@ -147,9 +167,13 @@ func TestTwoClientsSeeTheSame(t *testing.T) {
 
 func TestUnknownCommandsSayWhatDockerSays(t *testing.T) {
 	n := newNode(t)
+	directory := "is a directory"
+	if strings.HasPrefix(n.Info().Runtime, "runc 1.1") {
+		directory = "permission denied" // as Docker says with it
+	}
 	for command, want := range map[string]string{
 		"nosuch": `executable file not found in $PATH`, "/bin/nosuch": "no such file or directory", "/etc/passwd": "permission denied",
-		"/etc": "is a directory",
+		"/etc": directory,
 	} {
 		spec := &model.ContainerSpec{Entrypoint: []string{command}}
 		id := n.create(spec)

@@ -84,6 +84,7 @@ func process(in Input) (*specs.Process, error) {
 	oom := in.Spec.OomScoreAdj
 	return &specs.Process{
 		Terminal:        in.Spec.Tty,
+		ConsoleSize:     consoleSize(in.Spec),
 		User:            ProcessUser(in.User),
 		Args:            in.Spec.Args(),
 		Env:             environment(in),
@@ -93,6 +94,13 @@ func process(in Input) (*specs.Process, error) {
 		NoNewPrivileges: in.Spec.NoNewPrivileges,
 		OOMScoreAdj:     &oom,
 	}, nil
+}
+
+func consoleSize(spec *model.ContainerSpec) *specs.Box {
+	if !spec.Tty || spec.ConsoleSize == nil {
+		return nil
+	}
+	return &specs.Box{Height: uint(spec.ConsoleSize.Rows), Width: uint(spec.ConsoleSize.Columns)}
 }
 
 // ProcessUser is u in the specification's form. Docker's umask is the usual.
