@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,6 +23,10 @@ import (
 	"github.com/spearheadcloud/spearhead/runtime"
 )
 
+// testRuntime is the environment variable that names the OCI runtime of the
+// tests; without it they use what a node uses by itself.
+const testRuntime = "RUNTIME_TEST_OCI"
+
 // A node is an opened runtime with an image to run.
 type node struct {
 	testing.TB
@@ -40,7 +45,8 @@ func newNode(t testing.TB) *node {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: containers are made")
 	}
-	for _, tool := range []string{"crun", "busybox"} {
+	oci := os.Getenv(testRuntime)
+	for _, tool := range []string{cmp.Or(oci, "crun"), "busybox"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs %s: install it", tool)
 		}
@@ -56,7 +62,7 @@ func newNode(t testing.TB) *node {
 	}
 	n.cfg = runtime.Config{
 		StateDir: filepath.Join(run, "state"), RunDir: filepath.Join(run, "run"), CgroupParent: "/" + filepath.Base(run),
-		IodCommand: []string{self, "iod"}, Runtime: os.Getenv("RUNTIME_TEST_OCI"),
+		IodCommand: []string{self, "iod"}, Runtime: oci,
 	}
 	if testing.Verbose() {
 		n.cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))

@@ -190,9 +190,12 @@ func startFailure(err error, command string) error {
 		strings.Contains(text, "open executable") && strings.Contains(text, "permission denied"),
 		strings.Contains(text, "exec:") && strings.Contains(text, "permission denied"):
 		return model.WrapError(model.KindInvalid, err, prefix+"exec: %q: permission denied", command)
-	case strings.Contains(text, "open executable") && strings.Contains(text, "operation not permitted"):
-		// crun's word for what is no regular file.
+	case strings.Contains(text, "open executable") && strings.Contains(text, "operation not permitted"),
+		strings.Contains(text, "exec:") && strings.Contains(text, "is a directory"):
+		// crun's words for what is no regular file, and those of newer runc.
 		return model.WrapError(model.KindInvalid, err, prefix+"exec: %q: is a directory", command)
+	case strings.Contains(text, "oom-killed"):
+		return model.WrapError(model.KindInvalid, err, prefix+"container init was OOM-killed (memory limit too low?)")
 	case strings.Contains(text, "executable file"), strings.Contains(text, "exec:") && strings.Contains(text, "no such file"):
 		if strings.Contains(command, "/") {
 			return model.WrapError(model.KindInvalid, err, prefix+"exec: %q: stat %s: no such file or directory", command, command)

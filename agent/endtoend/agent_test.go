@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,43 @@ func (n *node) exec(id string, args ...string) (string, int) {
 		n.Fatalf("after the end of its output the exec is %+v", state)
 	}
 	return out, *state.ExitCode
+}
+
+func TestExecHasTheSizeThatItWasCreatedWith(t *testing.T) {
+	n := newNode(t)
+	n.start("")
+	n.pull()
+	r := n.request("sleep 1000")
+	id := r.Container.ID
+	_, err := n.client.Create(t.Context(), r)
+	n.ok(err)
+	_, err = n.client.Start(t.Context(), id)
+	n.ok(err)
+	created := wire.TerminalSize{Rows: 41, Columns: 99}
+	for want, start := range map[string]*wire.TerminalSize{"41 99\r\n": nil, "20 60\r\n": {Rows: 20, Columns: 60}} {
+		spec := wire.ExecSpec{ID: model.NewID(), Args: []string{"stty", "size"}, Tty: true, Stdin: true, Stdout: true, ConsoleSize: &created}
+		n.ok(n.client.ExecCreate(t.Context(), id, spec))
+		s, err := n.client.ExecStart(t.Context(), spec.ID, wire.ExecStartRequest{Size: start})
+		n.ok(err)
+		got, err := io.ReadAll(s)
+		n.ok(err)
+		if string(got) != want {
+			t.Errorf("with the size %v at its start the terminal said %q", start, got)
+		}
+		s.Close()
+	}
+	_, err = n.client.Remove(t.Context(), id, wire.RemoveRequest{Force: true})
+	n.ok(err)
+}
+
+// TestContainerFromPullToRemovalWithRunc is the same life with the other OCI
+// runtime.
+func TestContainerFromPullToRemovalWithRunc(t *testing.T) {
+	if _, err := exec.LookPath("runc"); err != nil {
+		t.Skip("needs runc: apt install runc")
+	}
+	t.Setenv(testRuntime, "runc")
+	TestContainerFromPullToRemoval(t)
 }
 
 func TestEndThatNoAgentSawIsToldTruly(t *testing.T) {

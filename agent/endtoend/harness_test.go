@@ -27,6 +27,10 @@ import (
 
 const nodeID = "node-1"
 
+// testRuntime is the environment variable that names the OCI runtime of the
+// tests; without it they use what a node uses by itself.
+const testRuntime = "AGENT_TEST_OCI"
+
 // street is the network that containers have addresses of: each node's own.
 var street = model.Network{
 	ID: "street", Name: "street", Kind: model.NetworkExternal, NICTag: "external",
@@ -64,6 +68,7 @@ func newNode(t testing.TB) *node {
 		WireListen: freeAddress(t), GossipListen: freeAddress(t), GossipKey: bytes.Repeat([]byte{7}, 32), GossipLabel: "dc",
 		CgroupParent: "/" + filepath.Base(dir), IodCommand: []string{"/proc/self/exe", "iod"},
 		NICTags: map[string]string{"external": "uplink0"}, NetworkPrefix: "et", Version: "test",
+		Runtime: os.Getenv(testRuntime),
 	}}
 	t.Cleanup(func() {
 		n.kill()
