@@ -105,6 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	hearLibrary(s.log)
 	var undo revert.Stack
 	defer undo.Revert()
 	if err := s.makeDirectories(); err != nil {
