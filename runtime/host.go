@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -150,6 +151,7 @@ func readHost() (ocispec.Host, error) {
 		_, err := os.Stat(filepath.Join(cgroupRoot, path))
 		return err == nil
 	}
+	h.MissingControllers = missingControllers(h.CgroupVersion)
 	if h.CgroupVersion == 1 {
 		h.SwapLimit = exists("memory/memory.memsw.limit_in_bytes")
 		h.BlkioWeight = exists("blkio/blkio.weight") || exists("blkio/blkio.bfq.weight")
@@ -168,6 +170,24 @@ func readHost() (ocispec.Host, error) {
 	}
 	h.FileLimit = min(files.Max, 1<<20)
 	return h, nil
+}
+
+// missingControllers lists, by their names of version 2, those that containers
+// cannot be limited with.
+func missingControllers(version int) (missing []string) {
+	listed, _ := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers")) // none, if it is not there
+	for name, old := range map[string]string{"memory": "memory", "cpu": "cpu", "cpuset": "cpuset", "pids": "pids", "io": "blkio"} {
+		there := slices.Contains(strings.Fields(string(listed)), name)
+		if version == 1 {
+			_, err := os.Stat(filepath.Join(cgroupRoot, old))
+			there = err == nil
+		}
+		if !there {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return missing
 }
 
 func kernelRelease() string {

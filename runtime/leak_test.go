@@ -49,7 +49,7 @@ func TestNothingIsLeft(t *testing.T) {
 	})
 	for _, pattern := range []string{
 		filepath.Join(n.cfg.RunDir, "units/*"), filepath.Join(n.cfg.RunDir, "oci/*"), filepath.Join(n.cfg.RunDir, "bundles/*"),
-		filepath.Join(n.cfg.RunDir, "tty*"), filepath.Join(n.cfg.StateDir, "containers/*"), "/sys/fs/cgroup/*" + n.cfg.CgroupParent + "/*/*",
+		filepath.Join(n.cfg.RunDir, "tty*"), filepath.Join(n.cfg.StateDir, "containers/*"), "/sys/fs/cgroup/*" + n.cfg.CgroupParent + "/*/*", "/sys/fs/cgroup" + n.cfg.CgroupParent + "/*/*/cgroup.procs",
 	} {
 		if left, _ := filepath.Glob(pattern); len(left) != 0 {
 			t.Errorf("left behind: %v", left)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -69,6 +70,10 @@ func (r *Runtime) Open(ctx context.Context) error {
 	}
 	if r.hierarchies, err = listHierarchies(); err != nil {
 		return fmt.Errorf("cannot open runtime: %w", err)
+	}
+	if missing := r.host.MissingControllers; len(missing) > 0 {
+		r.warnings = append(r.warnings, fmt.Sprintf("containers that ask for limits of %s are refused: version %d of control groups lacks these controllers here; "+
+			"boot the kernel with cgroup_no_v1=all, or delegate them to the agent's unit", strings.Join(missing, ", "), r.host.CgroupVersion))
 	}
 	if !r.host.SwapLimit {
 		r.warnings = append(r.warnings, "the kernel cannot limit swap: boot it with swapaccount=1")

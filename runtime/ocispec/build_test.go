@@ -91,6 +91,26 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+func TestLimitsThatTheKernelWouldNotKeepAreRefused(t *testing.T) {
+	t.Parallel()
+	for controller, limits := range map[string]model.Limits{
+		"memory": {Memory: 64 << 20}, "cpu": {CPUQuota: 50000}, "cpuset": {CpusetCpus: "0"}, "pids": {Pids: 5}, "io": {BlkioWeight: 300},
+	} {
+		in := input(model.ContainerSpec{Limits: limits})
+		if _, err := ocispec.Build(in); err != nil {
+			t.Errorf("with the %s controller: %v", controller, err)
+		}
+		in.Host.MissingControllers = []string{controller}
+		if _, err := ocispec.Build(in); !model.IsKind(err, model.KindInvalid) || !strings.Contains(model.UserText(err), "no "+controller+" controller") {
+			t.Errorf("without the %s controller: %v", controller, err)
+		}
+		in.Spec.Limits = model.Limits{}
+		if _, err := ocispec.Build(in); err != nil {
+			t.Errorf("without the %s controller and a limit: %v", controller, err)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for name, spec := range map[string]model.ContainerSpec{

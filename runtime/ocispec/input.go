@@ -43,8 +43,11 @@ type User struct {
 type Host struct {
 	CgroupVersion int      // 1 or 2
 	Capabilities  []string // all that the kernel knows, as CAP_…
-	SwapLimit     bool     // swap can be limited
-	BlkioWeight   bool     // I/O has weights
+	// MissingControllers are controllers of control groups that the kernel does
+	// not have for containers: of memory, cpu, cpuset, pids, io.
+	MissingControllers []string
+	SwapLimit          bool // swap can be limited
+	BlkioWeight        bool // I/O has weights
 	// MaskedPaths are hidden beside the usual ones, because they exist here.
 	MaskedPaths []string
 	// FileLimit is RLIMIT_NOFILE for containers that ask for none; 0 leaves it.

@@ -154,6 +154,9 @@ func checkSysctl(name string, in Input) error {
 
 func resources(in Input) (*specs.LinuxResources, error) {
 	l := in.Spec.Limits
+	if err := checkControllers(l, in.Host.MissingControllers); err != nil {
+		return nil, err
+	}
 	r := &specs.LinuxResources{Devices: deviceRules(in)}
 	if l.Memory > 0 || l.MemoryReservation > 0 || l.OomKillDisable {
 		r.Memory = memory(l, in.Host)
@@ -174,6 +177,26 @@ func resources(in Input) (*specs.LinuxResources, error) {
 		r.BlockIO = &specs.LinuxBlockIO{Weight: &l.BlkioWeight}
 	}
 	return r, nil
+}
+
+// checkControllers refuses limits that the kernel would not keep.
+func checkControllers(l model.Limits, missing []string) error {
+	for _, limit := range []struct {
+		asked      bool
+		what       string
+		controller string
+	}{
+		{l.Memory > 0 || l.MemoryReservation > 0 || l.OomKillDisable, "memory", "memory"},
+		{l.CPUShares != 0 || l.CPUQuota != 0 || l.CPUPeriod != 0, "CPU time", "cpu"},
+		{l.CpusetCpus != "" || l.CpusetMems != "", "the set of CPUs", "cpuset"},
+		{l.Pids > 0, "processes", "pids"},
+		{l.BlkioWeight > 0, "I/O", "io"},
+	} {
+		if limit.asked && slices.Contains(missing, limit.controller) {
+			return model.Errorf(model.KindInvalid, "cannot limit %s: the node has no %s controller of control groups; ask for no such limit, or the operator for the controller", limit.what, limit.controller)
+		}
+	}
+	return nil
 }
 
 // memory limits memory and, where the kernel can, swap: to as much again as
