@@ -3,6 +3,7 @@ package image_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"os/exec"
 	"syscall"
@@ -22,6 +23,8 @@ const lifeEnv = "IMAGE_TEST_LIFE"
 type life struct {
 	Root, Snapshotter, Ref string
 	Pool                   string // directory of a fusepool
+	Username, Password     string
+	PullOnly               bool
 }
 
 func TestMain(m *testing.M) {
@@ -51,8 +54,8 @@ func liveOnce(text string) error {
 	if err != nil {
 		return err
 	}
-	img, _, _, err := s.Pull(ctx, image.PullRequest{Ref: l.Ref}, nil)
-	if err != nil {
+	img, _, _, err := s.Pull(ctx, image.PullRequest{Ref: l.Ref, Username: l.Username, Password: l.Password}, nil)
+	if err != nil || l.PullOnly {
 		return err
 	}
 	if err := s.PrepareRoot(ctx, "c1", img.ID, 64<<20); err != nil {
@@ -68,7 +71,8 @@ func liveOnce(text string) error {
 }
 
 func (l life) config(ctx context.Context) (image.Config, error) {
-	cfg := image.Config{Root: l.Root, Snapshotter: l.Snapshotter}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg := image.Config{Root: l.Root, Snapshotter: l.Snapshotter, Logger: log}
 	if l.Pool == "" {
 		return cfg, nil
 	}

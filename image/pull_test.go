@@ -387,15 +387,6 @@ func TestCredentialsReachTheRegistryOnly(t *testing.T) {
 	}
 }
 
-func TestPlainHTTPNeedsTheOperatorsWord(t *testing.T) {
-	t.Parallel()
-	needRoot(t)
-	_, err := image.Open(t.Context(), image.Config{Root: storeDir(t), InsecureRegistries: []string{"10.0.0.0/99"}})
-	if !model.IsKind(err, model.KindInvalid) {
-		t.Errorf("a broken list was taken: %v", err)
-	}
-}
-
 func TestConfigurationsThatBreakRulesAreRefused(t *testing.T) {
 	t.Parallel()
 	s := openOverlay(t)

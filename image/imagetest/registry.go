@@ -2,14 +2,16 @@ package imagetest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 const registryProgram = "docker-registry"
@@ -25,17 +27,25 @@ func StartRegistry(tb testing.TB) string {
 // StartRegistryAt is StartRegistry on another address of this machine.
 func StartRegistryAt(tb testing.TB, ip string) string {
 	tb.Helper()
+	return Options{IP: ip}.Start(tb)
+}
+
+// Options say how a registry differs from the plain one.
+type Options struct {
+	IP               string            // that it listens on
+	Data             string            // folder of its storage, which registries may share; "" is a new one
+	Certificate, Key string            // PEM files: it speaks TLS
+	Users            map[string]string // name to password: it wants to know who asks
+}
+
+// Start is StartRegistry with options.
+func (o Options) Start(tb testing.TB) string {
+	tb.Helper()
 	if _, err := exec.LookPath(registryProgram); err != nil {
 		tb.Skip("needs docker-registry: apt install docker-registry")
 	}
-	dir := tb.TempDir()
-	addr := freeAddress(tb, ip)
-	config := filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {rootdirectory: %s}\n  delete: {enabled: true}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), addr)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	cmd := exec.Command(registryProgram, "serve", config)
+	addr := freeAddress(tb, o.IP)
+	cmd := exec.Command(registryProgram, "serve", o.configure(tb, addr))
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("cannot start registry: %v", err)
 	}
@@ -49,6 +59,56 @@ func StartRegistryAt(tb testing.TB, ip string) string {
 		tb.Fatal(err)
 	}
 	return addr
+}
+
+// configure writes the registry's configuration, which is JSON and so YAML.
+func (o Options) configure(tb testing.TB, addr string) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	if o.Data == "" {
+		o.Data = filepath.Join(dir, "data")
+	}
+	type section map[string]any
+	listen := section{"addr": addr}
+	if o.Certificate != "" {
+		listen["tls"] = section{"certificate": o.Certificate, "key": o.Key}
+	}
+	config := section{
+		"version": "0.1", "log": section{"level": "error"}, "http": listen,
+		"storage": section{"filesystem": section{"rootdirectory": o.Data}, "delete": section{"enabled": true}},
+	}
+	if o.Users != nil {
+		passwords := filepath.Join(dir, "htpasswd")
+		write(tb, passwords, htpasswd(tb, o.Users))
+		config["auth"] = section{"htpasswd": section{"realm": "tests", "path": passwords}}
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	path := filepath.Join(dir, "config.yml")
+	write(tb, path, text)
+	return path
+}
+
+func htpasswd(tb testing.TB, users map[string]string) []byte {
+	tb.Helper()
+	var lines []byte
+	for name, password := range users {
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		lines = fmt.Appendf(lines, "%s:%s\n", name, hash)
+	}
+	return lines
+}
+
+func write(tb testing.TB, path string, text []byte) {
+	tb.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 func freeAddress(tb testing.TB, ip string) string {
@@ -66,13 +126,8 @@ func waitForRegistry(ctx context.Context, addr string) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v2/", nil)
-		if err != nil {
-			return err
-		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-			return nil
+		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr); err == nil {
+			return conn.Close()
 		}
 		select {
 		case <-ctx.Done():
