@@ -143,7 +143,9 @@ func readHost() (ocispec.Host, error) {
 		return h, fmt.Errorf("cannot learn the kernel's capabilities: %w", err)
 	}
 	for i, name := range capabilityNames() {
-		if i <= last {
+		// A node that is itself confined cannot give what it has not.
+		held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
+		if i <= last && err == nil && held == 1 {
 			h.Capabilities = append(h.Capabilities, "CAP_"+name)
 		}
 	}

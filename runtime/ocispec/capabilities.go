@@ -66,7 +66,7 @@ func capabilityNames(names, known []string) ([]string, error) {
 			c = "CAP_" + c
 		}
 		if !slices.Contains(known, c) {
-			return nil, model.Errorf(model.KindInvalid, "invalid capability: %q is not known to the node's kernel", name)
+			return nil, model.Errorf(model.KindInvalid, "invalid capability: %q is not known to the node's kernel, or not the node's to give", name)
 		}
 		out = append(out, c)
 	}

@@ -42,7 +42,7 @@ type User struct {
 // Host is what the node's kernel can do.
 type Host struct {
 	CgroupVersion int      // 1 or 2
-	Capabilities  []string // all that the kernel knows, as CAP_…
+	Capabilities  []string // all that the node can give, as CAP_…
 	// MissingControllers are controllers of control groups that the kernel does
 	// not have for containers: of memory, cpu, cpuset, pids, io.
 	MissingControllers []string
