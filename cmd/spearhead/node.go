@@ -138,6 +138,11 @@ func printNodeWarnings(c *cli.Context, nodes []adminapi.NodeStatus) error {
 				return err
 			}
 		}
+		for _, missing := range node.Missing {
+			if _, err := fmt.Fprintf(c.App.Writer, "%s: has lost the container %s; docker rm removes what is known of it\n", node.Name, missing); err != nil {
+				return err
+			}
+		}
 		for _, orphan := range node.Orphans {
 			if _, err := fmt.Fprintf(c.App.Writer, "%s: runs a container that the data center does not know: %s\n", node.Name, orphan); err != nil {
 				return err

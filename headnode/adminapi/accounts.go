@@ -68,9 +68,18 @@ func (s *server) addKey(r *http.Request) (model.Key, error) {
 	if err != nil {
 		return model.Key{}, err
 	}
-	key.Name = cmp.Or(in.Name, key.Name, key.SHA256)
+	key.Name = cmp.Or(in.Name, freeName(a, key.Name), key.SHA256)
 	_, err = s.Store.Propose(r.Context(), command.AddKey{AccountID: a.ID, Key: key})
 	return key, err
+}
+
+// freeName is a key's comment, unless another key of the account has it: keys
+// that were made on one machine all have the same.
+func freeName(a model.Account, comment string) string {
+	if slices.ContainsFunc(a.Keys, func(k model.Key) bool { return k.Name == comment }) {
+		return ""
+	}
+	return comment
 }
 
 func (s *server) removeKey(r *http.Request) (none, error) {

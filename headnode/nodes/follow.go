@@ -103,13 +103,22 @@ func (s *Set) follow(ctx context.Context, nodeID string) {
 		if time.Since(began) > lastRetry {
 			retry = firstRetry
 		}
-		log.Warn("node is not connected", slog.Any("err", err), slog.Duration("retry", retry))
+		log.Log(ctx, s.absence(nodeID), "node is not connected", slog.Any("err", err), slog.Duration("retry", retry))
 		select {
 		case <-ctx.Done():
 		case <-time.After(retry):
 		}
 		retry = min(2*retry, lastRetry)
 	}
+}
+
+// absence is how loud a node's absence is told: one that was never seen is
+// just not there yet.
+func (s *Set) absence(nodeID string) slog.Level {
+	if _, seen := s.Seen(nodeID); seen.IsZero() {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
 }
 
 // session is one connection: it learns what the node is, follows its journal,
