@@ -7,9 +7,14 @@ import (
 )
 
 // memory measures what count idle containers with NICs add to the engine's own processes, and
-// how large head and agent are with them.
-func (s *stage) memory(ctx context.Context, rounds, count int) (*table, error) {
-	return s.turns(rounds, func(e *engine, into *table) error {
+// how large head and agent are with them. It is measured once: a daemon keeps what it grew by,
+// so that a second round would find nothing added. A few containers before show each engine
+// all that it does, so that only what is kept per container counts.
+func (s *stage) memory(ctx context.Context, count int) (*table, error) {
+	if _, err := s.life(ctx, "", 3); err != nil {
+		return nil, err
+	}
+	return s.coldTurns(1, func(e *engine, into *table) error {
 		before, err := e.settledMemory(ctx)
 		if err != nil {
 			return err

@@ -31,8 +31,10 @@ func (t *table) add(what, unit, engine string, sample float64) {
 
 // ratio is ours divided by dockerd's, if there are both.
 func (r *row) ratio() (ratio float64, ok bool) {
-	base := median(r.samples[theirs])
-	return median(r.samples[ours]) / base, base != 0
+	if len(r.samples[ours]) == 0 || median(r.samples[theirs]) == 0 {
+		return 0, false
+	}
+	return median(r.samples[ours]) / median(r.samples[theirs]), true
 }
 
 // report hands the rows to the benchmark's line.
@@ -97,15 +99,20 @@ func median(samples []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// turns calls do for each engine in each round, in an order that changes. The round before
-// the first warms up: what do adds to its table there is thrown away.
+// turns calls do for each engine in each round, in an order that changes. A round before the
+// first warms up: what do adds to its table there is thrown away.
 func (s *stage) turns(rounds int, do func(e *engine, into *table) error) (*table, error) {
+	if _, err := s.coldTurns(1, do); err != nil {
+		return nil, err
+	}
+	return s.coldTurns(rounds, do)
+}
+
+// coldTurns is turns without the round that warms up.
+func (s *stage) coldTurns(rounds int, do func(e *engine, into *table) error) (*table, error) {
 	order := rand.New(rand.NewPCG(1, 2))
-	var measured *table
-	for round := range rounds + 1 {
-		if round <= 1 {
-			measured = &table{}
-		}
+	measured := &table{}
+	for range rounds {
 		for _, i := range order.Perm(len(s.engines)) {
 			if err := do(s.engines[i], measured); err != nil {
 				return nil, err
@@ -135,9 +142,10 @@ func TestTableComparesOursWithTheirs(t *testing.T) {
 		measured.add("start", "ms", theirs, 4*sample)
 	}
 	measured.add("alone", "s", ours, 1)
+	measured.add("theirs", "s", theirs, 1)
 	var text strings.Builder
 	measured.print(&text)
-	for _, want := range []string{"| start | 8.00 ms | 2.00 ms | 0.250 |  |", "| alone | – | 1.00 s | – |  |"} {
+	for _, want := range []string{"| start | 8.00 ms | 2.00 ms | 0.250 |  |", "| alone | – | 1.00 s | – |  |", "| theirs | 1.00 s | – | – |  |"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, text.String())
 		}
