@@ -158,8 +158,8 @@ func (r *Rack) Env(account string) ([]string, error) {
 
 func (r *Rack) dockerHost() string { return "tcp://" + at(r.hosts()[0], dockerPort) }
 
-// proveDocker asks for the version as the first account's docker would.
-func (r *Rack) proveDocker(ctx context.Context) error {
+// awaitDocker waits until the first account's docker lists containers.
+func (r *Rack) awaitDocker(ctx context.Context) error {
 	dir := r.accountDir(FirstAccount)
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 	if err != nil {
@@ -173,24 +173,31 @@ func (r *Rack) proveDocker(ctx context.Context) error {
 	roots.AppendCertsFromPEM(ca)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	heads := r.hosts()[:r.rec.Heads]
+	return r.await(ctx, "use docker through the rack", func(ctx context.Context) (bool, error) {
+		return r.dockerLists(ctx, client)
+	}, func() []host { return heads })
+}
+
+// dockerLists asks for the list of containers; false if nobody listens yet.
+func (r *Rack) dockerLists(ctx context.Context, client *http.Client) (bool, error) {
 	url := "https://" + at(r.hosts()[0], dockerPort) + "/containers/json"
-	return poll(ctx, 20*time.Millisecond, func() (bool, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return true, fmt.Errorf("cannot ask for containers: %w", err)
-		}
-		resp, err := (&http.Client{Transport: transport}).Do(req)
-		if err != nil {
-			return false, nil // not listening yet
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode == http.StatusServiceUnavailable {
-			return false, nil
-		}
-		if resp.StatusCode != http.StatusOK {
-			said, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
-			return true, fmt.Errorf("cannot use docker through the rack: status %d: %s", resp.StatusCode, said)
-		}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false, nil
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
 		return true, nil
-	})
+	case http.StatusServiceUnavailable:
+		return false, nil
+	}
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+	return false, fmt.Errorf("it answers with status %d: %s", resp.StatusCode, said)
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
@@ -65,50 +64,6 @@ func (r *Rack) startDaemon(h host) error {
 		return r.resume(h, p)
 	}
 	return r.start(h, []string{r.rec.Binary, string(h.daemon()), "run", "--config", r.config(h)})
-}
-
-// alive returns an error with the end of the host's log if its daemon has
-// ended.
-func (r *Rack) alive(h host) error {
-	_, runs, err := r.daemonOf(h)
-	if err != nil || runs {
-		return err
-	}
-	return fmt.Errorf("%s ended at its start; the end of its log %s:\n%s", h.name, r.logFile(h), tail(r.logFile(h), 2000))
-}
-
-func tail(path string, size int64) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return err.Error()
-	}
-	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.Size() > size {
-		_, _ = f.Seek(-size, 2)
-	}
-	text := make([]byte, size)
-	n, _ := f.Read(text)
-	return string(text[:n])
-}
-
-// awaitHead waits until a head answers its operator and can write.
-func (r *Rack) awaitHead(ctx context.Context, c *adminapi.Client, h host) error {
-	checked := time.Now()
-	err := poll(ctx, 10*time.Millisecond, func() (bool, error) {
-		status, err := c.Status(ctx)
-		if err == nil && status.Leader != "" {
-			return true, nil
-		}
-		if time.Since(checked) < 300*time.Millisecond {
-			return false, nil
-		}
-		checked = time.Now()
-		return false, r.alive(h)
-	})
-	if err != nil {
-		return fmt.Errorf("cannot reach %s: %w", h.name, err)
-	}
-	return nil
 }
 
 // furnish gives the data center what a newcomer needs: a size, a network and
@@ -169,31 +124,6 @@ func (r *Rack) enroll(ctx context.Context, c *adminapi.Client, h host) error {
 	}
 	if err := atomicfile.WriteJSON(last, gossipFile{enrolled.GossipKey, enrolled.Label, enrolled.GossipJoin}, 0o600); err != nil {
 		return fmt.Errorf("cannot write the identity of %s: %w", h.name, err)
-	}
-	return nil
-}
-
-// awaitNodes waits until every node is connected.
-func (r *Rack) awaitNodes(ctx context.Context, c *adminapi.Client) error {
-	checked := time.Now()
-	err := poll(ctx, 10*time.Millisecond, func() (bool, error) {
-		nodes, err := c.Nodes(ctx)
-		if err == nil && len(nodes) >= r.rec.Nodes && !slices.ContainsFunc(nodes, func(n adminapi.NodeStatus) bool { return !n.Connected }) {
-			return true, nil
-		}
-		if time.Since(checked) < 300*time.Millisecond {
-			return false, nil
-		}
-		checked = time.Now()
-		for _, h := range r.hosts() {
-			if err := r.alive(h); err != nil {
-				return true, err
-			}
-		}
-		return false, nil
-	})
-	if err != nil {
-		return fmt.Errorf("cannot connect the nodes (logs are in %s): %w", filepath.Join(r.dir, "logs"), err)
 	}
 	return nil
 }

@@ -226,7 +226,7 @@ func (r *Rack) bringUp(ctx context.Context) error {
 	for _, h := range nodes {
 		r.progress(h.name + "   is connected")
 	}
-	if err := r.proveDocker(ctx); err != nil {
+	if err := r.awaitDocker(ctx); err != nil {
 		return err
 	}
 	external, _ := r.external()
