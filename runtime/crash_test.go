@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +188,55 @@ func TestUnacknowledgedExitIsToldAgain(t *testing.T) {
 	n.start(id, spec)
 	if e := n.waitExit(id); e.Run == first.Run {
 		t.Fatalf("acknowledged exit is told again: %+v", e)
+	}
+	n.remove(id)
+}
+
+// children lists those of this process that are dead or alive, but for the
+// supervisor.
+func (n *node) children() (pids []string) {
+	n.Helper()
+	list, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	if err != nil {
+		n.Fatal(err)
+	}
+	for _, pid := range strings.Fields(string(list)) {
+		if pid != fmt.Sprint(n.iodPid()) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func TestOrphansOfAKilledSupervisorAreReaped(t *testing.T) {
+	n := newNode(t)
+	spec := sh("sleep 1000")
+	id := n.create(spec)
+	p := n.start(id, spec)
+	exec := model.NewID()
+	if _, err := n.ExecStart(n.ctx, id, runtime.ExecSpec{ID: exec, Detach: true, Args: []string{"sh", "-c", "read a < /dev/zero; exit 12"}}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := n.ExecState(n.ctx, exec)
+	if err != nil || !before.Running {
+		t.Fatalf("the exec is %+v: %v", before, err)
+	}
+	n.killIod()
+	if got := n.children(); !slices.Contains(got, fmt.Sprint(p.Pid)) || !slices.Contains(got, fmt.Sprint(before.Pid)) {
+		t.Fatalf("the orphans %d and %d are not among the children %v", p.Pid, before.Pid, got)
+	}
+	if err := n.Signal(n.ctx, id, unix.SIGKILL); err != nil { // its namespace ends with it, if the exec is reaped
+		t.Fatal(err)
+	}
+	if e := n.waitExit(id); e.ExitCode != 137 || e.Unknown {
+		t.Errorf("got %+v", e)
+	}
+	n.eventually("the orphans to be reaped", func() bool {
+		got := n.children()
+		return !slices.Contains(got, fmt.Sprint(p.Pid)) && !slices.Contains(got, fmt.Sprint(before.Pid))
+	})
+	if st, err := n.ExecState(n.ctx, exec); err != nil || st.ExitCode == nil || *st.ExitCode != 137 {
+		t.Errorf("the exec is %+v: %v", st, err)
 	}
 	n.remove(id)
 }

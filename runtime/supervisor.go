@@ -28,6 +28,7 @@ type guardian struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	held   map[string]int // key → descriptor; of the goroutine that runs, or of guard before it does
+	iod    int            // pid of the supervisor that was started last, 0 for none; of the same goroutine
 
 	mu    sync.Mutex
 	ready chan struct{} // closed while a supervisor answers
@@ -39,6 +40,9 @@ func newGuardian(cfg Config) *guardian {
 
 // open finds or starts a supervisor and guards it until close.
 func (g *guardian) open(ctx context.Context) error {
+	if err := adoptOrphans(); err != nil {
+		return err
+	}
 	conn, err := g.connect(ctx)
 	if err != nil {
 		return err
@@ -68,6 +72,7 @@ func (g *guardian) guard(ctx context.Context, conn *net.UnixConn) {
 		if ctx.Err() != nil {
 			return
 		}
+		g.reapOrphans(true)
 		g.setReady(false)
 		g.logger.Warn("supervisor is gone; taking its place", "op", "iod")
 		var err error
@@ -102,6 +107,8 @@ func (g *guardian) hold(ctx context.Context, conn *net.UnixConn) {
 		}
 		if fd >= 0 {
 			g.held[key] = fd
+		} else if isPidfd(key) {
+			g.reapOrphans(false)
 		}
 	}
 }
@@ -204,6 +211,7 @@ func (g *guardian) spawn() (died <-chan error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	g.iod = pid
 	process, err := os.FindProcess(pid)
 	if err != nil {
 		return nil, err

@@ -74,7 +74,7 @@ func (u *unit) adopt(held map[string]*os.File) {
 		return f
 	}
 	s := stdio{in: take("stdin"), out: take("stdout"), err: take("stderr"), pty: take("pty")}
-	pidfd := take("pidfd")
+	pidfd := take(PidfdKey)
 	recorded := u.readRecord()
 	if !recorded || u.last != nil && u.last.Run == u.rec.Run {
 		s.close()

@@ -15,6 +15,7 @@ const (
 	ContainerName = "containers"    // in StateDir: a directory per registered container
 	LogName       = "json.log"      // in a container's state directory; older ones have .1, .2 …
 	SettingsName  = "settings.json" // in a container's state directory: its Settings
+	PidfdKey      = "pidfd"         // the last part of the key that a process's pidfd is held by
 )
 
 // Settings say how a process's streams are treated. They are fixed when it is

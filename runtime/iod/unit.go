@@ -233,7 +233,7 @@ func (u *unit) supervise(s stdio) {
 	u.io = s
 	u.phase = running
 	keeper := u.sup.keeper
-	for what, f := range map[string]*os.File{"stdin": s.in, "stdout": s.out, "stderr": s.err, "pty": s.pty, "pidfd": u.pidfd} {
+	for what, f := range map[string]*os.File{"stdin": s.in, "stdout": s.out, "stderr": s.err, "pty": s.pty, PidfdKey: u.pidfd} {
 		if f != nil {
 			keeper.keep(u.key(what), f)
 		}
@@ -289,7 +289,7 @@ func (u *unit) finish(code int, known bool) {
 	u.sup.recordExit(u, e)
 
 	u.mu.Lock()
-	for _, what := range []string{"stdin", "stdout", "stderr", "pty", "pidfd"} {
+	for _, what := range []string{"stdin", "stdout", "stderr", "pty", PidfdKey} {
 		u.sup.keeper.drop(u.key(what))
 	}
 	u.io.close()
