@@ -13,9 +13,17 @@ func (t *transaction) commitJournal(cmd command.CommitJournal) error {
 	if cmd.Epoch == "" {
 		return model.Errorf(model.KindInvalid, "a journal has no epoch")
 	}
+	if len(cmd.Entries) == 0 {
+		return nil
+	}
+	if cmd.Entries[0].Seq == 0 {
+		return model.Errorf(model.KindInvalid, "a journal begins with entry 1")
+	}
 	known := n.JournalSeq
 	if cmd.Epoch != n.JournalEpoch {
-		known = 0
+		// Where a journal that is new here begins: a node that comes back with
+		// an older disk has forgotten what was acknowledged of it then.
+		known = cmd.Entries[0].Seq - 1
 	}
 	for _, e := range cmd.Entries {
 		if e.Seq <= known {

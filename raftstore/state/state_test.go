@@ -164,6 +164,26 @@ func entry(seq uint64, r command.ReserveContainer, action string) model.JournalE
 	return model.JournalEntry{Seq: seq, Time: epoch, ContainerID: r.Container.ID, Action: action}
 }
 
+func TestAnOlderDiskComesBack(t *testing.T) {
+	j := newJournal(t)
+	r := reservation(1, "web")
+	j.must(r, entries("new disk", entry(1, r, "create")))
+	j.must(entries("old disk", entry(7, r, "start"), entry(8, r, "die")))
+	if n, _ := j.View().Node(r.Container.NodeID); n.JournalEpoch != "old disk" || n.JournalSeq != 8 {
+		t.Errorf("the journal is known to %s %d", n.JournalEpoch, n.JournalSeq)
+	}
+	if err := j.try(entries("old disk", entry(10, r, "start"))); !model.IsKind(err, model.KindConflict) {
+		t.Errorf("a gap in it got %v", err)
+	}
+	if err := j.try(entries("third disk", entry(0, r, "start"))); !model.IsKind(err, model.KindInvalid) {
+		t.Errorf("entry 0 got %v", err)
+	}
+	j.must(entries("third disk"))
+	if n, _ := j.View().Node(r.Container.NodeID); n.JournalEpoch != "old disk" {
+		t.Error("an empty batch began a journal")
+	}
+}
+
 func entries(epoch string, e ...model.JournalEntry) command.CommitJournal {
 	return command.CommitJournal{NodeID: "node-1", Epoch: epoch, Entries: e}
 }
