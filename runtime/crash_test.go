@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
 )
@@ -239,4 +240,57 @@ func TestOrphansOfAKilledSupervisorAreReaped(t *testing.T) {
 		t.Errorf("the exec is %+v: %v", st, err)
 	}
 	n.remove(id)
+}
+
+// TestSupervisorKilledInTheMiddleOfAStart kills it between its steps: once,
+// and then the next one carries the start through; or each one that is asked.
+func TestSupervisorKilledInTheMiddleOfAStart(t *testing.T) {
+	for _, point := range []string{"recorded", "created", "supervised", "released"} {
+		t.Run(point, func(t *testing.T) { startUnderKills(t, "iod/start-"+point, false) })
+	}
+	for _, point := range []string{"recorded", "created"} {
+		t.Run(point+" each time", func(t *testing.T) { startUnderKills(t, "iod/start-"+point, true) })
+	}
+}
+
+func startUnderKills(t *testing.T, point string, always bool) {
+	t.Setenv(failpoint.Variable, point+"=kill")
+	n := newNode(t)
+	if !always {
+		os.Setenv(failpoint.Variable, "") // for the next supervisor
+	}
+	spec := sh("echo begun; read a; exit 7")
+	spec.OpenStdin = true
+	id := n.create(spec)
+	_, err := n.startErr(id, spec)
+	if err != nil && !always {
+		t.Errorf("the next supervisor did not start it: %v", err)
+	}
+	os.Setenv(failpoint.Variable, "")
+	if always { // one that is not armed
+		n.eventually("another supervisor", func() bool { return n.iodPid() != 0 })
+		n.killIod()
+	}
+	list, listErr := n.Running(n.ctx)
+	if listErr != nil || err == nil && len(list) != 1 {
+		t.Fatalf("after the start with %v there runs %v: %v", err, list, listErr)
+	}
+	if len(list) == 0 {
+		if err := n.Clean(n.ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		n.start(id, spec)
+	}
+	n.eventually("the container to begin", func() bool {
+		out, _ := n.logs(id, runtime.LogOptions{Stdout: true, Tail: -1})
+		return out == "begun\n"
+	})
+	s := n.attach(id, runtime.AttachOptions{Stdin: true})
+	io.WriteString(s, "word\n")
+	if e := n.waitExit(id); e.ExitCode != 7 || e.Unknown {
+		t.Errorf("got %+v", e)
+	}
+	s.Close()
+	n.remove(id)
+	n.wantNothingLeft()
 }

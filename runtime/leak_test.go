@@ -47,12 +47,19 @@ func TestNothingIsLeft(t *testing.T) {
 	n.eventually("descriptors to be closed", func() bool {
 		return openFiles(t, n.iodPid()) <= iod+4 && openFiles(t, os.Getpid()) <= self+4
 	})
+	n.wantNothingLeft()
+}
+
+// wantNothingLeft checks that neither files nor control groups remain of
+// containers.
+func (n *node) wantNothingLeft() {
+	n.Helper()
 	for _, pattern := range []string{
 		filepath.Join(n.cfg.RunDir, "units/*"), filepath.Join(n.cfg.RunDir, "oci/*"), filepath.Join(n.cfg.RunDir, "bundles/*"),
 		filepath.Join(n.cfg.RunDir, "tty*"), filepath.Join(n.cfg.StateDir, "containers/*"), "/sys/fs/cgroup/*" + n.cfg.CgroupParent + "/*/*", "/sys/fs/cgroup" + n.cfg.CgroupParent + "/*/*/cgroup.procs",
 	} {
 		if left, _ := filepath.Glob(pattern); len(left) != 0 {
-			t.Errorf("left behind: %v", left)
+			n.Errorf("left behind: %v", left)
 		}
 	}
 }

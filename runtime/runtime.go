@@ -180,21 +180,30 @@ func unitPath(id, action string) string {
 // ask puts a question that may be put twice. If the supervisor dies over it,
 // the next one answers.
 func (r *Runtime) ask(ctx context.Context, method, path string, in, out any) error {
-	err := r.client.call(ctx, method, path, in, out)
-	for try := 0; try < 3; try++ {
+	for try := 0; ; try++ {
+		lost := r.guardian.loss()
+		err := r.client.call(ctx, method, path, in, out)
 		var refused *refusal
-		if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+		if err == nil || errors.As(err, &refused) || ctx.Err() != nil || try == 3 || !r.awaitNext(ctx, lost) {
 			return err
 		}
-		waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
-		waitErr := r.guardian.await(waiting)
-		cancel()
-		if waitErr != nil {
-			return err
-		}
-		err = r.client.call(ctx, method, path, in, out)
 	}
-	return err
+}
+
+// awaitNext waits for a supervisor to ask again, after one did not answer. That
+// one is most likely dead, which is found out at once.
+func (r *Runtime) awaitNext(ctx context.Context, lost <-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	alive := time.NewTimer(time.Second)
+	defer alive.Stop()
+	select {
+	case <-lost:
+	case <-alive.C: // only the connection was broken
+	case <-ctx.Done():
+		return false
+	}
+	return r.guardian.await(ctx) == nil
 }
 
 // Signal sends a signal to the container's first process; KindConflict if it

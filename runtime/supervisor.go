@@ -32,10 +32,11 @@ type guardian struct {
 
 	mu    sync.Mutex
 	ready chan struct{} // closed while a supervisor answers
+	lost  chan struct{} // closed when the one that answered is found to be gone
 }
 
 func newGuardian(cfg Config) *guardian {
-	return &guardian{cfg: cfg, logger: cfg.Logger, held: map[string]int{}, ready: make(chan struct{})}
+	return &guardian{cfg: cfg, logger: cfg.Logger, held: map[string]int{}, ready: make(chan struct{}), lost: make(chan struct{})}
 }
 
 // open finds or starts a supervisor and guards it until close.
@@ -118,9 +119,19 @@ func (g *guardian) setReady(is bool) {
 	defer g.mu.Unlock()
 	if is {
 		close(g.ready)
-	} else {
-		g.ready = make(chan struct{})
+		return
 	}
+	g.ready = make(chan struct{})
+	close(g.lost)
+	g.lost = make(chan struct{})
+}
+
+// loss returns a channel that is closed when the present supervisor is found
+// to be gone.
+func (g *guardian) loss() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lost
 }
 
 // await returns when a supervisor answers.

@@ -131,6 +131,9 @@ func (u *unit) takeOver(s stdio, pidfd *os.File) {
 		u.logger.Warn("terminal is lost: nobody held it")
 	}
 	u.supervise(s)
+	if alive && u.set.Container == "" && !u.rec.Released {
+		u.letGo(true)
+	}
 }
 
 // reopen opens by their names the FIFOs that nobody held.

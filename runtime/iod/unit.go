@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
 )
 
 // A unit is one supervised process: a container's first, or an exec. It is
@@ -53,6 +55,10 @@ type record struct {
 	Boot    string   `json:"boot"` // the kernel's boot id: process numbers mean nothing in another one
 	Command []string `json:"command"`
 	OOMFile string   `json:"oom_file,omitempty"`
+	// StartFifo is as in StartRequest. Until Released is set, a container may
+	// wait there that a dead supervisor has created.
+	StartFifo string `json:"start_fifo,omitempty"`
+	Released  bool   `json:"released,omitempty"`
 	// StdinEnded keeps a restarted supervisor from opening the input again.
 	StdinEnded bool `json:"stdin_ended,omitempty"`
 }
@@ -103,7 +109,7 @@ func (u *unit) start(req StartRequest) (Process, error) {
 		return Process{}, fail(http.StatusConflict, "cannot start %s: it is running", u.id)
 	}
 	u.phase = starting
-	u.rec = record{Process: Process{ID: u.id, Run: req.Run}, Boot: u.sup.boot, Command: req.Command, OOMFile: req.OOMFile}
+	u.rec = record{Process: Process{ID: u.id, Run: req.Run}, Boot: u.sup.boot, Command: req.Command, OOMFile: req.OOMFile, StartFifo: req.StartFifo}
 	u.mu.Unlock()
 
 	err := u.launch(req)
@@ -127,7 +133,7 @@ func (u *unit) launch(req StartRequest) (err error) {
 			os.RemoveAll(u.runDir)
 		}
 	}()
-	if err := u.writeRecord(); err != nil {
+	if err := errors.Join(u.writeRecord(), failpoint.Hit("iod/start-recorded")); err != nil {
 		return err
 	}
 	u.sup.reaper.starting.RLock()
@@ -136,7 +142,9 @@ func (u *unit) launch(req StartRequest) (err error) {
 		u.sup.reaper.starting.RUnlock()
 		return err
 	}
-	err = u.identify()
+	if err = failpoint.Hit("iod/start-created"); err == nil {
+		err = u.identify()
+	}
 	u.sup.reaper.starting.RUnlock()
 	if err != nil {
 		io.close()
@@ -147,11 +155,34 @@ func (u *unit) launch(req StartRequest) (err error) {
 	if u.set.Container != "" {
 		return nil
 	}
-	if err := u.release(req); err != nil {
+	u.letGo(false)
+	return nil
+}
+
+// letGo lets a created container run, or ends it. It may be done again by a
+// supervisor that cannot know whether another one came to it.
+func (u *unit) letGo(again bool) {
+	err := failpoint.Hit("iod/start-supervised")
+	if err == nil {
+		err = u.release(again)
+	}
+	if err == nil {
+		err = failpoint.Hit("iod/start-released")
+	}
+	if err != nil {
 		u.logger.Warn("container was created but does not start", "err", err)
 		u.kill()
+		return
 	}
-	return nil
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.phase != running {
+		return // it has ended already, and its record with it
+	}
+	u.rec.Released = true
+	if err := u.writeRecord(); err != nil {
+		u.logger.Warn("start is not recorded", "err", err)
+	}
 }
 
 // create has the runtime make the process with its streams.
@@ -261,21 +292,24 @@ func (u *unit) supervise(s stdio) {
 	})
 }
 
-// release lets a created container run.
-func (u *unit) release(req StartRequest) error {
-	if req.StartFifo == "" {
-		argv := append(append([]string(nil), req.Command...), "start", u.id)
+// release has a created container start its program.
+func (u *unit) release(again bool) error {
+	if u.rec.StartFifo == "" {
+		argv := append(append([]string(nil), u.rec.Command...), "start", u.id)
 		return command(u.sup.ctx, argv, nil, nil, nil)
 	}
-	fd, err := unix.Open(req.StartFifo, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(u.rec.StartFifo, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if again && (err == unix.ENOENT || err == unix.ENXIO) {
+		return nil // nobody waits there: it was released
+	}
 	if err != nil {
 		return fmt.Errorf("cannot reach created container: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := unix.Unlink(req.StartFifo); err != nil {
+	if _, err := unix.Write(fd, []byte{0}); err != nil {
 		return fmt.Errorf("cannot release created container: %w", err)
 	}
-	if _, err := unix.Write(fd, []byte{0}); err != nil {
+	if err := unix.Unlink(u.rec.StartFifo); err != nil {
 		return fmt.Errorf("cannot release created container: %w", err)
 	}
 	return nil
