@@ -29,7 +29,7 @@ type Config struct {
 	GossipListen string
 	// Version of the program, for docker version and docker info.
 	Version string
-	// InsecureRegistries are registries (host or host:port) that docker login
+	// InsecureRegistries are registries (host, host:port or CIDR) that docker login
 	// may reach by plain HTTP and at addresses that are otherwise refused.
 	InsecureRegistries []string
 	// AccountRequests and AccountStreams limit what one account may have under

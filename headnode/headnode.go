@@ -116,6 +116,10 @@ func (h *head) gossipAdvertise() string {
 }
 
 func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
+	registries, err := model.ParseInsecureRegistries(h.cfg.InsecureRegistries)
+	if err != nil {
+		return err
+	}
 	h.nodes = nodes.New(nodes.Config{
 		Store: h.store, Dial: h.dial, Logger: h.log,
 		Connected: func(ctx context.Context, c nodes.Connection) {
@@ -123,7 +127,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		},
 	})
 	h.images = images.New(images.Config{
-		Store: h.store, Agents: h.nodes, Registries: h.cfg.InsecureRegistries, Forbidden: h.ownAddress, Logger: h.log,
+		Store: h.store, Agents: h.nodes, Registries: registries, Forbidden: h.ownAddress, Logger: h.log,
 	})
 	h.containers = containers.New(containers.Config{
 		Store: h.store, Agents: h.nodes, Images: h.images,

@@ -153,11 +153,18 @@ func TestLogin(t *testing.T) {
 	t.Parallel()
 	host := registry(t)
 	login := func(listed []string, password string) error {
-		s := images.New(images.Config{Registries: listed, Forbidden: func(netip.Addr) bool { return false }})
+		registries, err := model.ParseInsecureRegistries(listed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := images.New(images.Config{Registries: registries, Forbidden: func(netip.Addr) bool { return false }})
 		return s.Login(context.Background(), model.Account{}, host, wire.RegistryAuth{Username: "jill", Password: password})
 	}
 	if err := login([]string{host}, "secret"); err != nil {
 		t.Errorf("right password: %v", err)
+	}
+	if err := login([]string{"127.0.0.0/8"}, "secret"); err != nil {
+		t.Errorf("listed by its network: %v", err)
 	}
 	if err := login([]string{host}, "guess"); !model.IsKind(err, model.KindUnauthenticated) {
 		t.Errorf("wrong password: %v", err)

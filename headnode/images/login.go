@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,13 +33,13 @@ const (
 // care where it connects to: the rule is applied to the address after names
 // are resolved, for each connection, redirects included.
 type loginClient struct {
-	trusted   []string
+	trusted   model.InsecureRegistries
 	forbidden func(netip.Addr) bool
 	guarded   *http.Client // for any registry
 	open      *http.Client // for those that the operator listed
 }
 
-func newLoginClient(trusted []string, forbidden func(netip.Addr) bool) loginClient {
+func newLoginClient(trusted model.InsecureRegistries, forbidden func(netip.Addr) bool) loginClient {
 	l := loginClient{trusted: trusted, forbidden: forbidden}
 	l.guarded = loginHTTP(&net.Dialer{Timeout: 10 * time.Second, Control: l.guard})
 	l.open = loginHTTP(&net.Dialer{Timeout: 10 * time.Second})
@@ -80,7 +79,7 @@ func (l loginClient) check(ctx context.Context, server string, auth wire.Registr
 		return model.Errorf(model.KindNotImplemented, "login with a token is not supported; use a user name and a password")
 	}
 	client, base := l.guarded, "https://"+host+"/v2/"
-	if slices.Contains(l.trusted, host) {
+	if l.trusted.Lists(host) {
 		client, base = l.open, "http://"+host+"/v2/"
 	}
 	status, challenge, err := get(ctx, client, base, auth, false)

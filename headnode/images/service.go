@@ -34,9 +34,9 @@ type Agents interface {
 type Config struct {
 	Store  Store
 	Agents Agents
-	// Registries are those (host or host:port) that a login may reach by plain
-	// HTTP and at any address.
-	Registries []string
+	// Registries are those that a login may reach by plain HTTP and at any
+	// address.
+	Registries model.InsecureRegistries
 	// Forbidden reports addresses of the data center's own machines, which no
 	// account may make a head connect to.
 	Forbidden func(netip.Addr) bool
