@@ -48,6 +48,9 @@ func (r *Runtime) Start(ctx context.Context, req StartRequest) (Process, error) 
 	if err != nil {
 		return Process{}, startFailure(err, req.Spec.Args()[0])
 	}
+	if err := failpoint.Hit("runtime.start.begun"); err != nil {
+		return Process{}, err
+	}
 	if profile != nil {
 		r.harvest(req.ID, profile)
 	}

@@ -212,7 +212,7 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 	n.kill()
 	for _, point := range []string{
 		"agent/create-recorded", "agent/create-root", "agent/create-registered",
-		"agent/start-recorded", "agent/start-root", "agent/start-network", "agent/start-prepared", "agent/start-running",
+		"agent/start-recorded", "agent/start-root", "agent/start-network", "agent/start-prepared", "runtime.start.bundled", "runtime.start.begun", "agent/start-running",
 		"agent/exit-recorded", "agent/remove-recorded", "agent/remove-parts",
 	} {
 		t.Run(strings.TrimPrefix(point, "agent/"), func(t *testing.T) {
