@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spearheadcloud/spearhead/rack"
 )
 
 // TestDownLeavesNothing uses a rack of its own, with containers in several states in it.
@@ -29,6 +31,9 @@ func TestDownLeavesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Errorf("%s is still there", dir)
+	}
+	if found, err := rack.Census(dir); err != nil || len(found) > 0 {
+		t.Errorf("the census after spearhead dev down: %v, error %v", found, err)
 	}
 	after, err := observeMachine()
 	if err != nil {
@@ -94,11 +99,11 @@ func TestRacksStandSideBySide(t *testing.T) {
 
 func TestMoreHostsAreRefusedClearly(t *testing.T) {
 	sharedBed(t)
-	for _, flag := range []string{"--heads=3", "--nodes=2"} {
+	for flag, name := range map[string]string{"--heads=3": "--heads 3", "--nodes=2": "--nodes 2"} {
 		dir := filepath.Join(t.TempDir(), "rack")
 		out, err := exec.CommandContext(t.Context(), setting.binary, "dev", "up", "--dir", dir, flag).CombinedOutput()
-		if err == nil || strings.Count(string(out), "\n") != 1 {
-			t.Errorf("dev up %s: error %v, want one sentence: %s", flag, err, out)
+		if err == nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), name) {
+			t.Errorf("dev up %s: error %v, want one sentence that names the flag: %s", flag, err, out)
 		}
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("dev up %s left %s", flag, dir)
