@@ -1,0 +1,171 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/network/namespace"
+)
+
+// Addresses of a stranger to the data center, in a network of its own beside
+// this machine (198.51.100.0/24 is for examples: RFC 5737).
+const (
+	outside       = "198.51.100.2"
+	outsideBeside = "198.51.100.1" // this machine there
+)
+
+// strangersHost makes a network namespace with one cable to this machine and no
+// way to the data center but through it.
+func strangersHost(t *testing.T) (name string) {
+	t.Helper()
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("needs ip: install it with scripts/setup test")
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.Contains(net.ParseIP(outside)) {
+			t.Skipf("needs a subnet for a stranger: this machine uses %s itself", network)
+		}
+	}
+	name = "spearhead-outside"
+	command(t, "ip", "netns", "add", name)
+	t.Cleanup(func() { command(t, "ip", "netns", "del", name) })
+	command(t, "ip", "link", "add", "shoutside", "type", "veth", "peer", "name", "eth0", "netns", name)
+	// It goes with the namespace too, but only some time after it.
+	t.Cleanup(func() { command(t, "ip", "link", "del", "shoutside") })
+	command(t, "ip", "addr", "add", outsideBeside+"/24", "dev", "shoutside")
+	command(t, "ip", "link", "set", "shoutside", "up")
+	for _, args := range []string{"addr add " + outside + "/24 dev eth0", "link set eth0 up", "link set lo up"} {
+		command(t, "ip", append([]string{"-n", name}, strings.Fields(args)...)...)
+	}
+	return name
+}
+
+// command runs a program of this machine, which must succeed.
+func command(t *testing.T, program string, args ...string) {
+	t.Helper()
+	// Not the test's context: what a test makes is removed when it has ended.
+	if out, err := exec.CommandContext(context.Background(), program, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v: %s", program, strings.Join(args, " "), err, out)
+	}
+}
+
+// listenIn listens in a network namespace and tells each caller its address.
+func listenIn(t *testing.T, host, address string) {
+	t.Helper()
+	ns, err := os.Open("/var/run/netns/" + host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	var listener net.Listener
+	err = namespace.Enter(ns, func() (err error) {
+		listener, err = net.Listen("tcp", address)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RemoteAddr) })}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Close()
+		<-served
+	})
+}
+
+// TestContainersReachOutsideUnderThisMachinesAddress has a server that has no
+// route back to containers.
+func TestContainersReachOutsideUnderThisMachinesAddress(t *testing.T) {
+	b := sharedBed(t)
+	listenIn(t, strangersHost(t), outside+":8080")
+	id := b.run(t, b.image, "sleep", "1000")
+	eventually(t, func() error {
+		done := b.try(t, "exec", id, "wget", "-q", "-O", "-", "http://"+outside+":8080/")
+		if !strings.HasPrefix(done.stdout, outsideBeside+":") {
+			return fmt.Errorf("the server sees %q%s (code %d), want %s", done.stdout, done.stderr, done.code, outsideBeside)
+		}
+		return nil
+	})
+}
+
+func TestContainersAskTheNetworksResolvers(t *testing.T) {
+	b := sharedBed(t)
+	operator := adminapi.NewClient(b.setting("SPEARHEAD_SOCKET"))
+	defer operator.Close()
+	networks, err := operator.Networks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, network := range networks {
+		if network.Default {
+			for _, resolver := range network.Resolvers {
+				want = append(want, "nameserver "+resolver.String())
+			}
+		}
+	}
+	var got []string
+	for line := range strings.Lines(b.docker(t, "run", "--rm", b.image, "cat", "/etc/resolv.conf")) {
+		if strings.HasPrefix(line, "nameserver") {
+			got = append(got, strings.TrimSpace(line))
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("resolvers of a container (-the network's +its own):\n%s", diff)
+	}
+	if out := b.docker(t, "run", "--rm", "--dns", "192.0.2.53", b.image, "cat", "/etc/resolv.conf"); !strings.Contains(out, "nameserver 192.0.2.53") {
+		t.Errorf("--dns: %q", out)
+	}
+}
+
+func TestContainersReachEachOther(t *testing.T) {
+	b := sharedBed(t)
+	server := b.addressOf(t, b.run(t, b.image, "httpd", "-f", "-p", "80", "-h", "/etc"))
+	client := b.run(t, b.image, "sleep", "1000")
+	eventually(t, func() error {
+		done := b.try(t, "exec", client, "wget", "-q", "-O", "-", "http://"+server+"/passwd")
+		if !strings.Contains(done.stdout, "root:x:0:0") {
+			return fmt.Errorf("one container reads from another %q%s", done.stdout, done.stderr)
+		}
+		return nil
+	})
+}
+
+func TestContainerWithoutNetwork(t *testing.T) {
+	b := sharedBed(t)
+	out := b.docker(t, "run", "--rm", "--network", "none", b.image, "sh", "-c", "ls /sys/class/net; ip route; ip addr show lo")
+	if !strings.HasPrefix(out, "lo\n") || strings.Contains(out, "eth0") || strings.Contains(out, "default") {
+		t.Errorf("a container without a network has %q", out)
+	}
+	if !strings.Contains(out, "127.0.0.1/8") {
+		t.Errorf("loopback has no address: %q", out)
+	}
+}
+
+func TestPublishedPortIsTheContainersOwn(t *testing.T) {
+	b := sharedBed(t)
+	id := b.run(t, "-p", "80:80", b.image, "httpd", "-f", "-p", "80", "-h", "/etc")
+	address := b.addressOf(t, id)
+	want := net.JoinHostPort(address, "80")
+	if out := b.docker(t, "port", id); out != "80/tcp -> "+want {
+		t.Errorf("docker port: %q, want %s", out, want)
+	}
+	if out := b.docker(t, "ps", "--filter", "id="+id, "--format", "{{.Ports}}"); out != want+"->80/tcp" {
+		t.Errorf("docker ps: %q, want %s", out, want)
+	}
+	eventually(t, func() error { return fetch("http://"+want+"/passwd", "root:x:0:0") })
+}
