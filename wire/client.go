@@ -26,8 +26,9 @@ import (
 // change a container are carried to their end by the agent also when the
 // caller goes away, so that none is left half done.
 type Client struct {
-	base string
-	http *http.Client
+	base    string
+	http    *http.Client
+	waiting waiting
 }
 
 var _ Agent = (*Client)(nil)
@@ -67,6 +68,14 @@ func NewClient(baseURL string, tlsConfig *tls.Config) *Client {
 
 // Close drops connections that are idle. Streams in use go on.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Abandon ends every call that waits for its answer, with
+// model.KindUnavailable: for a caller that knows the node to be out of reach.
+// Streams that are open go on, for as long as their connection lasts.
+func (c *Client) Abandon() {
+	c.waiting.abandon()
+	c.http.CloseIdleConnections()
+}
 
 // Info implements Agent.
 func (c *Client) Info(ctx context.Context) (info model.NodeInfo, err error) {
@@ -179,16 +188,26 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 
 // send makes one request and returns its answer if it is a success: 101 where
 // an upgrade was asked for, else 200 or 204.
-func (c *Client) send(ctx context.Context, method, path string, in any, upgrade string) (*http.Response, error) {
-	var body io.Reader
+func (c *Client) send(ctx context.Context, method, path string, in any, upgrade string) (resp *http.Response, err error) {
+	ctx, end := c.waiting.enter(ctx)
+	defer func() {
+		c.waiting.leave(end)
+		switch {
+		case err != nil:
+			(*end)(nil)
+		case resp.StatusCode != http.StatusSwitchingProtocols: // else the stream's caller ends it
+			resp.Body = &body{resp.Body, end}
+		}
+	}()
+	var encodedIn io.Reader
 	if in != nil {
 		encoded, err := json.Marshal(in)
 		if err != nil {
 			return nil, model.WrapError(model.KindInvalid, err, "cannot encode the request")
 		}
-		body = bytes.NewReader(encoded)
+		encodedIn = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, encodedIn)
 	if err != nil {
 		return nil, model.WrapError(model.KindInvalid, err, "cannot make the request")
 	}
@@ -199,7 +218,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any, upgrade 
 		req.Header.Set("Connection", "Upgrade")
 		req.Header.Set("Upgrade", upgrade)
 	}
-	resp, err := c.http.Do(req)
+	resp, err = c.http.Do(req)
 	if err != nil {
 		return nil, broken(ctx, err)
 	}
@@ -226,6 +245,9 @@ func readError(ctx context.Context, resp *http.Response) error {
 // broken gives its kind to an error of the connection. The end of the
 // caller's own context is told as it is.
 func broken(ctx context.Context, err error) error {
+	if context.Cause(ctx) == errAbandoned {
+		return errAbandoned
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

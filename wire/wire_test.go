@@ -63,6 +63,46 @@ func TestContractOverTLS(t *testing.T) {
 	wiretest.Run(t, func(t *testing.T) wire.Agent { return overHTTP(t, inMemory(t), true) })
 }
 
+func TestAbandonedCallsEndAndStreamsGoOn(t *testing.T) {
+	t.Parallel()
+	came := make(chan string, 2)
+	stop := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/logs") {
+			io.WriteString(w, "first ")
+			http.NewResponseController(w).Flush()
+		}
+		came <- r.URL.Path
+		<-stop
+		if strings.HasSuffix(r.URL.Path, "/logs") {
+			io.WriteString(w, "last")
+		}
+	}))
+	defer server.Close()
+	c := wire.NewClient(server.URL, nil)
+	defer c.Close()
+	logs, err := c.Logs(t.Context(), "c", wire.LogsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	<-came
+	failed := make(chan error, 1)
+	go func() {
+		_, err := c.Start(t.Context(), "c")
+		failed <- err
+	}()
+	<-came
+	c.Abandon()
+	if err := <-failed; !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("an abandoned call: %v", err)
+	}
+	close(stop)
+	if all, err := io.ReadAll(logs); err != nil || string(all) != "first last" {
+		t.Errorf("an open stream: %q, %v", all, err)
+	}
+}
+
 func TestUnreachableNodeIsUnavailable(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -96,7 +96,7 @@ func (s *Set) follow(ctx context.Context, nodeID string) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := s.session(ctx, nodeID, log)
-		s.update(nodeID, func(n *node) { n.connected = false })
+		s.update(nodeID, (*node).lost)
 		if ctx.Err() != nil {
 			return
 		}

@@ -100,6 +100,15 @@ func (s *Set) Close() {
 	}
 }
 
+// lost ends the calls that wait for a node which has gone: nobody knows when
+// they would be answered.
+func (n *node) lost() {
+	n.connected = false
+	if c, ok := n.agent.(interface{ Abandon() }); ok {
+		c.Abandon()
+	}
+}
+
 func (n *node) alive() bool { return n.connected && time.Since(n.seen) < silence }
 
 // node returns what is known of a registered node, nil of another one. The
