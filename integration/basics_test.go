@@ -14,7 +14,9 @@ import (
 )
 
 func TestBasicsOnOverlay(t *testing.T) {
-	basics(t, sharedBed(t))
+	b := sharedBed(t)
+	basics(t, b)
+	t.Run("service", func(t *testing.T) { service(t, b) })
 }
 
 func TestBasicsOnZFS(t *testing.T) {
@@ -34,6 +36,7 @@ func TestBasicsOnZFS(t *testing.T) {
 		}
 	})
 	basics(t, b)
+	t.Run("service", func(t *testing.T) { service(t, b) })
 }
 
 // basics is what everybody does with docker in their first hour, on any kind of storage.

@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,12 +27,12 @@ func TestNodeOutOfReach(t *testing.T) {
 			if out, err := b.dockerSoon(t, "ps", "-q", "--no-trunc"); err != nil || !strings.Contains(out, id) {
 				t.Errorf("docker ps: %q, error %v", out, err)
 			}
-			eventually(t, func() error { // the head has to notice first
-				if out, err := b.dockerSoon(t, "exec", id, "true"); err == nil || !plain(out) {
-					return fmt.Errorf("docker exec: error %v, it says %q", err, out)
-				}
-				return nil
-			})
+			// A call that is under way when the head notices ends then.
+			limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if out, err := b.dockerWithin(limited, "exec", id, "true"); err == nil || !plain(out) {
+				t.Errorf("docker exec: error %v, it says %q", err, out)
+			}
 			b.fault(t, way.back, "node-1")
 			b.unharmed(t, id, pid)
 		})

@@ -15,9 +15,8 @@ import (
 	"github.com/spearheadcloud/spearhead/internal/seedimage"
 )
 
-// TestRealService runs Debian's redis in a Debian root, as anybody would package it.
-func TestRealService(t *testing.T) {
-	b := sharedBed(t)
+// service runs Debian's redis in a Debian root, as anybody would package it.
+func service(t *testing.T, b *bed) {
 	image := b.address + "/tests/redis:1"
 	pushDebian(t, image, "redis-server", seedimage.Config{
 		Entrypoint:   []string{"/usr/bin/redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--dir", "/var/lib/redis"},
@@ -65,11 +64,15 @@ func redis(address, command, want string) error {
 	return nil
 }
 
-// pushDebian makes a Debian root with a package in it and pushes it as an image.
+// pushDebian makes a Debian root with a package in it and pushes it as an
+// image, unless another bed has done it: their registries hold the same.
 func pushDebian(t *testing.T, ref, pkg string, config seedimage.Config) {
 	t.Helper()
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		t.Skip("needs debootstrap: install it with scripts/setup test")
+	}
+	if err := exec.CommandContext(t.Context(), "curl", "-fsSo", os.DevNull, "-H", "Accept: application/vnd.oci.image.manifest.v1+json", manifestURL(ref)).Run(); err == nil {
+		return
 	}
 	folder := filepath.Join(t.TempDir(), "root")
 	if err := os.Mkdir(folder, 0o755); err != nil {
@@ -85,6 +88,13 @@ func pushDebian(t *testing.T, ref, pkg string, config seedimage.Config) {
 	if err := seedimage.Push(ctx, ref, folder, config); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// manifestURL is where the registry of a reference holds it.
+func manifestURL(ref string) string {
+	at := strings.LastIndexByte(ref, ':')
+	host, name, _ := strings.Cut(ref[:at], "/")
+	return "http://" + host + "/v2/" + name + "/manifests/" + ref[at+1:]
 }
 
 func lastLine(text []byte) string {
