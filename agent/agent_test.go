@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -272,6 +273,28 @@ func TestEveryStepMayFail(t *testing.T) {
 			wantNothingHeld(t, k)
 		})
 	}
+}
+
+// TestCreatedAgainAfterAFailure asks again at once, as a head does: the second
+// creation may meet what is left of the first one.
+func TestCreatedAgainAfterAFailure(t *testing.T) {
+	t.Parallel()
+	k, life := kerneltest.New(), kerneltest.NewLife(0)
+	defer k.Shutdown()
+	n := open(t, k, life, t.TempDir())
+	defer n.Close()
+	for range 300 {
+		r := wiretest.Request()
+		life.FailOnce("register", errors.New("this registration is broken"))
+		if _, err := n.Create(t.Context(), r); err == nil {
+			t.Fatal("a container was created that could not be registered")
+		}
+		must(t)(n.Create(t.Context(), r))
+		must(t)(n.Remove(t.Context(), r.Container.ID, wire.RemoveRequest{}))
+		must(t)(n.Create(t.Context(), r))
+		must(t)(n.Remove(t.Context(), r.Container.ID, wire.RemoveRequest{}))
+	}
+	wantNothingHeld(t, k)
 }
 
 // mortalRecords are records whose commits are steps of a life.

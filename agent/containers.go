@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/spearheadcloud/spearhead/agent/journal"
+	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
 	"github.com/spearheadcloud/spearhead/wire"
@@ -31,11 +32,17 @@ func (a *Agent) Create(ctx context.Context, r wire.CreateRequest) (wire.Ack, err
 	if a.nodeID != "" && c.NodeID != a.nodeID {
 		return wire.Ack{}, model.Errorf(model.KindConflict, "container %s is promised to another node", c.ID)
 	}
-	t, err := a.getOrNew(c.ID)
-	if err != nil {
-		return wire.Ack{}, err
+	for {
+		t, err := a.getOrNew(c.ID)
+		if err != nil {
+			return wire.Ack{}, err
+		}
+		ack, err := t.Create(ctx, r)
+		if !task.IsOver(err) {
+			return ack, err
+		}
+		// Each turn has a new task: one that is over has left a.tasks.
 	}
-	return t.Create(ctx, r)
 }
 
 // Start implements wire.Agent.

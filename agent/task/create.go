@@ -13,6 +13,8 @@ import (
 )
 
 // Create makes the container. If it exists it answers with the newest place.
+// An error that IsOver means that the container was just removed, or that an
+// earlier creation failed: a new task can make it.
 func (t *Task) Create(ctx context.Context, r wire.CreateRequest) (wire.Ack, error) {
 	return t.call(ctx, func(reply answer) { reply(t.create(r)) })
 }

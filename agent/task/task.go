@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -195,10 +196,18 @@ func (t *Task) call(ctx context.Context, f func(answer)) (wire.Ack, error) {
 	}
 }
 
+// errOver is the cause of the error about a container whose task ended before
+// it came to the command.
+var errOver = errors.New("the task is over")
+
+// IsOver tells whether a command came too late for its task: the task carried
+// nothing of it out, and the container's next task may.
+func IsOver(err error) bool { return errors.Is(err, errOver) }
+
 // over says why a task takes no more commands.
 func (t *Task) over() error {
 	if t.removed {
-		return NotFound(t.id)
+		return model.WrapError(model.KindNotFound, errOver, "No such container: %s", t.id)
 	}
 	return model.Errorf(model.KindUnavailable, "the node is shutting down; try again when it is back")
 }
