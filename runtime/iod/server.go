@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"time"
 
@@ -35,7 +34,6 @@ func (s *supervisor) handler() http.Handler {
 			return f(u, w, r)
 		})
 	}
-	handle("GET /pid", func(w http.ResponseWriter, _ *http.Request) error { return answer(w, os.Getpid()) })
 	handle("GET /units", func(w http.ResponseWriter, _ *http.Request) error { return answer(w, s.running()) })
 	handle("PUT /units/{id}", s.handleRegister)
 	handle("DELETE /units/{id}", func(_ http.ResponseWriter, r *http.Request) error {
