@@ -119,18 +119,6 @@ func olderThan(version string, fixed ...int) bool {
 	return false
 }
 
-// capabilityNames are in the kernel's order (capabilities(7)).
-func capabilityNames() []string {
-	return []string{
-		"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-		"LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-		"SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-		"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-		"MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-		"CHECKPOINT_RESTORE",
-	}
-}
-
 // readHost finds out what the kernel can do.
 func readHost() (ocispec.Host, error) {
 	h := ocispec.Host{CgroupVersion: cgroupVersion()}
@@ -142,11 +130,11 @@ func readHost() (ocispec.Host, error) {
 	if err != nil {
 		return h, fmt.Errorf("cannot learn the kernel's capabilities: %w", err)
 	}
-	for i, name := range capabilityNames() {
+	for i, name := range ocispec.KnownCapabilities() {
 		// A node that is itself confined cannot give what it has not.
 		held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
 		if i <= last && err == nil && held == 1 {
-			h.Capabilities = append(h.Capabilities, "CAP_"+name)
+			h.Capabilities = append(h.Capabilities, name)
 		}
 	}
 	exists := func(path string) bool {

@@ -117,6 +117,8 @@ func TestRefusals(t *testing.T) {
 		"no command":             {Cmd: []string{}},
 		"cwd in /proc":           {WorkingDir: "/x/../proc/self/fd/8"},
 		"unknown capability":     {CapAdd: []string{"FLY"}},
+		"unknown dropped":        {CapDrop: []string{"FLY"}},
+		"not the node's to give": {CapAdd: []string{"SYS_RESOURCE"}},
 		"unknown ulimit":         {Limits: model.Limits{Ulimits: []model.Ulimit{{Name: "love"}}}},
 		"soft over hard":         {Limits: model.Limits{Ulimits: []model.Ulimit{{Name: "nofile", Soft: 2, Hard: 1}}}},
 		"sysctl of the machine":  {Sysctls: map[string]string{"kernel.panic": "1"}},
@@ -135,6 +137,25 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := ocispec.Build(input(model.ContainerSpec{PidMode: "container:x"})); !model.IsKind(err, model.KindConflict) {
 		t.Errorf("a container to join that does not run: %v", err)
+	}
+}
+
+// TestDropOfWhatTheNodeLacks is on a node without CAP_SYS_RESOURCE.
+func TestDropOfWhatTheNodeLacks(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []model.ContainerSpec{
+		{CapDrop: []string{"sys_resource", "CHOWN"}},
+		{CapAdd: []string{"ALL"}, CapDrop: []string{"CAP_SYS_RESOURCE", "CAP_CHOWN"}},
+	} {
+		s, err := ocispec.Build(input(spec))
+		if err != nil {
+			t.Errorf("add %v, drop %v: %v", spec.CapAdd, spec.CapDrop, err)
+			continue
+		}
+		caps := s.Process.Capabilities.Bounding
+		if slices.Contains(caps, "CAP_SYS_RESOURCE") || slices.Contains(caps, "CAP_CHOWN") || !slices.Contains(caps, "CAP_KILL") {
+			t.Errorf("add %v, drop %v: %v", spec.CapAdd, spec.CapDrop, caps)
+		}
 	}
 }
 

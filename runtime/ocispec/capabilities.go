@@ -21,25 +21,41 @@ func DefaultCapabilities() []string {
 	}
 }
 
-// Capabilities returns the capabilities that spec asks for, sorted: the
-// default ones, all of them when privileged, with what is added and without
-// what is dropped. ALL may be added or dropped. An unknown name is KindInvalid.
-func Capabilities(spec *model.ContainerSpec, known []string) ([]string, error) {
-	if spec.Privileged {
-		return sorted(known), nil
+// KnownCapabilities returns the names of all capabilities, in the kernel's
+// order (capabilities(7)).
+func KnownCapabilities() []string {
+	return []string{
+		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
+		"CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
+		"CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT",
+		"CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
+		"CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
+		"CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
+		"CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
 	}
-	add, err := capabilityNames(spec.CapAdd, known)
+}
+
+// Capabilities returns the capabilities that spec asks for, sorted: the
+// default ones, all that the node can give when privileged, with what is added
+// and without what is dropped. ALL may be added or dropped. KindInvalid are an
+// unknown name, and to add what is not the node's to give; to drop that is
+// allowed, as the container then has it as little as it would have.
+func Capabilities(spec *model.ContainerSpec, given []string) ([]string, error) {
+	if spec.Privileged {
+		return sorted(given), nil
+	}
+	add, err := capabilityNames(spec.CapAdd, given)
 	if err != nil {
 		return nil, err
 	}
-	drop, err := capabilityNames(spec.CapDrop, known)
+	drop, err := capabilityNames(spec.CapDrop, KnownCapabilities())
 	if err != nil {
 		return nil, err
 	}
 	caps := DefaultCapabilities()
 	switch {
 	case slices.Contains(add, allCapabilities):
-		caps = slices.Clone(known)
+		caps = slices.Clone(given)
 	case slices.Contains(drop, allCapabilities):
 		caps = nil
 	}
@@ -54,7 +70,8 @@ func Capabilities(spec *model.ContainerSpec, known []string) ([]string, error) {
 
 const allCapabilities = "ALL"
 
-func capabilityNames(names, known []string) ([]string, error) {
+// capabilityNames writes names in full; those that are not allowed are refused.
+func capabilityNames(names, allowed []string) ([]string, error) {
 	out := make([]string, 0, len(names))
 	for _, name := range names {
 		c := strings.ToUpper(name)
@@ -65,7 +82,7 @@ func capabilityNames(names, known []string) ([]string, error) {
 		if !strings.HasPrefix(c, "CAP_") {
 			c = "CAP_" + c
 		}
-		if !slices.Contains(known, c) {
+		if !slices.Contains(allowed, c) {
 			return nil, model.Errorf(model.KindInvalid, "invalid capability: %q is not known to the node's kernel, or not the node's to give", name)
 		}
 		out = append(out, c)
