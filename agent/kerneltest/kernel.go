@@ -98,11 +98,12 @@ func (k *Kernel) Holds() []string {
 	return all
 }
 
-// Pid returns the process of a running container, or 0.
+// Pid returns the process of a running container, or 0. A process that has
+// ended does not run, also while nobody has been told of its end.
 func (k *Kernel) Pid(id string) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if p := k.running[id]; p != nil {
+	if p := k.running[id]; p != nil && !ended(p.body) {
 		return p.Pid
 	}
 	return 0

@@ -14,8 +14,10 @@ var ErrDead = errors.New("this agent is dead")
 type Life struct {
 	mu     sync.Mutex
 	steps  int // each counts twice: before it is taken and after
+	taking int // steps that have begun and not ended
 	killAt int
 	fail   map[string]error
+	died   sync.Once
 	dead   chan struct{}
 	buried chan struct{}
 }
@@ -41,31 +43,40 @@ func (l *Life) Bury() { close(l.buried) }
 
 // Step takes a step, unless the agent is dead, or dies before it or after it.
 func (l *Life) Step(name string, f func() error) error {
-	if err := l.tick(); err != nil {
+	if err := l.tick(1); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	failure := l.fail[name]
-	delete(l.fail, name)
-	l.mu.Unlock()
-	if failure != nil {
-		return failure
+	err := l.failure(name)
+	if err == nil {
+		err = f()
 	}
-	err := f()
-	if dead := l.tick(); dead != nil {
+	if dead := l.tick(-1); dead != nil {
 		return dead
 	}
 	return err
 }
 
-// tick counts, and blocks for ever if the agent is dead.
-func (l *Life) tick() error {
+func (l *Life) failure(name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.fail[name]
+	delete(l.fail, name)
+	return err
+}
+
+// tick counts the beginning (1) or the end (-1) of a step, and blocks until
+// Bury if the agent is dead. Steps of other goroutines that have begun by then
+// are taken before Dead is closed, and none after.
+func (l *Life) tick(change int) error {
 	l.mu.Lock()
 	l.steps++
-	if l.steps == l.killAt {
-		close(l.dead)
-	}
 	dead := l.killAt > 0 && l.steps >= l.killAt
+	if change < 0 || !dead {
+		l.taking += change
+	}
+	if dead && l.taking == 0 {
+		l.died.Do(func() { close(l.dead) })
+	}
 	l.mu.Unlock()
 	if !dead {
 		return nil
