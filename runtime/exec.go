@@ -23,6 +23,10 @@ import (
 // ExecStart runs a process in a running container and joins its streams; with
 // spec.Detach there is no stream. KindConflict if the container does not run,
 // KindInvalid if the command cannot be run.
+//
+// crun lets the command go just before it sets spec.Size, and hands over the
+// terminal after that: on a busy node the command may find no size (0 by 0) at
+// first, and gets SIGWINCH with it. runc sets the size before.
 func (r *Runtime) ExecStart(ctx context.Context, container string, spec ExecSpec) (Stream, error) {
 	if err := errors.Join(iod.CheckName(container), iod.CheckName(spec.ID)); err != nil {
 		return nil, model.WrapError(model.KindInvalid, err, "invalid exec request")

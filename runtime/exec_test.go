@@ -39,8 +39,10 @@ func TestExec(t *testing.T) {
 	if _, out, _ := n.exec(id, runtime.ExecSpec{Args: []string{"sh", "-c", "id -u; pwd; echo $HOME; grep Seccomp: /proc/self/status"}, User: "0", WorkingDir: "/etc"}); out != "0\n/etc\n/root\nSeccomp:\t2\n" {
 		t.Errorf("as root: %q", out)
 	}
-	if _, out, _ := n.exec(id, runtime.ExecSpec{Args: []string{"stty", "size"}, Tty: true, Size: &[2]uint16{41, 99}}); out != "41 99\r\n" {
-		t.Errorf("terminal: %q", out)
+	// crun may let the command run a moment before it sets the size.
+	size := `until s=$(stty size 2>/dev/null); [ "$s" ]; do i=$((i+1)); [ $i -lt 1000 ] || exit 1; usleep 10000; done; echo $s`
+	if code, out, _ := n.exec(id, runtime.ExecSpec{Args: []string{"sh", "-c", size}, Tty: true, Size: &[2]uint16{41, 99}}); code != 0 || out != "41 99\r\n" {
+		t.Errorf("terminal: %d %q", code, out)
 	}
 	for _, code := range []int{0, 1, 127, 255} {
 		if got, _, _ := n.exec(id, runtime.ExecSpec{Args: []string{"sh", "-c", fmt.Sprintf("exit %d", code)}}); got != code {

@@ -106,7 +106,7 @@ type ExecSpec struct {
 	Privileged            bool
 	DetachKeys            string
 	Detach                bool       // nobody joins its streams
-	Size                  *[2]uint16 // rows, columns of the terminal from its first moment
+	Size                  *[2]uint16 // rows, columns of the terminal from its start; see ExecStart
 }
 
 // ExecState is what became of an exec.
