@@ -133,8 +133,10 @@ func TestExecHasTheSizeThatItWasCreatedWith(t *testing.T) {
 	_, err = n.client.Start(t.Context(), id)
 	n.ok(err)
 	created := wire.TerminalSize{Rows: 41, Columns: 99}
+	// crun sizes an exec's terminal when it runs already: see runtime's design.
+	size := `until s=$(stty size 2>/dev/null); [ "$s" ]; do i=$((i+1)); [ $i -lt 1000 ] || exit 1; usleep 10000; done; echo $s`
 	for want, start := range map[string]*wire.TerminalSize{"41 99\r\n": nil, "20 60\r\n": {Rows: 20, Columns: 60}} {
-		spec := wire.ExecSpec{ID: model.NewID(), Args: []string{"stty", "size"}, Tty: true, Stdin: true, Stdout: true, ConsoleSize: &created}
+		spec := wire.ExecSpec{ID: model.NewID(), Args: []string{"sh", "-c", size}, Tty: true, Stdin: true, Stdout: true, ConsoleSize: &created}
 		n.ok(n.client.ExecCreate(t.Context(), id, spec))
 		s, err := n.client.ExecStart(t.Context(), spec.ID, wire.ExecStartRequest{Size: start})
 		n.ok(err)
