@@ -74,7 +74,9 @@ func (t *Task) remove() (wire.Ack, error) {
 		t.timer.Reset(retryPause)
 		return wire.Ack{}, model.WrapError(model.KindInternal, err, "cannot remove all of container %s yet; its node keeps trying", t.id)
 	}
-	ack, err := t.commit(state.Change{Forget: true, Entries: []model.JournalEntry{t.entry(model.ActionDestroy, nil)}}, t.status)
+	gone := t.status
+	gone.Phase = "" // from now on no list has it
+	ack, err := t.commit(state.Change{Forget: true, Entries: []model.JournalEntry{t.entry(model.ActionDestroy, nil)}}, gone)
 	if err != nil {
 		t.timer.Reset(retryPause)
 		return wire.Ack{}, err
