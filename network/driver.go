@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/namespace"
@@ -306,7 +307,7 @@ func (d *Driver) giveBack(key string) error {
 	s := d.segments[key]
 	if s == nil {
 		s = &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-		if !namespace.IsPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
+		if !namespace.IsPinned(s.pin()) || atomicfile.ReadJSON(s.recordPath(), &s.rec) != nil {
 			return s.removeFiles()
 		}
 		if err := s.openNamespace(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/namespace"
@@ -79,7 +80,7 @@ func (b sandbox) recordPath() string { return filepath.Join(b.dir, "sandbox.json
 // load returns what is recorded; nil if nothing is, and then nothing was made.
 func (b sandbox) load() (*sandboxRecord, error) {
 	var r sandboxRecord
-	if err := readJSON(b.recordPath(), &r); err != nil {
+	if err := atomicfile.ReadJSON(b.recordPath(), &r); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, nil
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/namespace"
@@ -279,7 +280,7 @@ func (d *Driver) segment(n model.Network) (*segment, error) {
 		return nil, model.Errorf(model.KindUnavailable, "this node has no NIC with the tag %s of network %s", n.NICTag, n.Name)
 	}
 	s := &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-	if !namespace.IsPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
+	if !namespace.IsPinned(s.pin()) || atomicfile.ReadJSON(s.recordPath(), &s.rec) != nil {
 		s.rec = segmentRecord{Tag: n.NICTag, VLAN: n.VLAN, Uplink: uplink}
 		if _, link, err := d.findUplink(s.rec); err == nil {
 			s.rec.WasUp = link.Attrs().Flags&net.FlagUp != 0
@@ -307,7 +308,7 @@ func (d *Driver) existing(key string) (*segment, error) {
 		return s, nil
 	}
 	s := &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-	if !namespace.IsPinned(s.pin()) || readJSON(s.recordPath(), &s.rec) != nil {
+	if !namespace.IsPinned(s.pin()) || atomicfile.ReadJSON(s.recordPath(), &s.rec) != nil {
 		return nil, nil
 	}
 	if err := s.open(d); err != nil {
@@ -362,17 +363,6 @@ func writeJSON(path string, v any) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write record: %w", err)
-	}
-	return nil
-}
-
-func readJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, v)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot read record: %w", err)
 	}
 	return nil
 }
