@@ -83,6 +83,8 @@ type ContainerState struct {
 	StartedAt    time.Time `json:"started_at"`
 	FinishedAt   time.Time `json:"finished_at"`
 	RestartCount int       `json:"restart_count,omitempty"`
+	// Health is nil for a container without a health check.
+	Health *Health `json:"health,omitempty"`
 }
 
 // ContainerSpec is everything a node needs to run a container: the request
@@ -110,6 +112,12 @@ type ContainerSpec struct {
 	StopSignal  string        `json:"stop_signal,omitempty"`  // name or number; "" is SIGTERM
 	StopTimeout *int          `json:"stop_timeout,omitempty"` // seconds; nil is 10, negative waits for ever
 	AutoRemove  bool          `json:"auto_remove,omitempty"`
+	// Init runs the command under an init process that reaps orphans and
+	// passes signals on.
+	Init bool `json:"init,omitempty"`
+	// Healthcheck is nil where there is none: neither asked for nor in the image.
+	Healthcheck *Healthcheck `json:"healthcheck,omitempty"`
+	Links       []Link       `json:"links,omitempty"`
 
 	Restart RestartPolicy `json:"restart"`
 	Limits  Limits        `json:"limits"`
@@ -139,9 +147,15 @@ type ContainerSpec struct {
 	IpcMode         string            `json:"ipc_mode,omitempty"`      // "" private, "host", "none", "shareable", "container:ID"
 	UTSMode         string            `json:"uts_mode,omitempty"`      // "" private, "host"
 	CgroupnsMode    string            `json:"cgroupns_mode,omitempty"` // "" the host's default, "private", "host"
-	OomScoreAdj     int               `json:"oom_score_adj,omitempty"`
-	MaskedPaths     *[]string         `json:"masked_paths,omitempty"`   // nil is the default list
-	ReadonlyPaths   *[]string         `json:"readonly_paths,omitempty"` // nil is the default list
+	UsernsMode      string            `json:"userns_mode,omitempty"`   // "" the node's default, "host"
+	CgroupParent    string            `json:"cgroup_parent,omitempty"` // absolute path below the hierarchies; "" is the account's
+	Umask           *uint32           `json:"umask,omitempty"`         // nil is 0022
+	Annotations     map[string]string `json:"annotations,omitempty"`   // handed to the OCI runtime
+	// DeviceCgroupRules are as in Docker: "c 1:3 rwm".
+	DeviceCgroupRules []string  `json:"device_cgroup_rules,omitempty"`
+	OomScoreAdj       int       `json:"oom_score_adj,omitempty"`
+	MaskedPaths       *[]string `json:"masked_paths,omitempty"`   // nil is the default list
+	ReadonlyPaths     *[]string `json:"readonly_paths,omitempty"` // nil is the default list
 }
 
 // TerminalSize is in characters.
@@ -176,6 +190,33 @@ type Limits struct {
 	Disk              int64    `json:"disk,omitempty"`         // bytes of the root, where the storage can hold to it
 	Ulimits           []Ulimit `json:"ulimits,omitempty"`
 	OomKillDisable    bool     `json:"oom_kill_disable,omitempty"`
+
+	MemorySwappiness   *int64       `json:"memory_swappiness,omitempty"`    // 0–100; nil is the node's
+	CPURealtimePeriod  int64        `json:"cpu_realtime_period,omitempty"`  // microseconds
+	CPURealtimeRuntime int64        `json:"cpu_realtime_runtime,omitempty"` // microseconds
+	BlkioWeightDevice  []BlkioLimit `json:"blkio_weight_device,omitempty"`  // Rate is a weight, 10–1000
+	BlkioReadBps       []BlkioLimit `json:"blkio_read_bps,omitempty"`       // Rate is in bytes a second
+	BlkioWriteBps      []BlkioLimit `json:"blkio_write_bps,omitempty"`
+	BlkioReadIOps      []BlkioLimit `json:"blkio_read_iops,omitempty"` // Rate is in requests a second
+	BlkioWriteIOps     []BlkioLimit `json:"blkio_write_iops,omitempty"`
+}
+
+// BlkioLimit is a limit for one block device of the node.
+type BlkioLimit struct {
+	Path string `json:"path"` // of the device on the node
+	Rate uint64 `json:"rate"`
+}
+
+// Link lets a container know another one of its account by an alias: in its
+// hosts file and, as Docker's links do, in its environment. The head decides
+// all of it at create; addresses are promised and do not change.
+type Link struct {
+	ContainerID string   `json:"container_id"`
+	Name        string   `json:"name"`            // of the other container when the link was made
+	Alias       string   `json:"alias"`           // in this container
+	Hosts       []string `json:"hosts,omitempty"` // names besides Alias under which it is found
+	Address     string   `json:"address"`
+	Env         []string `json:"env,omitempty"` // ALIAS_NAME=…, ALIAS_PORT_80_TCP=… and so on
 }
 
 // Ulimit is one resource limit of setrlimit(2), by its lower-case name
@@ -188,8 +229,8 @@ type Ulimit struct {
 
 // LogConfig says what happens to a container's output.
 type LogConfig struct {
-	Driver  string            `json:"driver"`            // "json-file" or "none"
-	Options map[string]string `json:"options,omitempty"` // json-file: max-size, max-file
+	Driver  string            `json:"driver"`            // "json-file", "local", "none", "syslog", "gelf", "fluentd"
+	Options map[string]string `json:"options,omitempty"` // checked at create; see agent/logship for the remote drivers
 }
 
 // Mount is a file tree that a container sees besides its root.

@@ -11,6 +11,7 @@ type JournalEntry struct {
 	Action      string            `json:"action"`               // Docker's event action: create, start, die, kill, stop, oom, destroy, exec_create: CMD …
 	Attributes  map[string]string `json:"attributes,omitempty"` // added to the event's, e.g. exitCode, signal
 	State       *ContainerState   `json:"state,omitempty"`      // the state after it; nil where it changes nothing
+	Update      *ContainerUpdate  `json:"update,omitempty"`     // what an update changed in the container's specification
 }
 
 // ActionDestroy ends a container's life: its name and addresses are free when

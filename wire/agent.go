@@ -34,6 +34,22 @@ type Agent interface {
 	Restart(ctx context.Context, id string, r StopRequest) (Ack, error)
 	// Kill sends a signal; KindConflict if the container does not run.
 	Kill(ctx context.Context, id string, r KillRequest) (Ack, error)
+	// Pause freezes the container's processes; KindConflict if it does not
+	// run or is paused.
+	Pause(ctx context.Context, id string) (Ack, error)
+	// Unpause lets them go on; KindConflict if it is not paused.
+	Unpause(ctx context.Context, id string) (Ack, error)
+	// Update changes limits, of the running processes too, and the restart
+	// policy. All of it is changed or nothing.
+	Update(ctx context.Context, id string, r model.ContainerUpdate) (Ack, error)
+	// Stats samples what the container uses; KindConflict if it does not run.
+	Stats(ctx context.Context, id string) (model.Stats, error)
+	// Health is what the newest probes found; the zero Health for a container
+	// without a health check.
+	Health(ctx context.Context, id string) (model.Health, error)
+	// Sizes measures what containers take of the disk. Unknown ids are left
+	// out of the answer.
+	Sizes(ctx context.Context, ids []string) (map[string]model.ContainerSize, error)
 	// Remove removes the container and all that it holds on the node. A
 	// running one is refused with KindConflict unless r.Force. Removing an
 	// unknown id succeeds.
@@ -49,6 +65,22 @@ type Agent interface {
 	// Logs returns the container's log, framed by stdcopy unless it has a
 	// terminal. With r.Follow it ends when the container ends or ctx does.
 	Logs(ctx context.Context, id string, r LogsRequest) (io.ReadCloser, error)
+
+	// StatPath describes a file of the container, running or not. Links in the
+	// path are followed inside of the container's root only. KindNotFound, in
+	// Docker's words, if there is none.
+	StatPath(ctx context.Context, id, path string) (model.PathStat, error)
+	// ReadArchive returns a file, or a directory with all that is below it, as
+	// a tar archive whose entries begin with the path's last part.
+	ReadArchive(ctx context.Context, id, path string) (Archive, error)
+	// WriteArchive unpacks a tar archive into a directory of the container.
+	WriteArchive(ctx context.Context, id string, r WriteArchiveRequest, tar io.Reader) error
+	// Export returns the container's whole root as a tar archive.
+	Export(ctx context.Context, id string) (io.ReadCloser, error)
+	// Changes lists where the root differs from the image's, sorted by path.
+	Changes(ctx context.Context, id string) ([]model.FileChange, error)
+	// Commit makes an image of the container's root, held by this node.
+	Commit(ctx context.Context, id string, r CommitRequest) (Committed, error)
 
 	// ExecCreate prepares a process in a running container under r.ID.
 	ExecCreate(ctx context.Context, container string, r ExecSpec) error
@@ -118,6 +150,40 @@ type KillRequest struct {
 // RemoveRequest says what to remove with a container.
 type RemoveRequest struct {
 	Force bool `json:"force,omitempty"`
+}
+
+// Archive is a tar archive while it is made, and the file that was asked for.
+// Closing it early ends the work.
+type Archive struct {
+	Stat model.PathStat
+	io.ReadCloser
+}
+
+// WriteArchiveRequest says where and how an archive is unpacked.
+type WriteArchiveRequest struct {
+	Path string `json:"path"` // of an existing directory in the container
+	// NoOverwriteDirNonDir refuses to replace a directory by something else,
+	// and something else by a directory.
+	NoOverwriteDirNonDir bool `json:"no_overwrite_dir_non_dir,omitempty"`
+	// CopyUIDGID gives what is unpacked to the archive's owners; else it is the
+	// container's user's.
+	CopyUIDGID bool `json:"copy_uid_gid,omitempty"`
+}
+
+// CommitRequest says what to make of a container's root.
+type CommitRequest struct {
+	// Config is the new image's whole configuration, decided by the head.
+	Config  model.ImageConfig `json:"config"`
+	Author  string            `json:"author,omitempty"`
+	Comment string            `json:"comment,omitempty"`
+	Created time.Time         `json:"created"`
+	Pause   bool              `json:"pause,omitempty"` // while the root is read
+}
+
+// Committed is the image that a commit made.
+type Committed struct {
+	Image model.Image `json:"image"`
+	Ack   Ack         `json:"ack"`
 }
 
 // TerminalSize is in characters.

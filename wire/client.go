@@ -119,6 +119,42 @@ func (c *Client) Kill(ctx context.Context, id string, r KillRequest) (ack Ack, e
 	return ack, err
 }
 
+// Pause implements Agent.
+func (c *Client) Pause(ctx context.Context, id string) (ack Ack, err error) {
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/pause"), nil, &ack)
+	return ack, err
+}
+
+// Unpause implements Agent.
+func (c *Client) Unpause(ctx context.Context, id string) (ack Ack, err error) {
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/unpause"), nil, &ack)
+	return ack, err
+}
+
+// Update implements Agent.
+func (c *Client) Update(ctx context.Context, id string, r model.ContainerUpdate) (ack Ack, err error) {
+	err = c.call(ctx, http.MethodPost, containerPath(id, "/update"), r, &ack)
+	return ack, err
+}
+
+// Stats implements Agent.
+func (c *Client) Stats(ctx context.Context, id string) (s model.Stats, err error) {
+	err = c.call(ctx, http.MethodGet, containerPath(id, "/stats"), nil, &s)
+	return s, err
+}
+
+// Health implements Agent.
+func (c *Client) Health(ctx context.Context, id string) (h model.Health, err error) {
+	err = c.call(ctx, http.MethodGet, containerPath(id, "/health"), nil, &h)
+	return h, err
+}
+
+// Sizes implements Agent.
+func (c *Client) Sizes(ctx context.Context, ids []string) (sizes map[string]model.ContainerSize, err error) {
+	err = c.call(ctx, http.MethodPost, "/sizes", ids, &sizes)
+	return sizes, err
+}
+
 // Remove implements Agent.
 func (c *Client) Remove(ctx context.Context, id string, r RemoveRequest) (ack Ack, err error) {
 	err = c.call(ctx, http.MethodPost, containerPath(id, "/remove"), r, &ack)
@@ -188,7 +224,19 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 
 // send makes one request and returns its answer if it is a success: 101 where
 // an upgrade was asked for, else 200 or 204.
-func (c *Client) send(ctx context.Context, method, path string, in any, upgrade string) (resp *http.Response, err error) {
+func (c *Client) send(ctx context.Context, method, path string, in any, upgrade string) (*http.Response, error) {
+	if in == nil {
+		return c.sendBody(ctx, method, path, nil, "", upgrade)
+	}
+	encoded, err := json.Marshal(in)
+	if err != nil {
+		return nil, model.WrapError(model.KindInvalid, err, "cannot encode the request")
+	}
+	return c.sendBody(ctx, method, path, bytes.NewReader(encoded), contentJSON, upgrade)
+}
+
+// sendBody is send for a body that is not encoded, or nil.
+func (c *Client) sendBody(ctx context.Context, method, path string, in io.Reader, content, upgrade string) (resp *http.Response, err error) {
 	ctx, end := c.waiting.enter(ctx)
 	defer func() {
 		c.waiting.leave(end)
@@ -199,20 +247,12 @@ func (c *Client) send(ctx context.Context, method, path string, in any, upgrade 
 			resp.Body = &body{resp.Body, end}
 		}
 	}()
-	var encodedIn io.Reader
-	if in != nil {
-		encoded, err := json.Marshal(in)
-		if err != nil {
-			return nil, model.WrapError(model.KindInvalid, err, "cannot encode the request")
-		}
-		encodedIn = bytes.NewReader(encoded)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, encodedIn)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, in)
 	if err != nil {
 		return nil, model.WrapError(model.KindInvalid, err, "cannot make the request")
 	}
 	if in != nil {
-		req.Header.Set("Content-Type", contentJSON)
+		req.Header.Set("Content-Type", content)
 	}
 	if upgrade != "" {
 		req.Header.Set("Connection", "Upgrade")

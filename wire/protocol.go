@@ -21,6 +21,11 @@ const (
 	contentJSON  = "application/json"
 	contentLines = "application/x-ndjson"
 	contentRaw   = "application/octet-stream"
+
+	// statHeader tells, in the answer to a read of an archive, what it is of.
+	statHeader = "Spearhead-Path-Stat"
+	// requestParameter holds the arguments of a call whose body is a stream.
+	requestParameter = "request"
 )
 
 // Limits of what either side takes from the other, in bytes.

@@ -41,6 +41,54 @@ func (unreachable) Kill(context.Context, string, wire.KillRequest) (wire.Ack, er
 	return wire.Ack{}, errUnreachable
 }
 
+func (unreachable) Pause(context.Context, string) (wire.Ack, error) {
+	return wire.Ack{}, errUnreachable
+}
+
+func (unreachable) Unpause(context.Context, string) (wire.Ack, error) {
+	return wire.Ack{}, errUnreachable
+}
+
+func (unreachable) Update(context.Context, string, model.ContainerUpdate) (wire.Ack, error) {
+	return wire.Ack{}, errUnreachable
+}
+
+func (unreachable) Stats(context.Context, string) (model.Stats, error) {
+	return model.Stats{}, errUnreachable
+}
+
+func (unreachable) Health(context.Context, string) (model.Health, error) {
+	return model.Health{}, errUnreachable
+}
+
+func (unreachable) Sizes(context.Context, []string) (map[string]model.ContainerSize, error) {
+	return nil, errUnreachable
+}
+
+func (unreachable) StatPath(context.Context, string, string) (model.PathStat, error) {
+	return model.PathStat{}, errUnreachable
+}
+
+func (unreachable) ReadArchive(context.Context, string, string) (wire.Archive, error) {
+	return wire.Archive{}, errUnreachable
+}
+
+func (unreachable) WriteArchive(context.Context, string, wire.WriteArchiveRequest, io.Reader) error {
+	return errUnreachable
+}
+
+func (unreachable) Export(context.Context, string) (io.ReadCloser, error) {
+	return nil, errUnreachable
+}
+
+func (unreachable) Changes(context.Context, string) ([]model.FileChange, error) {
+	return nil, errUnreachable
+}
+
+func (unreachable) Commit(context.Context, string, wire.CommitRequest) (wire.Committed, error) {
+	return wire.Committed{}, errUnreachable
+}
+
 func (unreachable) Remove(context.Context, string, wire.RemoveRequest) (wire.Ack, error) {
 	return wire.Ack{}, errUnreachable
 }

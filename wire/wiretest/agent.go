@@ -41,7 +41,8 @@ type Agent struct {
 type container struct {
 	request wire.CreateRequest
 	state   model.ContainerState
-	process *Process // of the newest run, or of the one to come
+	process *Process          // of the newest run, or of the one to come
+	files   map[string][]byte // archives that were unpacked, by path
 }
 
 type exec struct {

@@ -33,6 +33,7 @@ type Agent struct {
 type container struct {
 	spec  model.Container
 	state model.ContainerState
+	files map[string][]byte // archives that were unpacked, by path
 }
 
 var _ wire.Agent = (*Agent)(nil)
