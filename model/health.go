@@ -7,7 +7,10 @@ import "time"
 type Healthcheck struct {
 	// Test is {"CMD", args…}, {"CMD-SHELL", command} or {"NONE"}; empty takes
 	// the image's.
-	Test          []string      `json:"test,omitempty"`
+	Test []string `json:"test,omitempty"`
+	// Shell runs the command of CMD-SHELL, as the image says; empty is
+	// {"/bin/sh", "-c"}.
+	Shell         []string      `json:"shell,omitempty"`
 	Interval      time.Duration `json:"interval,omitempty"`       // between two probes; 0 is 30 s
 	Timeout       time.Duration `json:"timeout,omitempty"`        // after which a probe has failed; 0 is 30 s
 	StartPeriod   time.Duration `json:"start_period,omitempty"`   // in which failures do not count
