@@ -11,20 +11,6 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// MaskedPaths returns what Docker hides of /proc and /sys.
-func MaskedPaths() []string {
-	return []string{
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-		"/sys/devices/virtual/powercap", "/sys/firmware",
-	}
-}
-
-// ReadonlyPaths returns what Docker protects of /proc.
-func ReadonlyPaths() []string {
-	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
-}
-
 func linux(in Input) (*specs.Linux, error) {
 	spec := in.Spec
 	namespaces, err := namespaces(in)
@@ -47,8 +33,8 @@ func linux(in Input) (*specs.Linux, error) {
 		Devices:     devices(in.Devices),
 	}
 	if !spec.Privileged {
-		l.MaskedPaths = append(MaskedPaths(), in.Host.MaskedPaths...)
-		l.ReadonlyPaths = ReadonlyPaths()
+		l.MaskedPaths = append(model.DefaultMaskedPaths(), in.Host.MaskedPaths...)
+		l.ReadonlyPaths = model.DefaultReadonlyPaths()
 	}
 	if spec.MaskedPaths != nil {
 		l.MaskedPaths = slices.Clone(*spec.MaskedPaths)
