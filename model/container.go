@@ -24,9 +24,23 @@ type Container struct {
 	// Operation is the id of the request that reserved the container; a
 	// repeated request with the same id gets the same container.
 	Operation string `json:"operation,omitempty"`
+	// Update is one that is under way; Reserved then covers what holds before
+	// it and after it.
+	Update *PendingUpdate `json:"update,omitempty"`
+	// LinksStale says that Spec.Links changed since the node last heard of
+	// them; it is told before the container starts again.
+	LinksStale bool `json:"links_stale,omitempty"`
 	// DockerRequest is the create request in Docker's newest form, so that
 	// inspect can return each field as it was asked for. Opaque below the API.
 	DockerRequest []byte `json:"docker_request,omitempty"`
+}
+
+// PendingUpdate is an update of limits between its reservation and its end. A
+// container has one at most.
+type PendingUpdate struct {
+	Operation string    `json:"operation"`
+	Package   string    `json:"package"` // the container's when the update has succeeded
+	Since     time.Time `json:"since"`
 }
 
 // Phase is how far a container's existence is agreed between head and node.
@@ -199,6 +213,27 @@ type Limits struct {
 	BlkioWriteBps      []BlkioLimit `json:"blkio_write_bps,omitempty"`
 	BlkioReadIOps      []BlkioLimit `json:"blkio_read_iops,omitempty"` // Rate is in requests a second
 	BlkioWriteIOps     []BlkioLimit `json:"blkio_write_iops,omitempty"`
+}
+
+// usualCPUPeriod is the kernel's, in microseconds, where a limit names none.
+const usualCPUPeriod = 100_000
+
+// CPU is the quota of l in thousandths of a core; 0 is none.
+func (l *Limits) CPU() int64 {
+	if l.CPUQuota <= 0 {
+		return 0
+	}
+	period := l.CPUPeriod
+	if period <= 0 {
+		period = usualCPUPeriod
+	}
+	return l.CPUQuota * 1000 / period
+}
+
+// Needs is what a container with the limits l takes of its node. Its disk is
+// decided with the node and stays as it was reserved.
+func (l *Limits) Needs(reserved Resources) Resources {
+	return Resources{Memory: l.Memory, CPU: l.CPU(), Disk: reserved.Disk}
 }
 
 // BlkioLimit is a limit for one block device of the node.

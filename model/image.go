@@ -35,6 +35,9 @@ type ImageConfig struct {
 	StopSignal   string            `json:"stop_signal,omitempty"`
 	Shell        []string          `json:"shell,omitempty"`
 	OnBuild      []string          `json:"on_build,omitempty"`
+	// Healthcheck is nil where the image has none; its Shell is empty, for it is
+	// the image's.
+	Healthcheck *Healthcheck `json:"healthcheck,omitempty"`
 }
 
 // ImageHistory is one line of docker history.
