@@ -121,7 +121,7 @@ func (r *Runtime) changeUser(p *specs.Process, pid int, name string) error {
 	if err != nil {
 		return err
 	}
-	p.User = ocispec.ProcessUser(user)
+	p.User = ocispec.ProcessUser(user, p.User.Umask)
 	home := user.Home
 	if home == "" {
 		home = "/"

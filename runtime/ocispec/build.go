@@ -1,6 +1,7 @@
 package ocispec
 
 import (
+	"maps"
 	"path"
 	"strings"
 
@@ -40,8 +41,12 @@ func Build(in Input) (*specs.Spec, error) {
 	if in.Spec.UTSMode != "host" {
 		s.Hostname, s.Domainname = in.Spec.Hostname, "" // the domain is set by sysctl: older runtimes do not know the field
 	}
+	s.Annotations = maps.Clone(in.Spec.Annotations)
 	if in.SeccompProgram != "" {
-		s.Annotations = map[string]string{SeccompAnnotation: in.SeccompProgram}
+		if s.Annotations == nil {
+			s.Annotations = map[string]string{}
+		}
+		s.Annotations[SeccompAnnotation] = in.SeccompProgram
 	} else {
 		s.Linux.Seccomp = in.Seccomp
 	}
@@ -60,9 +65,54 @@ func check(in Input) error {
 		// CVE-2024-21626: a leaked descriptor of the node would be entered by it.
 		return model.Errorf(model.KindInvalid, "working directory %q is refused: it may not be in /proc", spec.WorkingDir)
 	}
+	if mode := spec.UsernsMode; mode != "" && mode != "host" {
+		return model.Errorf(model.KindInvalid, "invalid UsernsMode: %.40q: the node has no user namespaces; ask for none, or for \"host\"", mode)
+	}
+	if spec.Umask != nil && *spec.Umask > 0o777 {
+		return model.Errorf(model.KindInvalid, "invalid Umask: %#o", *spec.Umask)
+	}
+	if usesInit(spec) && in.Init == "" {
+		return model.Errorf(model.KindInvalid, "cannot run under an init process: the node has none; ask for no Init, or the operator to install the package tini on the node")
+	}
+	if err := checkAnnotations(spec.Annotations); err != nil {
+		return err
+	}
 	for field, mode := range map[string]string{"UTSMode": spec.UTSMode, "CgroupnsMode": spec.CgroupnsMode} {
 		if mode != "" && mode != "host" && mode != "private" {
 			return model.Errorf(model.KindInvalid, "invalid %s: %q", field, mode)
+		}
+	}
+	return nil
+}
+
+// usesInit: with processes of others in its namespace a container has an init
+// process already, and Docker adds none.
+func usesInit(spec *model.ContainerSpec) bool {
+	return spec.Init && (spec.PidMode == "" || spec.PidMode == "private")
+}
+
+// initTarget is where Docker puts the init process in a container.
+const initTarget = "/sbin/docker-init"
+
+// commandLine is what the first process gets.
+func commandLine(spec *model.ContainerSpec) []string {
+	if usesInit(spec) {
+		return append([]string{initTarget, "--"}, spec.Args()...)
+	}
+	return spec.Args()
+}
+
+// checkAnnotations refuses what steers an OCI runtime. crun has hooks, other
+// handlers and compiled seccomp filters there.
+func checkAnnotations(annotations map[string]string) error {
+	for name := range annotations {
+		for _, steers := range []string{"run.oci.", "org.systemd.", "org.criu.", "io.crun", "krun.", "module.wasm."} {
+			if strings.HasPrefix(strings.ToLower(name), steers) {
+				return model.Errorf(model.KindInvalid, "invalid annotation %.100q: %s… is the OCI runtime's own", name, steers)
+			}
+		}
+		if name == "" {
+			return model.Errorf(model.KindInvalid, "invalid annotation: it has no name")
 		}
 	}
 	return nil
@@ -85,8 +135,8 @@ func process(in Input) (*specs.Process, error) {
 	return &specs.Process{
 		Terminal:        in.Spec.Tty,
 		ConsoleSize:     consoleSize(in.Spec),
-		User:            ProcessUser(in.User),
-		Args:            in.Spec.Args(),
+		User:            ProcessUser(in.User, in.Spec.Umask),
+		Args:            commandLine(in.Spec),
 		Env:             environment(in),
 		Cwd:             workingDir(in.Spec.WorkingDir),
 		Capabilities:    ProcessCapabilities(caps, in.User.UID),
@@ -103,10 +153,13 @@ func consoleSize(spec *model.ContainerSpec) *specs.Box {
 	return &specs.Box{Height: uint(spec.ConsoleSize.Rows), Width: uint(spec.ConsoleSize.Columns)}
 }
 
-// ProcessUser is u in the specification's form. Docker's umask is the usual.
-func ProcessUser(u User) specs.User {
-	umask := uint32(0o022)
-	return specs.User{UID: u.UID, GID: u.GID, AdditionalGids: u.Groups, Umask: &umask}
+// ProcessUser is u in the specification's form. A nil umask is the usual 0022.
+func ProcessUser(u User, umask *uint32) specs.User {
+	mask := uint32(0o022)
+	if umask != nil {
+		mask = *umask
+	}
+	return specs.User{UID: u.UID, GID: u.GID, AdditionalGids: u.Groups, Umask: &mask}
 }
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

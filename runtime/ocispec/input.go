@@ -22,7 +22,7 @@ type Input struct {
 	PidNamespace, IpcNamespace string
 	User                       User
 	Host                       Host
-	CgroupsPath                string // absolute, below each hierarchy's root
+	CgroupsPath                string // absolute, below each hierarchy's root; Spec.CgroupParent goes before it
 	// Seccomp is the resolved profile, nil for none. SeccompProgram, when not
 	// "", is the same compiled, in base64, and goes in its place.
 	Seccomp        *specs.LinuxSeccomp
@@ -30,6 +30,16 @@ type Input struct {
 	// Devices are those of the node that Spec.Devices names, or all of them
 	// for a privileged container.
 	Devices []Device
+	// BlockDevices has the numbers of those that Spec.Limits names, by path.
+	BlockDevices map[string]BlockDevice
+	// Init is the path on the node of a statically linked init process, ""
+	// where there is none.
+	Init string
+}
+
+// BlockDevice is the number of a whole disk of the node.
+type BlockDevice struct {
+	Major, Minor int64
 }
 
 // User is who the first process runs as, resolved in the container's root.
@@ -48,6 +58,7 @@ type Host struct {
 	MissingControllers []string
 	SwapLimit          bool // swap can be limited
 	BlkioWeight        bool // I/O has weights
+	CPURealtime        bool // real-time CPU time is shared out among control groups
 	// MaskedPaths are hidden beside the usual ones, because they exist here.
 	MaskedPaths []string
 	// FileLimit is RLIMIT_NOFILE for containers that ask for none; 0 leaves it.

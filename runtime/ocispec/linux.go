@@ -1,8 +1,8 @@
 package ocispec
 
 import (
-	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -11,13 +11,33 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
+// cgroupsPath is the container's own group: the account's, unless one below
+// another parent is asked for.
+func cgroupsPath(in Input) (string, error) {
+	parent := in.Spec.CgroupParent
+	if parent == "" {
+		return in.CgroupsPath, nil
+	}
+	if !path.IsAbs(parent) || path.Clean(parent) != strings.TrimRight(parent, "/") || strings.ContainsRune(parent, 0) {
+		return "", model.Errorf(model.KindInvalid, "invalid CgroupParent %.100q: give an absolute path below the control groups' root, without . and ..", parent)
+	}
+	return path.Join(parent, in.ID), nil
+}
+
 func linux(in Input) (*specs.Linux, error) {
 	spec := in.Spec
 	namespaces, err := namespaces(in)
 	if err != nil {
 		return nil, err
 	}
-	resources, err := resources(in)
+	resources, err := Resources(&spec.Limits, in.Host, in.BlockDevices)
+	if err != nil {
+		return nil, err
+	}
+	if resources.Devices, err = deviceRules(in); err != nil {
+		return nil, err
+	}
+	group, err := cgroupsPath(in)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +46,7 @@ func linux(in Input) (*specs.Linux, error) {
 		return nil, err
 	}
 	l := &specs.Linux{
-		CgroupsPath: in.CgroupsPath,
+		CgroupsPath: group,
 		Namespaces:  namespaces,
 		Resources:   resources,
 		Sysctl:      sysctls,
@@ -136,124 +156,4 @@ func checkSysctl(name string, in Input) error {
 		return nil
 	}
 	return model.Errorf(model.KindInvalid, "sysctl '%s' is not allowed: it is not of a namespace of the container", name)
-}
-
-func resources(in Input) (*specs.LinuxResources, error) {
-	l := in.Spec.Limits
-	if err := checkControllers(l, in.Host.MissingControllers); err != nil {
-		return nil, err
-	}
-	r := &specs.LinuxResources{Devices: deviceRules(in)}
-	if l.Memory > 0 || l.MemoryReservation > 0 || l.OomKillDisable {
-		r.Memory = memory(l, in.Host)
-	}
-	if l.OomKillDisable && in.Host.CgroupVersion == 2 {
-		return nil, model.Errorf(model.KindInvalid, "OomKillDisable is not possible with version 2 of control groups")
-	}
-	if l.CPUShares != 0 || l.CPUQuota != 0 || l.CPUPeriod != 0 || l.CpusetCpus != "" || l.CpusetMems != "" {
-		r.CPU = cpu(l)
-	}
-	if l.Pids > 0 {
-		r.Pids = &specs.LinuxPids{Limit: &l.Pids}
-	}
-	if l.BlkioWeight > 0 {
-		if !in.Host.BlkioWeight {
-			return nil, model.Errorf(model.KindInvalid, "BlkioWeight is not possible: the node's kernel has no I/O weights")
-		}
-		r.BlockIO = &specs.LinuxBlockIO{Weight: &l.BlkioWeight}
-	}
-	return r, nil
-}
-
-// checkControllers refuses limits that the kernel would not keep.
-func checkControllers(l model.Limits, missing []string) error {
-	for _, limit := range []struct {
-		asked      bool
-		what       string
-		controller string
-	}{
-		{l.Memory > 0 || l.MemoryReservation > 0 || l.OomKillDisable, "memory", "memory"},
-		{l.CPUShares != 0 || l.CPUQuota != 0 || l.CPUPeriod != 0, "CPU time", "cpu"},
-		{l.CpusetCpus != "" || l.CpusetMems != "", "the set of CPUs", "cpuset"},
-		{l.Pids > 0, "processes", "pids"},
-		{l.BlkioWeight > 0, "I/O", "io"},
-	} {
-		if limit.asked && slices.Contains(missing, limit.controller) {
-			return model.Errorf(model.KindInvalid, "cannot limit %s: the node has no %s controller of control groups; ask for no such limit, or the operator for the controller", limit.what, limit.controller)
-		}
-	}
-	return nil
-}
-
-// memory limits memory and, where the kernel can, swap: to as much again as
-// the memory, unless something else is asked for, as Docker does.
-func memory(l model.Limits, host Host) *specs.LinuxMemory {
-	m := &specs.LinuxMemory{}
-	if l.Memory > 0 {
-		m.Limit = &l.Memory
-		swap := l.MemorySwap
-		if swap == 0 {
-			swap = 2 * l.Memory
-		}
-		if host.SwapLimit {
-			m.Swap = &swap
-		}
-	}
-	if l.MemoryReservation > 0 {
-		m.Reservation = &l.MemoryReservation
-	}
-	if l.OomKillDisable {
-		m.DisableOOMKiller = &l.OomKillDisable
-	}
-	return m
-}
-
-func cpu(l model.Limits) *specs.LinuxCPU {
-	c := &specs.LinuxCPU{Cpus: l.CpusetCpus, Mems: l.CpusetMems}
-	if l.CPUShares > 0 {
-		shares := uint64(l.CPUShares)
-		c.Shares = &shares
-	}
-	if l.CPUQuota != 0 {
-		c.Quota = &l.CPUQuota
-	}
-	if l.CPUPeriod > 0 {
-		period := uint64(l.CPUPeriod)
-		c.Period = &period
-	}
-	return c
-}
-
-// deviceRules let a container make any device file, and use only the harmless
-// ones of every container and those that it was given.
-func deviceRules(in Input) []specs.LinuxDeviceCgroup {
-	if in.Spec.Privileged {
-		return []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
-	}
-	rules := []specs.LinuxDeviceCgroup{
-		{Allow: false, Access: "rwm"},
-		{Allow: true, Type: "c", Access: "m"}, {Allow: true, Type: "b", Access: "m"},
-	}
-	for _, d := range [][2]int64{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}, {136, -1}} {
-		rule := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &d[0], Access: "rwm"}
-		if d[1] >= 0 {
-			rule.Minor = &d[1]
-		}
-		rules = append(rules, rule)
-	}
-	for i := range in.Devices {
-		d := &in.Devices[i]
-		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: d.Type, Major: &d.Major, Minor: &d.Minor, Access: d.Access})
-	}
-	return rules
-}
-
-func devices(list []Device) []specs.LinuxDevice {
-	var out []specs.LinuxDevice
-	for i := range list {
-		d := &list[i]
-		mode := fs.FileMode(d.Mode & 0o777)
-		out = append(out, specs.LinuxDevice{Path: d.Path, Type: d.Type, Major: d.Major, Minor: d.Minor, FileMode: &mode, UID: &d.UID, GID: &d.GID})
-	}
-	return out
 }

@@ -33,6 +33,9 @@ func mounts(in Input) ([]specs.Mount, error) {
 			asked = append(asked, specs.Mount{Destination: f[0], Type: "bind", Source: f[1], Options: []string{"rbind", "rprivate"}})
 		}
 	}
+	if usesInit(in.Spec) && !taken[initTarget] {
+		asked = append(asked, specs.Mount{Destination: initTarget, Type: "bind", Source: in.Init, Options: []string{"bind", "ro", "rprivate"}})
+	}
 	slices.SortFunc(asked, func(a, b specs.Mount) int {
 		depth := func(m specs.Mount) int { return strings.Count(m.Destination, "/") }
 		return cmp.Or(cmp.Compare(depth(a), depth(b)), cmp.Compare(a.Destination, b.Destination))
