@@ -197,6 +197,7 @@ type Limits struct {
 	CPUShares         int64    `json:"cpu_shares,omitempty"`
 	CPUQuota          int64    `json:"cpu_quota,omitempty"`  // microseconds a period
 	CPUPeriod         int64    `json:"cpu_period,omitempty"` // microseconds
+	NanoCPUs          int64    `json:"nano_cpus,omitempty"`  // what quota and period were asked for as, in billionths of a processor; only told, nobody acts on it
 	CpusetCpus        string   `json:"cpuset_cpus,omitempty"`
 	CpusetMems        string   `json:"cpuset_mems,omitempty"`
 	Pids              int64    `json:"pids,omitempty"`

@@ -29,8 +29,13 @@ const (
 type Config struct {
 	Auth       Authenticator
 	Containers Containers
+	Control    Control
+	Usage      Usage
+	Files      Files
 	Execs      Execs
 	Images     Images
+	Pruner     ImagePruner
+	Networks   Networks
 	System     System
 	Version    string // of Spearhead, shown to clients
 	Logger     *slog.Logger

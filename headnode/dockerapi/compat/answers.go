@@ -1,7 +1,9 @@
 package compat
 
 import (
+	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -132,5 +134,67 @@ func legacyEvent(d doc) {
 	setDefault(d, "id", actor["ID"])
 	if image, ok := object(actor, "Attributes")["image"]; ok && kind == "container" {
 		setDefault(d, "from", image)
+	}
+}
+
+// storageToGraphDriver: what holds a container's root was always called a
+// driver.
+func storageToGraphDriver(d doc) {
+	snapshot := object(object(object(d, "Storage"), "RootFS"), "Snapshot")
+	if name, ok := snapshot["Name"]; ok {
+		setDefault(d, "GraphDriver", doc{"Name": name, "Data": nil})
+		drop(d, "Storage")
+	}
+}
+
+// sumOfNetworks: traffic was one sum over all interfaces.
+func sumOfNetworks(d doc) {
+	if d["networks"] == nil {
+		delete(d, "networks")
+		return
+	}
+	sums := doc{}
+	for _, key := range []string{
+		"rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped",
+	} {
+		sum := uint64(0)
+		each(d, "networks", func(_ string, nic doc) {
+			count, _ := nic[key].(json.Number)
+			n, _ := strconv.ParseUint(count.String(), 10, 64) // a count that is none counts nothing
+			sum += n
+		})
+		sums[key] = sum
+	}
+	delete(d, "networks")
+	d["network"] = sums
+}
+
+// eachImage applies f to each image of the use of disks.
+func eachImage(f func(doc)) func(doc) {
+	return func(d doc) {
+		each(d, "Images", func(_ string, image doc) { f(image) })
+	}
+}
+
+// usageLists gives the lists that the sums of the use of disks are made from.
+func usageLists(d doc) {
+	for usage, list := range map[string]string{
+		"ImageUsage": "Images", "ContainerUsage": "Containers", "VolumeUsage": "Volumes", "BuildCacheUsage": "BuildCache",
+	} {
+		of := object(d, usage)
+		if of == nil {
+			continue
+		}
+		items, ok := of["Items"]
+		if !ok || items == nil {
+			items = []any{}
+		}
+		setDefault(d, list, items)
+		if usage == "ImageUsage" {
+			setDefault(d, "LayersSize", 0)
+			if size, ok := of["TotalSize"]; ok {
+				d["LayersSize"] = size
+			}
+		}
 	}
 }

@@ -22,6 +22,19 @@ const (
 	FewEvents
 	// EventsWithoutLines: clients do not know application/jsonl.
 	EventsWithoutLines
+	// CopyByPost: files are copied out of containers by POST …/copy.
+	CopyByPost
+	// TextSockets: WebSockets carry output as text, and not as binary messages.
+	TextSockets
+	// WholeSockets: WebSockets join all streams, whatever is asked for.
+	WholeSockets
+	// NoUpdate: containers cannot be updated.
+	NoUpdate
+	// NoPrune: nothing can be pruned.
+	NoPrune
+	// LegacyDiskUsage: the answer of GET /system/df lists objects without being
+	// asked to, so its newest form must hold them.
+	LegacyDiskUsage
 )
 
 // before holds, for each behaviour, the first version that does not show it.
@@ -34,7 +47,33 @@ var before = map[Behaviour]Version{
 	EventsAsJSON:       V(52),
 	FewEvents:          V(22),
 	EventsWithoutLines: V(53),
+	CopyByPost:         V(24),
+	TextSockets:        V(28),
+	WholeSockets:       V(42),
+	NoUpdate:           V(22),
+	NoPrune:            V(25),
+	LegacyDiskUsage:    V(53),
 }
 
 // Has reports whether clients of version v see behaviour b.
 func (v Version) Has(b Behaviour) bool { return v.Before(before[b]) }
+
+// newEvents holds events that older clients know nothing of, by type and
+// action, and the first version that has them.
+var newEvents = map[[2]string]Version{
+	{"container", "prune"}: V(41),
+	{"image", "prune"}:     V(41),
+	{"network", "prune"}:   V(41),
+	{"volume", "prune"}:    V(41),
+	{"image", "create"}:    V(46),
+}
+
+// KnowsEvent reports whether clients of version v are told of events of this
+// type and action.
+func (v Version) KnowsEvent(kind, action string) bool {
+	if v.Has(FewEvents) && kind != "container" && kind != "image" {
+		return false
+	}
+	since, isNew := newEvents[[2]string{kind, action}]
+	return !isNew || !v.Before(since)
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 )
 
 // Route names a route by its method and its path without version, with
@@ -18,14 +19,21 @@ const (
 	ContainerInspect Route = "GET /containers/{id}/json"
 	ContainerWait    Route = "POST /containers/{id}/wait"
 	ContainerLogs    Route = "GET /containers/{id}/logs"
+	ContainerStats   Route = "GET /containers/{id}/stats"
 	ContainerStop    Route = "POST /containers/{id}/stop"
 	ContainerRestart Route = "POST /containers/{id}/restart"
+	ContainerUpdate  Route = "POST /containers/{id}/update"
+	ArchivePut       Route = "PUT /containers/{id}/archive"
 	ExecCreate       Route = "POST /containers/{id}/exec"
 	ExecStart        Route = "POST /exec/{id}/start"
 	ImageList        Route = "GET /images/json"
 	ImageCreate      Route = "POST /images/create"
 	ImageInspect     Route = "GET /images/{name...}/json"
 	ImageHistory     Route = "GET /images/{name...}/history"
+	ImageRemove      Route = "DELETE /images/{name...}"
+	NetworkList      Route = "GET /networks"
+	NetworkInspect   Route = "GET /networks/{id}"
+	DiskUsage        Route = "GET /system/df"
 	Info             Route = "GET /info"
 	ServerVersion    Route = "GET /version"
 	Events           Route = "GET /events"
@@ -34,20 +42,24 @@ const (
 // doc is a JSON object.
 type doc = map[string]any
 
-// change is one difference: clients of versions before it use the old form.
-type change struct {
-	before Version
-	route  Route
-	query  func(url.Values) // raises the parameters of a request
-	body   func(doc)        // raises the body of a request
-	lower  func(doc)        // lowers an answer, or each element of a list
+// changes holds what differs on each route, oldest edge first.
+var changes = byRoute(containerChanges, execChanges, imageChanges, networkChanges, systemChanges)
+
+func byRoute(tables ...[]change) map[Route][]change {
+	all := map[Route][]change{}
+	for _, table := range tables {
+		for _, c := range table {
+			all[c.route] = append(all[c.route], c)
+		}
+	}
+	return all
 }
 
 // RaiseQuery turns the parameters of a request of version v into those of the
 // newest version, in place.
 func RaiseQuery(r Route, v Version, q url.Values) {
-	for _, c := range changes {
-		if c.route == r && c.query != nil && v.Before(c.before) {
+	for _, c := range changes[r] {
+		if c.query != nil && v.Before(c.before) {
 			c.query(q)
 		}
 	}
@@ -56,27 +68,25 @@ func RaiseQuery(r Route, v Version, q url.Values) {
 // RaiseBody turns the JSON object that a client of version v sent into the
 // form of the newest version.
 func RaiseBody(r Route, v Version, body []byte) ([]byte, error) {
-	return rewrite(body, func() (fix []func(doc)) {
-		for _, c := range changes {
-			if c.route == r && c.body != nil && v.Before(c.before) {
-				fix = append(fix, c.body)
-			}
+	var fix []func(doc)
+	for _, c := range changes[r] {
+		if c.body != nil && v.Before(c.before) {
+			fix = append(fix, c.body)
 		}
-		return fix
-	}())
+	}
+	return rewrite(body, fix)
 }
 
 // Lower turns an answer of the newest version, a JSON object or a list of
 // them, into the form that clients of version v know.
 func Lower(r Route, v Version, body []byte) ([]byte, error) {
-	return rewrite(body, func() (fix []func(doc)) {
-		for i := len(changes) - 1; i >= 0; i-- {
-			if c := changes[i]; c.route == r && c.lower != nil && v.Before(c.before) {
-				fix = append(fix, c.lower)
-			}
+	var fix []func(doc)
+	for _, c := range slices.Backward(changes[r]) {
+		if c.lower != nil && v.Before(c.before) {
+			fix = append(fix, c.lower)
 		}
-		return fix
-	}())
+	}
+	return rewrite(body, fix)
 }
 
 func rewrite(body []byte, fix []func(doc)) ([]byte, error) {

@@ -37,6 +37,15 @@ func dropParameters(names ...string) func(url.Values) {
 	}
 }
 
+// setParameters makes switches be on.
+func setParameters(names ...string) func(url.Values) {
+	return func(q url.Values) {
+		for _, name := range names {
+			q.Set(name, "1")
+		}
+	}
+}
+
 func setDefault(d doc, key string, value any) {
 	if d == nil {
 		return

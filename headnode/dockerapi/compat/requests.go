@@ -43,22 +43,40 @@ func dropForeignOptions(mount doc) {
 	drop(object(mount, "BindOptions"), "CreateMountpoint")
 }
 
+// eachRequestedEndpoint applies f to each network that a create asks for.
+func eachRequestedEndpoint(d doc, f func(doc)) {
+	each(object(d, "NetworkingConfig"), "EndpointsConfig", func(_ string, endpoint doc) { f(endpoint) })
+}
+
 // filterToReference: images could be selected by name with a parameter of its
 // own.
-func filterToReference(q url.Values) {
-	name := q.Get("filter")
-	q.Del("filter")
-	if name == "" {
+func filterToReference(q url.Values) { parameterToFilter(q, "filter", "reference") }
+
+// parametersToFilters: a list could be selected from with parameters that are
+// filters now.
+func parametersToFilters(names ...string) func(url.Values) {
+	return func(q url.Values) {
+		for _, name := range names {
+			parameterToFilter(q, name, name)
+		}
+	}
+}
+
+// parameterToFilter makes a parameter the value of a filter that is not given.
+func parameterToFilter(q url.Values, parameter, filter string) {
+	value := q.Get(parameter)
+	q.Del(parameter)
+	if value == "" {
 		return
 	}
 	filters := doc{}
-	if given := q.Get("filters"); given != "" && json.Unmarshal([]byte(given), &filters) != nil {
+	if given := q.Get("filters"); given != "" && json.Unmarshal([]byte(given), &filters) != nil || filters == nil {
 		return // the handler refuses it
 	}
-	if _, ok := filters["reference"]; ok {
+	if _, ok := filters[filter]; ok {
 		return
 	}
-	filters["reference"] = []string{name}
+	filters[filter] = []string{value}
 	if encoded, err := json.Marshal(filters); err == nil {
 		q.Set("filters", string(encoded))
 	}
