@@ -243,18 +243,6 @@ type BlkioLimit struct {
 	Rate uint64 `json:"rate"`
 }
 
-// Link lets a container know another one of its account by an alias: in its
-// hosts file and, as Docker's links do, in its environment. The head decides
-// all of it at create; addresses are promised and do not change.
-type Link struct {
-	ContainerID string   `json:"container_id"`
-	Name        string   `json:"name"`            // of the other container when the link was made
-	Alias       string   `json:"alias"`           // in this container
-	Hosts       []string `json:"hosts,omitempty"` // names besides Alias under which it is found
-	Address     string   `json:"address"`
-	Env         []string `json:"env,omitempty"` // ALIAS_NAME=…, ALIAS_PORT_80_TCP=… and so on
-}
-
 // Ulimit is one resource limit of setrlimit(2), by its lower-case name
 // without RLIMIT_.
 type Ulimit struct {

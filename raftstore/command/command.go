@@ -33,6 +33,9 @@ const (
 	NumberSetSetting       Number = 17
 	NumberLoseContainer    Number = 18
 	NumberForgetContainer  Number = 19
+	NumberReserveUpdate    Number = 20
+	NumberReleaseUpdate    Number = 21
+	NumberRecordEvent      Number = 22
 )
 
 // version is that of every command as this program writes it. A command whose
@@ -137,6 +140,12 @@ func decodeFields(e envelope) (Command, error) {
 		return fields[LoseContainer](e)
 	case NumberForgetContainer:
 		return fields[ForgetContainer](e)
+	case NumberReserveUpdate:
+		return fields[ReserveUpdate](e)
+	case NumberReleaseUpdate:
+		return fields[ReleaseUpdate](e)
+	case NumberRecordEvent:
+		return fields[RecordEvent](e)
 	}
 	return nil, &NewerError{Number: e.Number, Version: e.Version}
 }

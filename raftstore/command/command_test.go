@@ -33,6 +33,9 @@ func all() []Command {
 		SetSetting{Name: "n", Value: "v"},
 		LoseContainer{ID: "c", Reason: "r", Time: now},
 		ForgetContainer{ID: "c", Time: now},
+		ReserveUpdate{ID: "c", Operation: "o", Package: "p", Before: model.Limits{Memory: 1}, Needs: model.Resources{CPU: 2}, Time: now},
+		ReleaseUpdate{ID: "c", Operation: "o"},
+		RecordEvent{Event: model.Event{AccountID: "a", Type: "image", Action: "prune", Time: now}},
 	}
 }
 
@@ -57,15 +60,15 @@ func TestCommandsComeBackFromTheLog(t *testing.T) {
 			t.Errorf("%T: %s", c, diff)
 		}
 	}
-	if len(seen) != int(NumberForgetContainer) {
-		t.Errorf("%d of %d commands are tested", len(seen), NumberForgetContainer)
+	if len(seen) != int(NumberRecordEvent) {
+		t.Errorf("%d of %d commands are tested", len(seen), NumberRecordEvent)
 	}
 }
 
 func TestWhatIsNotUnderstoodAsksForANewerVersion(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{
-		`{"n":20,"v":1,"c":{}}`,
+		`{"n":23,"v":1,"c":{}}`,
 		`{"n":2,"v":2,"c":{"id":"a"}}`,
 		`{"n":2,"v":1,"c":{"id":"a","force":true}}`,
 		`{"n":2,"v":1,"c":{"id":"a"},"signature":"x"}`,

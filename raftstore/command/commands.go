@@ -148,6 +148,12 @@ type ForgetContainer struct {
 	Time time.Time `json:"time"`
 }
 
+// RecordEvent adds an event of an account about which the state knows nothing
+// else. Its Index and Order are given when it is applied.
+type RecordEvent struct {
+	Event model.Event `json:"event"`
+}
+
 // Number implements Command.
 func (CreateAccount) Number() Number { return NumberCreateAccount }
 
@@ -204,3 +210,6 @@ func (LoseContainer) Number() Number { return NumberLoseContainer }
 
 // Number implements Command.
 func (ForgetContainer) Number() Number { return NumberForgetContainer }
+
+// Number implements Command.
+func (RecordEvent) Number() Number { return NumberRecordEvent }

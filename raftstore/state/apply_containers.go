@@ -54,6 +54,9 @@ func (t *transaction) checkReservation(c model.Container) error {
 			return err
 		}
 	}
+	if err := t.checkLinks(c); err != nil {
+		return err
+	}
 	return t.checkNICs(c)
 }
 
@@ -143,7 +146,11 @@ func (t *transaction) renameContainer(cmd command.RenameContainer) error {
 	old := c.Name
 	c.Name = cmd.Name
 	t.recordOf(&c, "rename", cmd.Time, map[string]string{"oldName": "/" + old})
-	return t.insert(tableContainers, &c)
+	renameInOwnLinks(&c)
+	if err := t.insert(tableContainers, &c); err != nil {
+		return err
+	}
+	return t.renameInLinks(&c)
 }
 
 // addContainer writes a new container and what follows from it.
@@ -161,6 +168,9 @@ func (t *transaction) dropContainer(c *model.Container) error {
 	}
 	t.touch(c.AccountID)
 	if err := t.promise(c, -1); err != nil {
+		return err
+	}
+	if err := t.dropLinksTo(c); err != nil {
 		return err
 	}
 	return t.forgetImage(c.Spec.ImageID)

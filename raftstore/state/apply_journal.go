@@ -55,7 +55,12 @@ func (t *transaction) commitEntry(nodeID string, e model.JournalEntry) error {
 	if e.Action == model.ActionCreate && c.Phase == model.PhaseReserved {
 		c.Phase = model.PhaseCreated
 	}
-	if e.Action != "" {
+	if e.Update != nil {
+		if err := t.updateContainer(&c, e.Update); err != nil {
+			return err
+		}
+	}
+	if e.Action != "" && !ofLinksOnly(e.Update) {
 		t.recordOf(&c, e.Action, e.Time, e.Attributes)
 	}
 	if e.Action == model.ActionDestroy {
@@ -63,4 +68,10 @@ func (t *transaction) commitEntry(nodeID string, e model.JournalEntry) error {
 	}
 	t.touch(c.AccountID)
 	return t.insert(tableContainers, &c)
+}
+
+// ofLinksOnly reports whether an update is one that nobody asked of the node
+// for its own sake.
+func ofLinksOnly(u *model.ContainerUpdate) bool {
+	return u != nil && u.Links != nil && u.Limits == nil && u.Restart == nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
 // Types of the objects that events are about.
@@ -27,6 +28,18 @@ func (t *transaction) recordOf(c *model.Container, action string, at time.Time, 
 		Time: at, AccountID: c.AccountID, Type: typeContainer, Action: action, ActorID: c.ID,
 		Attributes: containerAttributes(c, more),
 	})
+}
+
+func (t *transaction) recordEvent(cmd command.RecordEvent) error {
+	e := cmd.Event
+	if _, err := t.account(e.AccountID); err != nil {
+		return err
+	}
+	if e.Type == "" || e.Action == "" {
+		return model.Errorf(model.KindInvalid, "an event has no type or no action")
+	}
+	t.record(e)
+	return nil
 }
 
 // writeEvents writes the recorded events, drops the oldest of more than

@@ -40,6 +40,7 @@ const (
 	indexAddress   = "address"
 	indexMAC       = "mac"
 	indexImage     = "image"
+	indexLink      = "link"
 )
 
 // setting is a row of tableSettings.
@@ -113,6 +114,13 @@ func containersTable() *memdb.TableSchema {
 		}),
 		many(indexNode, func(c *model.Container) [][]byte { return [][]byte{key(c.NodeID)} }),
 		many(indexImage, func(c *model.Container) [][]byte { return [][]byte{key(c.Spec.ImageID)} }),
+		many(indexLink, func(c *model.Container) [][]byte {
+			var keys [][]byte
+			for _, l := range c.Spec.Links {
+				keys = append(keys, key(l.ContainerID))
+			}
+			return keys
+		}),
 		many(indexOperation, func(c *model.Container) [][]byte {
 			if c.Operation == "" {
 				return nil

@@ -144,6 +144,12 @@ func (t *transaction) apply(c command.Command) error {
 		return t.loseContainer(c)
 	case command.ForgetContainer:
 		return t.forgetContainer(c)
+	case command.ReserveUpdate:
+		return t.reserveUpdate(c)
+	case command.ReleaseUpdate:
+		return t.releaseUpdate(c)
+	case command.RecordEvent:
+		return t.recordEvent(c)
 	}
 	return fmt.Errorf("cannot apply command %d: it has no rule", c.Number())
 }

@@ -47,3 +47,8 @@ func (v *View) ContainersOnNode(nodeID string) []*model.Container {
 func (v *View) ContainersOfImage(imageID string) []*model.Container {
 	return match[model.Container](v.txn, tableContainers, indexImage, imageID)
 }
+
+// LinkedTo lists the containers that have a link to a container.
+func (v *View) LinkedTo(id string) []*model.Container {
+	return match[model.Container](v.txn, tableContainers, indexLink, id)
+}
