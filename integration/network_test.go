@@ -14,6 +14,8 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 	"github.com/spearheadcloud/spearhead/network/namespace"
+
+	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
 // Addresses of a stranger to the data center, in a network of its own beside
@@ -92,11 +94,11 @@ func listenIn(t *testing.T, host, address string) {
 func TestContainersReachOutsideUnderThisMachinesAddress(t *testing.T) {
 	b := sharedBed(t)
 	listenIn(t, strangersHost(t), outside+":8080")
-	id := b.run(t, b.image, "sleep", "1000")
-	eventually(t, func() error {
-		done := b.try(t, "exec", id, "wget", "-q", "-O", "-", "http://"+outside+":8080/")
-		if !strings.HasPrefix(done.stdout, outsideBeside+":") {
-			return fmt.Errorf("the server sees %q%s (code %d), want %s", done.stdout, done.stderr, done.code, outsideBeside)
+	id := b.Run(t, b.Image, "sleep", "1000")
+	bed.Eventually(t, func() error {
+		done := b.Try(t, "exec", id, "wget", "-q", "-O", "-", "http://"+outside+":8080/")
+		if !strings.HasPrefix(done.Stdout, outsideBeside+":") {
+			return fmt.Errorf("the server sees %q%s (code %d), want %s", done.Stdout, done.Stderr, done.Code, outsideBeside)
 		}
 		return nil
 	})
@@ -104,7 +106,7 @@ func TestContainersReachOutsideUnderThisMachinesAddress(t *testing.T) {
 
 func TestContainersAskTheNetworksResolvers(t *testing.T) {
 	b := sharedBed(t)
-	operator := adminapi.NewClient(b.setting("SPEARHEAD_SOCKET"))
+	operator := adminapi.NewClient(b.Setting("SPEARHEAD_SOCKET"))
 	defer operator.Close()
 	networks, err := operator.Networks(t.Context())
 	if err != nil {
@@ -119,7 +121,7 @@ func TestContainersAskTheNetworksResolvers(t *testing.T) {
 		}
 	}
 	var got []string
-	for line := range strings.Lines(b.docker(t, "run", "--rm", b.image, "cat", "/etc/resolv.conf")) {
+	for line := range strings.Lines(b.Docker(t, "run", "--rm", b.Image, "cat", "/etc/resolv.conf")) {
 		if strings.HasPrefix(line, "nameserver") {
 			got = append(got, strings.TrimSpace(line))
 		}
@@ -127,19 +129,19 @@ func TestContainersAskTheNetworksResolvers(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("resolvers of a container (-the network's +its own):\n%s", diff)
 	}
-	if out := b.docker(t, "run", "--rm", "--dns", "192.0.2.53", b.image, "cat", "/etc/resolv.conf"); !strings.Contains(out, "nameserver 192.0.2.53") {
+	if out := b.Docker(t, "run", "--rm", "--dns", "192.0.2.53", b.Image, "cat", "/etc/resolv.conf"); !strings.Contains(out, "nameserver 192.0.2.53") {
 		t.Errorf("--dns: %q", out)
 	}
 }
 
 func TestContainersReachEachOther(t *testing.T) {
 	b := sharedBed(t)
-	server := b.addressOf(t, b.run(t, b.image, "httpd", "-f", "-p", "80", "-h", "/etc"))
-	client := b.run(t, b.image, "sleep", "1000")
-	eventually(t, func() error {
-		done := b.try(t, "exec", client, "wget", "-q", "-O", "-", "http://"+server+"/passwd")
-		if !strings.Contains(done.stdout, "root:x:0:0") {
-			return fmt.Errorf("one container reads from another %q%s", done.stdout, done.stderr)
+	server := b.AddressOf(t, b.Run(t, b.Image, "httpd", "-f", "-p", "80", "-h", "/etc"))
+	client := b.Run(t, b.Image, "sleep", "1000")
+	bed.Eventually(t, func() error {
+		done := b.Try(t, "exec", client, "wget", "-q", "-O", "-", "http://"+server+"/passwd")
+		if !strings.Contains(done.Stdout, "root:x:0:0") {
+			return fmt.Errorf("one container reads from another %q%s", done.Stdout, done.Stderr)
 		}
 		return nil
 	})
@@ -147,7 +149,7 @@ func TestContainersReachEachOther(t *testing.T) {
 
 func TestContainerWithoutNetwork(t *testing.T) {
 	b := sharedBed(t)
-	out := b.docker(t, "run", "--rm", "--network", "none", b.image, "sh", "-c", "ls /sys/class/net; ip route; ip addr show lo")
+	out := b.Docker(t, "run", "--rm", "--network", "none", b.Image, "sh", "-c", "ls /sys/class/net; ip route; ip addr show lo")
 	if !strings.HasPrefix(out, "lo\n") || strings.Contains(out, "eth0") || strings.Contains(out, "default") {
 		t.Errorf("a container without a network has %q", out)
 	}
@@ -158,14 +160,14 @@ func TestContainerWithoutNetwork(t *testing.T) {
 
 func TestPublishedPortIsTheContainersOwn(t *testing.T) {
 	b := sharedBed(t)
-	id := b.run(t, "-p", "80:80", b.image, "httpd", "-f", "-p", "80", "-h", "/etc")
-	address := b.addressOf(t, id)
+	id := b.Run(t, "-p", "80:80", b.Image, "httpd", "-f", "-p", "80", "-h", "/etc")
+	address := b.AddressOf(t, id)
 	want := net.JoinHostPort(address, "80")
-	if out := b.docker(t, "port", id); out != "80/tcp -> "+want {
+	if out := b.Docker(t, "port", id); out != "80/tcp -> "+want {
 		t.Errorf("docker port: %q, want %s", out, want)
 	}
-	if out := b.docker(t, "ps", "--filter", "id="+id, "--format", "{{.Ports}}"); out != want+"->80/tcp" {
+	if out := b.Docker(t, "ps", "--filter", "id="+id, "--format", "{{.Ports}}"); out != want+"->80/tcp" {
 		t.Errorf("docker ps: %q, want %s", out, want)
 	}
-	eventually(t, func() error { return fetch("http://"+want+"/passwd", "root:x:0:0") })
+	bed.Eventually(t, func() error { return fetch("http://"+want+"/passwd", "root:x:0:0") })
 }

@@ -5,28 +5,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/spearheadcloud/spearhead/integration/bed"
 	"github.com/spearheadcloud/spearhead/rack"
 )
 
 // TestDownLeavesNothing uses a rack of its own, with containers in several states in it.
 func TestDownLeavesNothing(t *testing.T) {
 	sharedBed(t)
-	before, err := observeMachine()
+	before, err := bed.ObserveMachine()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "rack")
-	b, err := newBed(context.Background(), dir)
+	b, err := setting.New(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.docker(t, "run", "-d", "--restart", "always", b.image, "sleep", "1000")
-	b.docker(t, "run", b.image, "true")
-	b.docker(t, "create", b.image, "true")
-	if err := b.close(); err != nil {
+	b.Docker(t, "run", "-d", "--restart", "always", b.Image, "sleep", "1000")
+	b.Docker(t, "run", b.Image, "true")
+	b.Docker(t, "create", b.Image, "true")
+	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(dir); err == nil {
@@ -35,11 +37,11 @@ func TestDownLeavesNothing(t *testing.T) {
 	if found, err := rack.Census(dir); err != nil || len(found) > 0 {
 		t.Errorf("the census after spearhead dev down: %v, error %v", found, err)
 	}
-	after, err := observeMachine()
+	after, err := bed.ObserveMachine()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left := leftOver(before, after, b); len(left) > 0 {
+	if left := bed.LeftOver(before, after, b); len(left) > 0 {
 		t.Errorf("spearhead dev down left:\n  %s", strings.Join(left, "\n  "))
 	}
 }
@@ -48,51 +50,51 @@ func TestDownLeavesNothing(t *testing.T) {
 // machine would, and brings it up again.
 func TestUpAfterEverythingWasKilled(t *testing.T) {
 	sharedBed(t)
-	b, err := newBed(context.Background(), filepath.Join(t.TempDir(), "rack"))
+	b, err := setting.New(context.Background(), filepath.Join(t.TempDir(), "rack"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := b.close(); err != nil {
+		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	b.docker(t, "run", "-d", "--name", "kept", b.image, "sh", "-c", "echo run >> /runs; sleep 1000")
-	container := b.inspect(t, "kept", "{{.State.Pid}}")
-	victims := []int{b.pid(t, "head-1"), b.pid(t, "node-1"), b.supervisor(t), number(t, container)}
+	b.Docker(t, "run", "-d", "--name", "kept", b.Image, "sh", "-c", "echo run >> /runs; sleep 1000")
+	container := b.Inspect(t, "kept", "{{.State.Pid}}")
+	victims := []int{pid(t, b, "head-1"), pid(t, b, "node-1"), supervisor(t, b), number(t, container)}
 	for _, pid := range victims {
 		kill(t, pid)
 	}
-	if err := b.up(t.Context()); err != nil {
+	if err := b.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error { return b.exited(t, "kept") })
-	b.docker(t, "start", "kept")
-	if out := b.docker(t, "exec", "kept", "cat", "/runs"); out != "run\nrun" {
+	bed.Eventually(t, func() error { return b.Exited(t, "kept") })
+	b.Docker(t, "start", "kept")
+	if out := b.Docker(t, "exec", "kept", "cat", "/runs"); out != "run\nrun" {
 		t.Errorf("the container's files after the crash: %q", out)
 	}
-	if out := b.docker(t, "run", "--rm", b.image, "echo", "works"); out != "works" {
+	if out := b.Docker(t, "run", "--rm", b.Image, "echo", "works"); out != "works" {
 		t.Errorf("docker run after the crash: %q", out)
 	}
 }
 
 func TestRacksStandSideBySide(t *testing.T) {
 	first := sharedBed(t)
-	second, err := newBed(context.Background(), filepath.Join(t.TempDir(), "rack"))
+	second, err := setting.New(context.Background(), filepath.Join(t.TempDir(), "rack"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := second.close(); err != nil {
+		if err := second.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	mine := first.run(t, first.image, "sleep", "1000")
-	theirs := second.docker(t, "run", "-d", second.image, "sleep", "1000")
-	if first.addressOf(t, mine) == second.addressOf(t, theirs) {
+	mine := first.Run(t, first.Image, "sleep", "1000")
+	theirs := second.Docker(t, "run", "-d", second.Image, "sleep", "1000")
+	if first.AddressOf(t, mine) == second.AddressOf(t, theirs) {
 		t.Error("containers of two racks share an address")
 	}
-	if out := second.docker(t, "ps", "-q", "--no-trunc"); out != theirs {
+	if out := second.Docker(t, "ps", "-q", "--no-trunc"); out != theirs {
 		t.Errorf("the second rack lists %q, want %s alone", out, theirs)
 	}
 }
@@ -101,7 +103,7 @@ func TestMoreHostsAreRefusedClearly(t *testing.T) {
 	sharedBed(t)
 	for flag, name := range map[string]string{"--heads=3": "--heads 3", "--nodes=2": "--nodes 2"} {
 		dir := filepath.Join(t.TempDir(), "rack")
-		out, err := exec.CommandContext(t.Context(), setting.binary, "dev", "up", "--dir", dir, flag).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), setting.Binary, "dev", "up", "--dir", dir, flag).CombinedOutput()
 		if err == nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), name) {
 			t.Errorf("dev up %s: error %v, want one sentence that names the flag: %s", flag, err, out)
 		}
@@ -109,4 +111,13 @@ func TestMoreHostsAreRefusedClearly(t *testing.T) {
 			t.Errorf("dev up %s left %s", flag, dir)
 		}
 	}
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil || n <= 0 {
+		t.Fatalf("%q is not a process id", text)
+	}
+	return n
 }

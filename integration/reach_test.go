@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/integration/bed"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/rack"
 )
@@ -20,31 +21,31 @@ func TestNodeOutOfReach(t *testing.T) {
 	b := sharedBed(t)
 	for _, way := range []struct{ away, back string }{{"cut", "heal"}, {"stop", "cont"}} {
 		t.Run(way.away, func(t *testing.T) {
-			id := b.ticker(t)
-			pid := b.inspect(t, id, "{{.State.Pid}}")
-			b.fault(t, way.away, "node-1")
-			t.Cleanup(func() { b.restore(t, way.back, "node-1") })
-			if out, err := b.dockerSoon(t, "ps", "-q", "--no-trunc"); err != nil || !strings.Contains(out, id) {
+			id := ticker(t, b)
+			pid := b.Inspect(t, id, "{{.State.Pid}}")
+			b.Fault(t, way.away, "node-1")
+			t.Cleanup(func() { restore(t, b, way.back, "node-1") })
+			if out, err := dockerSoon(t, b, "ps", "-q", "--no-trunc"); err != nil || !strings.Contains(out, id) {
 				t.Errorf("docker ps: %q, error %v", out, err)
 			}
 			// A call that is under way when the head notices ends then.
 			limited, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			if out, err := b.dockerWithin(limited, "exec", id, "true"); err == nil || !plain(out) {
+			if out, err := dockerWithin(limited, b, "exec", id, "true"); err == nil || !plain(out) {
 				t.Errorf("docker exec: error %v, it says %q", err, out)
 			}
-			b.fault(t, way.back, "node-1")
-			b.unharmed(t, id, pid)
+			b.Fault(t, way.back, "node-1")
+			unharmed(t, b, id, pid)
 		})
 	}
 }
 
 // dockerSoon calls docker, which gets some seconds.
-func (b *bed) dockerSoon(t *testing.T, args ...string) (string, error) {
+func dockerSoon(t *testing.T, b *bed.Bed, args ...string) (string, error) {
 	t.Helper()
 	limited, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	return b.dockerWithin(limited, args...)
+	return dockerWithin(limited, b, args...)
 }
 
 // plain tells whether a refusal is one sentence about the node, without
@@ -56,9 +57,9 @@ func plain(said string) bool {
 }
 
 // restore undoes a fault at the end of a test, whether it was undone before or not.
-func (b *bed) restore(t *testing.T, verb, host string) {
+func restore(t *testing.T, b *bed.Bed, verb, host string) {
 	t.Helper()
-	if _, err := b.dev(context.Background(), "fault", verb, host); err != nil {
+	if _, err := b.Dev(context.Background(), "fault", verb, host); err != nil {
 		t.Error(err)
 	}
 }
@@ -68,26 +69,26 @@ func TestHeadAway(t *testing.T) {
 	b := sharedBed(t)
 	for _, way := range []struct{ away, back string }{{"cut", "heal"}, {"stop", "cont"}, {"kill", "start"}} {
 		t.Run(way.away, func(t *testing.T) {
-			id := b.ticker(t)
-			pid := b.inspect(t, id, "{{.State.Pid}}")
-			b.fault(t, way.away, "head-1")
-			t.Cleanup(func() { b.restore(t, way.back, "head-1") })
-			if !b.runs(pid) {
+			id := ticker(t, b)
+			pid := b.Inspect(t, id, "{{.State.Pid}}")
+			b.Fault(t, way.away, "head-1")
+			t.Cleanup(func() { restore(t, b, way.back, "head-1") })
+			if !runs(b, pid) {
 				t.Error("the container ended with its head")
 			}
 			limited, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			if out, err := b.dockerWithin(limited, "ps", "-q"); err == nil {
+			if out, err := dockerWithin(limited, b, "ps", "-q"); err == nil {
 				t.Errorf("docker ps without a head: %q", out)
 			}
-			b.fault(t, way.back, "head-1")
-			b.unharmed(t, id, pid)
+			b.Fault(t, way.back, "head-1")
+			unharmed(t, b, id, pid)
 		})
 	}
 }
 
 // runs tells whether a process of this machine is there.
-func (b *bed) runs(pid string) bool {
+func runs(b *bed.Bed, pid string) bool {
 	_, err := os.Stat(filepath.Join("/proc", pid))
 	return err == nil
 }
@@ -95,15 +96,15 @@ func (b *bed) runs(pid string) bool {
 func TestFaultsAreTold(t *testing.T) {
 	b := sharedBed(t)
 	for _, args := range [][]string{{"break", "node-1"}, {"cut", "node-9"}} {
-		if _, err := b.dev(t.Context(), "fault", args[0], args[1]); err == nil || !strings.Contains(err.Error(), args[0]) {
+		if _, err := b.Dev(t.Context(), "fault", args[0], args[1]); err == nil || !strings.Contains(err.Error(), args[0]) {
 			t.Errorf("dev fault %v: %v", args, err)
 		}
 	}
-	b.fault(t, "cut", "node-1")
-	t.Cleanup(func() { b.restore(t, "heal", "node-1") })
-	b.fault(t, "stop", "head-1")
-	t.Cleanup(func() { b.restore(t, "cont", "head-1") })
-	r, err := rack.Load(b.dir)
+	b.Fault(t, "cut", "node-1")
+	t.Cleanup(func() { restore(t, b, "heal", "node-1") })
+	b.Fault(t, "stop", "head-1")
+	t.Cleanup(func() { restore(t, b, "cont", "head-1") })
+	r, err := rack.Load(b.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,11 +117,11 @@ func TestFaultsAreTold(t *testing.T) {
 			t.Errorf("%s is %s, cut: %v", h.Name, h.State, h.Cut)
 		}
 	}
-	b.fault(t, "cont", "head-1")
-	b.fault(t, "heal", "node-1")
-	eventually(t, func() error {
-		if done := b.try(t, "run", "--rm", b.image, "true"); done.code != 0 {
-			return errors.New(done.stderr)
+	b.Fault(t, "cont", "head-1")
+	b.Fault(t, "heal", "node-1")
+	bed.Eventually(t, func() error {
+		if done := b.Try(t, "run", "--rm", b.Image, "true"); done.Code != 0 {
+			return errors.New(done.Stderr)
 		}
 		return nil
 	})
@@ -128,7 +129,7 @@ func TestFaultsAreTold(t *testing.T) {
 
 func TestAccountOfARackIsReady(t *testing.T) {
 	b := sharedBed(t)
-	r, err := rack.Load(b.dir)
+	r, err := rack.Load(b.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,17 +138,17 @@ func TestAccountOfARackIsReady(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { b.operator(t, "account", "rm", "joan") })
+	t.Cleanup(func() { b.Operator(t, "account", "rm", "joan") })
 	settings, err := r.Env("joan")
 	if err != nil {
 		t.Fatal(err)
 	}
 	joan := *b
-	joan.env = append(cleanEnv(), append(settings, "DOCKER_CONFIG="+t.TempDir())...)
-	if out := joan.docker(t, "ps", "-aq"); out != "" {
+	joan.Env = append(bed.CleanEnv(), append(settings, "DOCKER_CONFIG="+t.TempDir())...)
+	if out := joan.Docker(t, "ps", "-aq"); out != "" {
 		t.Errorf("a new account lists %q", out)
 	}
-	if done := joan.try(t, "run", "--privileged", b.image, "true"); done.code == 0 {
+	if done := joan.Try(t, "run", "--privileged", b.Image, "true"); done.Code == 0 {
 		t.Error("a tenant ran a privileged container")
 	}
 }
@@ -155,15 +156,15 @@ func TestAccountOfARackIsReady(t *testing.T) {
 // TestCensusIsWhatThereIs compares the rack's own count with what it must have.
 func TestCensusIsWhatThereIs(t *testing.T) {
 	b := sharedBed(t)
-	b.run(t, b.image, "sleep", "1000")
-	found, err := rack.Census(b.dir)
+	b.Run(t, b.Image, "sleep", "1000")
+	found, err := rack.Census(b.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := strings.Join(found, "\n")
 	for _, want := range []string{
-		"link shu" + b.index(), "link she" + b.index(), "firewall spearhead-rack-" + b.index(), "cgroup /", "mount " + b.runDir(),
-		"head run", "agent run", "iod", "sleep 1000", "file " + b.dir,
+		"link shu" + b.Index(), "link she" + b.Index(), "firewall spearhead-rack-" + b.Index(), "cgroup /", "mount " + b.RunDir(),
+		"head run", "agent run", "iod", "sleep 1000", "file " + b.Dir,
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("the census lacks %q:\n%s", want, all)

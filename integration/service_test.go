@@ -13,30 +13,32 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/internal/seedimage"
+
+	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
 // service runs Debian's redis in a Debian root, as anybody would package it.
-func service(t *testing.T, b *bed) {
-	image := b.address + "/tests/redis:1"
+func service(t *testing.T, b *bed.Bed) {
+	image := b.Address + "/tests/redis:1"
 	pushDebian(t, image, "redis-server", seedimage.Config{
 		Entrypoint:   []string{"/usr/bin/redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--dir", "/var/lib/redis"},
 		Cmd:          []string{"--appendonly", "yes"},
 		User:         "redis",
 		ExposedPorts: map[string]struct{}{"6379/tcp": {}},
 	})
-	id := b.run(t, image)
-	address := net.JoinHostPort(b.addressOf(t, id), "6379")
-	eventually(t, func() error { return redis(address, "PING", "+PONG") })
+	id := b.Run(t, image)
+	address := net.JoinHostPort(b.AddressOf(t, id), "6379")
+	bed.Eventually(t, func() error { return redis(address, "PING", "+PONG") })
 	if err := redis(address, "SET city Bern", "+OK"); err != nil {
 		t.Fatal(err)
 	}
-	b.docker(t, "restart", id)
-	eventually(t, func() error { return redis(address, "GET city", "Bern") })
-	if out := b.docker(t, "exec", id, "id", "-un"); out != "redis" {
+	b.Docker(t, "restart", id)
+	bed.Eventually(t, func() error { return redis(address, "GET city", "Bern") })
+	if out := b.Docker(t, "exec", id, "id", "-un"); out != "redis" {
 		t.Errorf("the service runs as %q", out)
 	}
-	b.docker(t, "stop", id)
-	if code := b.inspect(t, id, "{{.State.ExitCode}}"); code != "0" {
+	b.Docker(t, "stop", id)
+	if code := b.Inspect(t, id, "{{.State.ExitCode}}"); code != "0" {
 		t.Errorf("redis, stopped, ended with %s: it was not asked politely", code)
 	}
 }

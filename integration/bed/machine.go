@@ -1,11 +1,10 @@
-package integration
+package bed
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +13,9 @@ import (
 	"strings"
 )
 
-// observeMachine lists what a rack could leave behind, as a person would look for it:
+// ObserveMachine lists what a rack could leave behind, as a person would look for it:
 // links, mounts, firewall tables, cgroups, processes, pools and files.
-func observeMachine() ([]string, error) {
+func ObserveMachine() ([]string, error) {
 	var things []string
 	for _, observe := range []func() ([]string, error){links, mounts, firewall, cgroups, processes, pools, runtimeFiles} {
 		found, err := observe()
@@ -31,12 +30,12 @@ func observeMachine() ([]string, error) {
 // ofRack finds the index of the rack that a thing belongs to by its name.
 var ofRack = regexp.MustCompile(`spearhead-?rack-?(\d+)|spearhead/racks/(\d+)|link sh[ue](\d+)`)
 
-// leftOver is what is there after and was not before and is this rack's by its name or its
+// LeftOver is what is there after and was not before and is this rack's by its name or its
 // folder. Other programs, and racks that others have up, come and go meanwhile.
-func leftOver(before, after []string, b *bed) []string {
+func LeftOver(before, after []string, b *Bed) []string {
 	return slices.DeleteFunc(after, func(thing string) bool {
 		owner := ofRack.FindStringSubmatch(thing)
-		ours := slices.Contains(owner, b.index()) || owner == nil && (strings.Contains(thing, b.dir) || strings.Contains(thing, setting.binary))
+		ours := slices.Contains(owner, b.Index()) || owner == nil && (strings.Contains(thing, b.Dir) || strings.Contains(thing, b.binary))
 		return !ours || slices.Contains(before, thing)
 	})
 }
@@ -148,23 +147,4 @@ func runtimeFiles() ([]string, error) {
 		}
 	}
 	return found, nil
-}
-
-// machineAddressBeside is this machine's address in the subnet of HOST:PORT.
-func machineAddressBeside(hostPort string) (string, error) {
-	beside, err := netip.ParseAddrPort(hostPort)
-	if err != nil {
-		return "", err
-	}
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return "", err
-	}
-	for _, address := range addresses {
-		prefix, err := netip.ParsePrefix(address.String())
-		if err == nil && prefix.Bits() > 0 && prefix.Contains(beside.Addr()) {
-			return prefix.Addr().String(), nil
-		}
-	}
-	return "", fmt.Errorf("this machine has no address beside %s", hostPort)
 }
