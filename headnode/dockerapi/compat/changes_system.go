@@ -1,7 +1,6 @@
 package compat
 
 var systemChanges = []change{
-	{before: V(24), route: Info, lower: dropKeys("SecurityOptions")},
 	{before: V(25), route: Info, lower: func(d doc) {
 		bareSecurityOptions(d)
 		d["ExecutionDriver"] = "native"

@@ -70,8 +70,11 @@ func parameterToFilter(q url.Values, parameter, filter string) {
 		return
 	}
 	filters := doc{}
-	if given := q.Get("filters"); given != "" && json.Unmarshal([]byte(given), &filters) != nil || filters == nil {
+	if given := q.Get("filters"); given != "" && json.Unmarshal([]byte(given), &filters) != nil {
 		return // the handler refuses it
+	}
+	if filters == nil { // the text was null
+		filters = doc{}
 	}
 	if _, ok := filters[filter]; ok {
 		return
