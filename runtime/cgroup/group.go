@@ -1,0 +1,99 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Root is where control groups are mounted.
+const Root = "/sys/fs/cgroup"
+
+// A Group is the control groups of one container: one directory with version
+// 2, one in each controller's hierarchy with version 1.
+type Group struct {
+	Root    string // Root, but in tests
+	Version int    // 1 or 2
+	Path    string // absolute, below each hierarchy's root
+}
+
+// dir is where the files of a controller are, by its name of version 1.
+func (g Group) dir(controller string) string {
+	if g.Version == 2 {
+		return filepath.Join(g.Root, g.Path)
+	}
+	return filepath.Join(g.Root, controller, g.Path)
+}
+
+func (g Group) file(controller, name string) string {
+	return filepath.Join(g.dir(controller), name)
+}
+
+func (g Group) has(controller, name string) bool {
+	_, err := os.Stat(g.file(controller, name))
+	return err == nil
+}
+
+// read returns a file's text without the line's end.
+func read(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	return strings.TrimSpace(string(b)), err
+}
+
+// write writes in one go, as the kernel wants it. It makes no file.
+func write(path, value string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
+
+// isGone tells whether an error means that there is no such group any more.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV)
+}
+
+// number reads a file with one number in it; "max" is the largest.
+func number(path string) (uint64, error) {
+	text, err := read(path)
+	if err != nil {
+		return 0, err
+	}
+	if text == "max" {
+		return ^uint64(0), nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read number: %w", err)
+	}
+	return n, nil
+}
+
+// table reads a file of lines with a name and a number. Lines of another form
+// are left out.
+func table(path string) (map[string]uint64, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseTable(string(b)), nil
+}
+
+func parseTable(text string) map[string]uint64 {
+	out := make(map[string]uint64, 64)
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if n, err := strconv.ParseUint(value, 10, 64); err == nil && name != "" {
+			out[name] = n
+		}
+	}
+	return out
+}
