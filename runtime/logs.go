@@ -23,6 +23,10 @@ const timeFormat = "2006-01-02T15:04:05.000000000Z07:00"
 // maxLogLine is more than a line of 16 KiB can need as JSON.
 const maxLogLine = 256 << 10
 
+// LogDir is the directory of a registered container's log files, which package
+// jsonlog reads.
+func (r *Runtime) LogDir(id string) string { return r.containerDir(id) }
+
 // Logs returns a container's log, framed as Stream says unless it has a
 // terminal. KindNotImplemented if it keeps none.
 func (r *Runtime) Logs(ctx context.Context, id string, o LogOptions) (io.ReadCloser, error) {

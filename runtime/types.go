@@ -89,7 +89,8 @@ type LogOptions struct {
 	Stdout, Stderr bool
 	Follow         bool // until the container ends; a stopped one is not waited for
 	Timestamps     bool // RFC 3339 with nine digits of a second before each line
-	Details        bool // a space before each line, where Docker has a logger's attributes
+	Details        bool // Attributes before each line, as Docker shows them
+	Attributes     map[string]string
 	Since, Until   time.Time
 	Tail           int // lines from the end; negative is all
 }
