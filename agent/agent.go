@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/agent/health"
 	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/model"
@@ -17,6 +18,9 @@ import (
 
 // housekeeping is how often the owner loop forgets what is old.
 const housekeeping = 30 * time.Second
+
+// probesAtOnce is how many health checks of the node begin at the same time.
+const probesAtOnce = 8
 
 // Agent is a node as heads see it: it implements wire.Agent. It owns the tasks
 // of its containers; its loop hands each end of a container to its task.
@@ -87,7 +91,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	}
 	a.node = &task.Node{
 		Runtime: o.Drivers.Runtime, Images: o.Drivers.Images, Network: o.Drivers.Network,
-		Records: records, Dir: a.etc, Pid: a.pid, Changed: a.noteChange, Gone: a.gone, Logger: o.Logger,
+		Records: records, Dir: a.etc, Probes: health.NewLimit(probesAtOnce), Pid: a.pid, Changed: a.noteChange, Gone: a.gone, Logger: o.Logger,
 	}
 	a.execs = newExecs(a)
 	if err := a.reconcile(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -352,6 +353,10 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 		}{
 			{"create", func() error { return second(n.Create(ctx, r)) }},
 			{"start", func() error { return second(n.Start(ctx, id)) }},
+			{"pause", func() error { return second(n.Pause(ctx, id)) }},
+			{"unpause", func() error { return second(n.Unpause(ctx, id)) }},
+			{"update", func() error { return second(n.Update(ctx, id, model.ContainerUpdate{Limits: &model.Limits{Memory: 1}})) }},
+			{"pause again", func() error { return second(n.Pause(ctx, id)) }},
 			{"stop", func() error { return second(n.Stop(ctx, id, wire.StopRequest{})) }},
 			{"start again", func() error { return second(n.Start(ctx, id)) }},
 			{"end", func() error { return life.Step("end", func() error { k.End(id); return nil }) }},
@@ -393,9 +398,14 @@ func judge(t *testing.T, k *kerneltest.Kernel, dir string, killAt int, id string
 	pid := k.Pid(id)
 	n := open(t, k, nil, dir)
 	defer n.Close()
-	if now := k.Pid(id); now != pid && pid != 0 {
+	now := k.Pid(id)
+	if now != pid && pid != 0 && now != 0 {
 		t.Errorf("killed at step %d: process %d became %d", killAt, pid, now)
 	}
+	if now == 0 && pid != 0 && !slices.Contains(actions(n.story(t)), "kill") {
+		t.Errorf("killed at step %d: nobody asked for it, and process %d ended", killAt, pid)
+	}
+	pid = now
 	all, _ := n.Containers(t.Context())
 	_, created := acked.Load("create")
 	_, removed := acked.Load("remove")
@@ -406,10 +416,10 @@ func judge(t *testing.T, k *kerneltest.Kernel, dir string, killAt int, id string
 		if !toldDestroyed(t, n) {
 			t.Errorf("killed at step %d: a created container is lost", killAt)
 		}
-	case len(all) == 1 && pid != 0 && all[0].State.Status != model.StatusRunning:
-		t.Errorf("killed at step %d: the agent says %s, the kernel has process %d", killAt, all[0].State.Status, pid)
+	case len(all) == 1 && pid != 0:
+		wantAsTheKernel(t, n, killAt, id, all[0].State)
 	case len(all) == 1 && pid == 0:
-		wantToldOfEnd(t, n, killAt)
+		wantToldOfEnd(t, n, killAt, id)
 	}
 	if len(all) == 0 {
 		wantNothingHeld(t, k)
@@ -419,16 +429,35 @@ func judge(t *testing.T, k *kerneltest.Kernel, dir string, killAt int, id string
 	wantStory(t, n, killAt)
 }
 
+// wantAsTheKernel checks what is said of a container that runs.
+func wantAsTheKernel(t *testing.T, n *node, killAt int, id string, s model.ContainerState) {
+	t.Helper()
+	status, memory := model.StatusRunning, int64(0)
+	if n.kernel.Frozen(id) {
+		status = model.StatusPaused
+	}
+	if slices.Contains(actions(n.story(t)), "update") {
+		memory = 1
+	}
+	if s.Status != status {
+		t.Errorf("killed at step %d: the agent says %s, the kernel says %s", killAt, s.Status, status)
+	}
+	if got := n.kernel.Limits(id).Memory; got != memory {
+		t.Errorf("killed at step %d: the kernel's limit is %d, the journal's %d", killAt, got, memory)
+	}
+}
+
 // wantToldOfEnd waits until the agent says that its only container does not
-// run: it may have been opened between an end and the news of it.
-func wantToldOfEnd(t *testing.T, n *node, killAt int) {
+// run, or runs again because of a restart that was asked for: it may have been
+// opened between an end and the news of it.
+func wantToldOfEnd(t *testing.T, n *node, killAt int, id string) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
 		all, _ := n.Containers(t.Context())
-		if len(all) == 0 || all[0].State.Status != model.StatusRunning {
+		if len(all) == 0 || all[0].State.Status != model.StatusRunning || n.kernel.Pid(id) == all[0].State.Pid {
 			return
 		}
 		select {

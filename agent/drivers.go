@@ -22,6 +22,8 @@ type Runtime interface {
 	ExecStart(ctx context.Context, container string, spec runtime.ExecSpec) (runtime.Stream, error)
 	ExecResize(ctx context.Context, exec string, rows, cols uint16) error
 	ExecState(ctx context.Context, exec string) (runtime.ExecState, error)
+	ExecWait(ctx context.Context, exec string) (runtime.ExecState, error)
+	Stats(ctx context.Context, id string) (model.Stats, error)
 }
 
 // Images is what the agent asks of package image.

@@ -68,8 +68,9 @@ func (d *runtimeDriver) Start(_ context.Context, r runtime.StartRequest) (starte
 		}
 		d.nextPid++
 		started = runtime.Process{ID: r.ID, Run: r.Run, Pid: d.nextPid, StartTicks: uint64(d.nextPid), StartedAt: time.Now()}
-		running := &process{started, p}
+		running := &process{Process: started, body: p}
 		d.running[r.ID], d.bundles[r.ID] = running, true
+		d.limits[r.ID] = r.Spec.Limits
 		p.Start()
 		d.waiters.Go(func() { d.reap(running) })
 		return nil
@@ -88,9 +89,15 @@ func ended(p *wiretest.Process) bool {
 
 func (d *runtimeDriver) Signal(_ context.Context, id string, sig syscall.Signal) error {
 	return d.do(d.life, "signal", func() error {
-		if p := d.running[id]; p == nil || !p.body.Signal(sig) {
+		p := d.running[id]
+		if p == nil || ended(p.body) {
 			return model.Errorf(model.KindConflict, "container %s is not running", id)
 		}
+		if d.frozen[id] {
+			p.pending = append(p.pending, sig)
+			return nil
+		}
+		p.body.Signal(sig)
 		return nil
 	})
 }
@@ -195,6 +202,20 @@ func (d *runtimeDriver) ExecStart(ctx context.Context, container string, s runti
 }
 
 func (d *runtimeDriver) ExecResize(context.Context, string, uint16, uint16) error { return nil }
+
+func (d *runtimeDriver) ExecWait(ctx context.Context, id string) (runtime.ExecState, error) {
+	d.mu.Lock()
+	x := d.execs[id]
+	d.mu.Unlock()
+	if x != nil {
+		select {
+		case <-x.Done():
+		case <-ctx.Done():
+			return runtime.ExecState{}, ctx.Err()
+		}
+	}
+	return d.ExecState(ctx, id)
+}
 
 func (d *runtimeDriver) ExecState(_ context.Context, id string) (runtime.ExecState, error) {
 	d.mu.Lock()

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"sort"
 	"sync"
+	"syscall"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
 	"github.com/spearheadcloud/spearhead/wire/wiretest"
 )
@@ -25,13 +27,19 @@ type Kernel struct {
 	execs      map[string]*exec
 	exits      []runtime.Exit // not acknowledged
 	listeners  map[chan runtime.Exit]bool
+	frozen     map[string]bool
+	limits     map[string]model.Limits // of running containers
+	healthy    map[string]int          // exit code of a container's health check
+	probes     map[string]int          // how often it was probed
+	hung       map[string]bool         // whose probes do not end by themselves
 	violations []string
 	waiters    sync.WaitGroup
 }
 
 type process struct {
 	runtime.Process
-	body *wiretest.Process
+	body    *wiretest.Process
+	pending []syscall.Signal // that came while it was frozen
 }
 
 type exec struct {
@@ -52,6 +60,11 @@ func New() *Kernel {
 		sandboxes:  make(map[string]bool),
 		execs:      make(map[string]*exec),
 		listeners:  make(map[chan runtime.Exit]bool),
+		frozen:     make(map[string]bool),
+		limits:     make(map[string]model.Limits),
+		healthy:    make(map[string]int),
+		probes:     make(map[string]int),
+		hung:       make(map[string]bool),
 	}
 }
 
@@ -119,6 +132,8 @@ func (k *Kernel) Reboot() {
 	clear(k.mounts)
 	clear(k.sandboxes)
 	clear(k.execs)
+	clear(k.frozen)
+	clear(k.limits)
 	k.mu.Unlock()
 	for _, p := range processes {
 		p.body.Signal(9)
@@ -148,6 +163,8 @@ func (k *Kernel) reap(p *process) {
 		return // the machine went with it
 	}
 	delete(k.running, p.ID)
+	delete(k.frozen, p.ID)
+	delete(k.limits, p.ID)
 	for _, x := range k.execs {
 		if x.container == p.ID {
 			x.Signal(9)

@@ -4,7 +4,7 @@
 // entries that tell of it are one transaction and one fsync:
 //
 //	meta        schema → 1, epoch → id of this journal
-//	requests    container id → wire.CreateRequest, written once
+//	requests    container id → wire.CreateRequest, written at create and update
 //	statuses    container id → Status, small, written at every step
 //	execs       exec id → Exec
 //	journal     sequence number, big endian → model.JournalEntry

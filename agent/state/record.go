@@ -33,6 +33,16 @@ type Status struct {
 	// QuickEnds counts the ends in a row that came soon after their start; the
 	// delay before the next restart grows with it.
 	QuickEnds int `json:"quick_ends,omitempty"`
+	// Restarting is set from the moment a user asked for a restart until the
+	// run that it asked for has begun.
+	Restarting bool `json:"restarting,omitempty"`
+	// Freezing is set while processes are being frozen or thawed, and while
+	// they are frozen for some work that ends with the agent: whoever finds it
+	// after a crash thaws them.
+	Freezing bool `json:"freezing,omitempty"`
+	// Relimiting is set while the limits of running processes are changed:
+	// whoever finds it after a crash sets those of the request.
+	Relimiting bool `json:"relimiting,omitempty"`
 }
 
 // Record is a container as its node keeps it.
@@ -55,7 +65,7 @@ type Exec struct {
 // is set is changed.
 type Change struct {
 	Container   string              // which one Request, Status and Forget are about
-	Request     *wire.CreateRequest // a new container's
+	Request     *wire.CreateRequest // a new container's, or an updated one's
 	Status      *Status
 	Forget      bool // drops the container and its execs
 	Exec        *Exec

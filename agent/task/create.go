@@ -23,7 +23,7 @@ func (t *Task) create(r wire.CreateRequest) (wire.Ack, error) {
 	if t.status.Phase != "" {
 		return t.node.Records.Place(), nil
 	}
-	t.request = r
+	t.request = &r
 	ack, err := t.tryCreate()
 	if err != nil {
 		t.removed = true // nothing is left; a later attempt gets a new task
@@ -39,7 +39,7 @@ func (t *Task) tryCreate() (wire.Ack, error) {
 	var undo revert.Stack
 	defer undo.Revert()
 	undo.Add(t.forgetCreated)
-	_, recorded, made := t.recordWhile(state.Change{Request: &t.request}, next, t.makeRoot)
+	_, recorded, made := t.recordWhile(state.Change{Request: t.request}, next, t.makeRoot)
 	if err := errors.Join(recorded, made); err != nil {
 		return wire.Ack{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"syscall"
 
+	"github.com/spearheadcloud/spearhead/agent/health"
 	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
@@ -16,6 +17,10 @@ type Runtime interface {
 	Register(ctx context.Context, id string, spec *model.ContainerSpec) error
 	Start(ctx context.Context, r runtime.StartRequest) (runtime.Process, error)
 	Signal(ctx context.Context, id string, sig syscall.Signal) error
+	Pause(ctx context.Context, id string) error
+	Unpause(ctx context.Context, id string) error
+	Update(ctx context.Context, id string, l *model.Limits) error
+	Probe(ctx context.Context, id string, args []string) (exitCode int, output []byte, err error)
 	AckExit(ctx context.Context, id, run string) error
 	Clean(ctx context.Context, id string) error
 	Unregister(ctx context.Context, id string) error
@@ -53,6 +58,8 @@ type Node struct {
 	// Pid returns the first process of a running container of this node, for
 	// those that share its namespaces, or KindConflict if it does not run.
 	Pid func(container string) (int, error)
+	// Probes bounds how many health checks begin at the same time on the node.
+	Probes health.Limit
 	// Changed is called when a run has begun or ended, and Gone when the
 	// container is no more, each from the container's goroutine.
 	Changed func()

@@ -31,6 +31,8 @@ func (t *Task) ended(e runtime.Exit) {
 	next.State.Pid = 0
 	next.State.ExitCode, next.State.ExitUnknown, next.State.OOMKilled = e.ExitCode, e.Unknown, e.OOMKilled
 	next.State.FinishedAt = e.FinishedAt
+	next.Freezing, next.Relimiting = false, false
+	t.endHealth(&next.State)
 	if e.Unknown {
 		next.State.ExitCode, next.State.Error = 255, unknownEnd
 	}
@@ -54,9 +56,11 @@ func (t *Task) ended(e runtime.Exit) {
 	if t.leftovers {
 		t.cleanUp("exit")
 	}
+	t.watchHealth()
 	t.node.Changed()
 	t.proceed(pause)
 	t.finishEnding(ack)
+	t.finishRestart()
 }
 
 // endEntries tells of an end in Docker's order.
@@ -79,7 +83,6 @@ func (t *Task) afterEnd(next *state.Status) time.Duration {
 	if next.State.FinishedAt.Sub(next.State.StartedAt) >= steadyRun {
 		next.QuickEnds = 0
 	}
-	restarting := t.ending != nil && t.ending.restart
 	switch {
 	case !next.UserStopped && wantsRestart(t.spec().Restart, next.State.ExitCode, next.State.RestartCount):
 		pause := restartDelay(next.QuickEnds)
@@ -88,7 +91,7 @@ func (t *Task) afterEnd(next *state.Status) time.Duration {
 		next.State.RestartCount++
 		next.QuickEnds++
 		return pause
-	case t.spec().AutoRemove && !restarting:
+	case t.spec().AutoRemove && !next.Restarting:
 		next.Phase = state.PhaseRemoving
 	}
 	return 0

@@ -36,6 +36,7 @@ func (t *Task) recover(alive *runtime.Process, exit *runtime.Exit) {
 			t.acknowledge(*exit)
 		}
 		t.cleanUp("recover")
+		t.finishRestart()
 	}
 }
 
@@ -53,6 +54,7 @@ func (t *Task) recoverStarting(alive *runtime.Process, exit *runtime.Exit) {
 			t.become(next)
 		}
 		t.proceed(0)
+		t.finishRestart()
 		return
 	}
 	p := alive
@@ -75,11 +77,26 @@ func (t *Task) recoverRunning(alive *runtime.Process, exit *runtime.Exit) {
 		t.ended(*exit)
 	case alive == nil:
 		t.ended(runtime.Exit{ID: t.id, Run: t.status.Run, Unknown: true, FinishedAt: time.Now()})
-	case alive.Pid != t.status.State.Pid:
+	default:
+		t.adopt(alive)
+	}
+}
+
+// adopt takes over a process that runs, and undoes what the last agent had
+// begun with it.
+func (t *Task) adopt(alive *runtime.Process) {
+	if alive.Pid != t.status.State.Pid {
 		next := t.status
 		next.State.Pid = alive.Pid
 		if _, err := t.record(next); err != nil {
 			t.log.Error("cannot record the process of a container", "op", "recover", "err", err)
 		}
 	}
+	if t.status.Relimiting {
+		t.restoreLimits()
+	}
+	if t.status.Freezing {
+		t.thaw()
+	}
+	t.watchHealth()
 }

@@ -28,12 +28,15 @@ func (t *Task) askRemove(r wire.RemoveRequest, reply answer) {
 	switch {
 	case t.status.Phase == "" || t.status.Phase == state.PhaseCreating:
 		reply(wire.Ack{}, NotFound(t.id))
+	case t.paused() && !r.Force:
+		reply(wire.Ack{}, model.Errorf(model.KindConflict,
+			"cannot remove container %q: container is paused and must be unpaused first", "/"+t.request.Container.Name))
 	case busy && !r.Force:
 		reply(wire.Ack{}, model.Errorf(model.KindConflict,
 			"cannot remove container %q: container is %s: stop the container before removing or force remove",
 			"/"+t.request.Container.Name, t.status.State.Status))
 	case t.status.Phase == state.PhaseRunning:
-		if _, err := t.signal(syscall.SIGKILL, true); err != nil {
+		if _, err := t.signal(syscall.SIGKILL, intent{ends: true, thaws: true}); err != nil {
 			reply(wire.Ack{}, err)
 			return
 		}
@@ -42,7 +45,7 @@ func (t *Task) askRemove(r wire.RemoveRequest, reply answer) {
 				reply(wire.Ack{}, err)
 				return
 			}
-			reply(t.remove())
+			t.askRemove(r, reply) // unless a restart came between it is idle now
 		}}})
 	default:
 		reply(t.remove())

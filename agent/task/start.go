@@ -29,6 +29,9 @@ func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 	case "", state.PhaseCreating:
 		return wire.Ack{}, NotFound(t.id)
 	case state.PhaseRunning:
+		if t.paused() {
+			return t.node.Records.Place(), model.Errorf(model.KindConflict, "cannot start a paused container, try unpause instead")
+		}
 		return t.node.Records.Place(), model.Errorf(model.KindNotModified, "container %s is already running", t.id)
 	case state.PhaseRemoving:
 		return wire.Ack{}, model.Errorf(model.KindConflict, "container is marked for removal and cannot be started")
@@ -76,10 +79,14 @@ func (t *Task) started(p runtime.Process, actions ...string) (wire.Ack, error) {
 	next.State.Pid = p.Pid
 	next.State.StartedAt = p.StartedAt
 	next.State.ExitCode, next.State.ExitUnknown, next.State.OOMKilled, next.State.Error = 0, false, false, ""
+	next.State.Health = t.newHealth()
+	next.Restarting, next.Freezing, next.Relimiting = false, false, false
 	entries := []model.JournalEntry{t.entry("start", &next.State)}
 	for _, action := range actions {
 		entries = append(entries, t.entry(action, nil))
 	}
+	t.healthNow.Store(next.State.Health)
+	defer t.watchHealth()
 	if err := failpoint.Hit("agent/start-running"); err != nil {
 		t.become(next)
 		return wire.Ack{}, err
@@ -206,6 +213,7 @@ func (t *Task) joins() (map[string]int, error) {
 // is over; one of the restart policy counts as an end of the container.
 func (t *Task) startFailed(before state.Status, automatic bool, cause error) (wire.Ack, error) {
 	next := before
+	next.Restarting = false
 	next.State.Pid = 0
 	next.State.ExitCode, next.State.Error = exitCodeOf(cause), model.UserText(cause)
 	next.Phase = state.PhaseIdle

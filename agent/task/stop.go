@@ -25,7 +25,7 @@ type ending struct {
 	deadline time.Time // when SIGKILL follows; zero is never
 	killed   bool      // SIGKILL was sent because the deadline passed
 	stop     bool      // the journal tells of a stop after the end
-	restart  bool      // it will be started again: not the time to remove it
+	restart  bool      // a user asked for another run after it
 	then     []answer  // in the order of asking
 }
 
@@ -41,7 +41,11 @@ func (t *Task) stop(r wire.StopRequest, reply answer) {
 	case state.PhaseWaiting:
 		reply(t.giveUpRestart("stop"))
 	case state.PhaseRunning:
-		t.end(r, &ending{stop: true, then: []answer{reply}})
+		then := reply
+		if t.ending != nil && t.ending.restart {
+			then = func(wire.Ack, error) { t.stop(r, reply) } // after the run that was asked for before
+		}
+		t.end(r, &ending{stop: true, then: []answer{then}})
 	default:
 		reply(t.node.Records.Place(), model.Errorf(model.KindNotModified, "container %s is not running", t.id))
 	}
@@ -59,9 +63,37 @@ func (t *Task) Restart(ctx context.Context, r wire.StopRequest) (wire.Ack, error
 				reply(wire.Ack{}, err)
 				return
 			}
-			reply(t.start(false, "restart"))
+			reply(t.restart())
 		}}})
 	})
+}
+
+// restart starts the container after the end that a restart has asked for.
+func (t *Task) restart() (wire.Ack, error) {
+	if t.status.Phase == state.PhaseRunning {
+		return t.node.Records.Place(), nil // another restart was before this one
+	}
+	ack, err := t.start(false, "restart")
+	if err != nil && t.status.Restarting {
+		next := t.status
+		next.Restarting = false
+		if _, err := t.record(next); err != nil {
+			t.log.Error("cannot record that a restart came to nothing", "op", "restart", "err", err)
+			t.become(next)
+		}
+	}
+	return ack, err
+}
+
+// finishRestart does what is left to do of a restart that the last process
+// did not finish.
+func (t *Task) finishRestart() {
+	if !t.status.Restarting || t.status.Phase != state.PhaseIdle || t.removed {
+		return
+	}
+	if _, err := t.restart(); err != nil {
+		t.log.Error("cannot start a container again that was to be restarted", "op", "restart", "err", err)
+	}
 }
 
 // Kill sends a signal; KindConflict if the container does not run.
@@ -88,7 +120,7 @@ func (t *Task) kill(r wire.KillRequest) (wire.Ack, error) {
 	if t.status.Phase != state.PhaseRunning {
 		return wire.Ack{}, model.Errorf(model.KindConflict, "container %s is not running", t.id)
 	}
-	return t.signal(sig, endsIt)
+	return t.signal(sig, intent{ends: endsIt, thaws: sig == syscall.SIGKILL || sig == own || t.spec().StopSignal == ""})
 }
 
 // meantToEnd tells whether whoever sends the signal wants the container to
@@ -101,11 +133,19 @@ func meantToEnd(sig syscall.Signal) bool {
 	return false
 }
 
+// intent is what somebody wants with a signal.
+type intent struct {
+	ends     bool // the container is to end, and its policy not to restart it
+	restarts bool // once it has ended it is to be started
+	thaws    bool // if it is paused it is to go on, so that the signal has its effect
+}
+
 // signal records and sends a signal. A container that ends at this moment
 // needs none.
-func (t *Task) signal(sig syscall.Signal, endsIt bool) (wire.Ack, error) {
+func (t *Task) signal(sig syscall.Signal, want intent) (wire.Ack, error) {
 	next := t.status
-	next.UserStopped = next.UserStopped || endsIt
+	next.UserStopped = next.UserStopped || want.ends
+	next.Restarting = next.Restarting || want.restarts
 	ack, err := t.record(next, t.entry("kill", nil, "signal", strconv.Itoa(int(sig))))
 	if err != nil {
 		return ack, err
@@ -115,6 +155,9 @@ func (t *Task) signal(sig syscall.Signal, endsIt bool) (wire.Ack, error) {
 	err = t.node.Runtime.Signal(ctx, t.id, sig)
 	if model.IsKind(err, model.KindConflict) || model.IsKind(err, model.KindNotFound) {
 		return ack, nil
+	}
+	if err == nil && want.thaws && (t.paused() || t.status.Freezing) {
+		return t.unpause()
 	}
 	return ack, err
 }
@@ -150,7 +193,7 @@ func (t *Task) end(r wire.StopRequest, asked *ending) {
 		fail(err)
 		return
 	}
-	if _, err := t.signal(sig, true); err != nil {
+	if _, err := t.signal(sig, intent{ends: true, restarts: asked.restart, thaws: true}); err != nil {
 		fail(err)
 		return
 	}
@@ -179,6 +222,7 @@ func (t *Task) awaitEnd(asked *ending) {
 		}
 	}
 	t.ending = asked
+	t.watchHealth()
 	if asked.deadline.IsZero() {
 		t.timer.Stop()
 	} else {
@@ -192,13 +236,14 @@ func (t *Task) escalate() {
 	if t.ending.killed {
 		waiting := t.ending.then
 		t.ending = nil
+		t.watchHealth()
 		for _, reply := range waiting {
 			reply(wire.Ack{}, model.Errorf(model.KindInternal, "tried to kill container, but did not receive an exit event"))
 		}
 		return
 	}
 	t.ending.killed = true
-	if _, err := t.signal(syscall.SIGKILL, true); err != nil {
+	if _, err := t.signal(syscall.SIGKILL, intent{ends: true, thaws: true}); err != nil {
 		t.log.Error("cannot kill a container that did not stop", "op", "stop", "err", err)
 	}
 	t.ending.deadline = time.Now().Add(killPatience)

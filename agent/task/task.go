@@ -35,14 +35,19 @@ type Task struct {
 	close     context.CancelFunc
 	done      chan struct{}
 	published atomic.Pointer[Snapshot]
+	healthNow atomic.Pointer[model.Health] // with its log, newer than the record's
+	findings  chan finding
+	probes    sync.WaitGroup // watches that have not ended
 
 	// What follows belongs to the task's goroutine; removed may also be read
 	// once done is closed.
-	request    wire.CreateRequest
+	request    *wire.CreateRequest // replaced as a whole, never changed
 	status     state.Status
 	ending     *ending       // set while somebody waits for the end
 	unrecorded *runtime.Exit // an end that could not be written down yet
 	leftovers  bool          // a run, living or ended, may hold what release gives back
+	unthawed   bool          // processes may be frozen that should not be
+	watch      *watch        // the health check that is under way
 	timer      *time.Timer   // what it means depends on the above: wake
 	removed    bool
 }
@@ -51,7 +56,7 @@ type Task struct {
 type Snapshot struct {
 	ID        string
 	AccountID string
-	Spec      *model.ContainerSpec // never changes
+	Spec      *model.ContainerSpec // is not changed: an update replaces it
 	Phase     state.Phase
 	Run       string
 	State     model.ContainerState
@@ -69,8 +74,12 @@ func New(node *Node, id string) *Task {
 // that is known and was not acknowledged.
 func Recover(node *Node, r state.Record, alive *runtime.Process, exit *runtime.Exit) *Task {
 	t := newTask(node, r.Request.Container.ID)
-	t.request, t.status = r.Request, r.Status
+	t.request, t.status = &r.Request, r.Status
 	t.leftovers = true // the last process may have died before it released them
+	if t.status.State.Health == nil {
+		t.status.State.Health = t.newHealth()
+	}
+	t.healthNow.Store(t.status.State.Health)
 	t.publish()
 	go t.run(func() { t.recover(alive, exit) })
 	return t
@@ -81,9 +90,11 @@ func newTask(node *Node, id string) *Task {
 	t := &Task{
 		node:     node,
 		id:       id,
+		request:  new(wire.CreateRequest),
 		log:      node.Logger.With("container", id),
 		commands: make(chan func()),
 		exits:    make(chan runtime.Exit, 8), // more than one run's end never waits for long
+		findings: make(chan finding),
 		closing:  closing,
 		close:    cancel,
 		done:     make(chan struct{}),
@@ -97,6 +108,8 @@ func newTask(node *Node, id string) *Task {
 // run is the task's goroutine.
 func (t *Task) run(first func()) {
 	defer close(t.done)
+	defer t.probes.Wait()
+	defer t.close()
 	defer t.timer.Stop()
 	first()
 	for !t.removed {
@@ -105,6 +118,8 @@ func (t *Task) run(first func()) {
 			f()
 		case e := <-t.exits:
 			t.ended(e)
+		case f := <-t.findings:
+			t.found(f)
 		case <-t.timer.C:
 			t.wake()
 		case <-t.closing.Done():
@@ -129,6 +144,8 @@ func (t *Task) wake() {
 		}
 	case t.ending != nil:
 		t.escalate()
+	case t.unthawed:
+		t.thaw()
 	case t.leftovers && t.status.Phase == state.PhaseIdle:
 		t.cleanUp("wake")
 	}
