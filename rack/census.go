@@ -137,6 +137,10 @@ func countCgroups(m matching) ([]string, error) {
 	return found, nil
 }
 
+// largest has every host that a rack can have: a census must not depend on
+// what a rack says of itself.
+var largest = record{Heads: maxHeads, Nodes: maxNodes}
+
 func countProcesses(m matching) ([]string, error) {
 	all, err := processes()
 	if err != nil {
@@ -144,7 +148,7 @@ func countProcesses(m matching) ([]string, error) {
 	}
 	var found []string
 	for _, i := range m.indexes {
-		r := &Rack{layout: layout{m.dir, i}, rec: record{Heads: 1, Nodes: 1}}
+		r := &Rack{layout: layout{m.dir, i}, rec: largest}
 		namespaces := r.namespaces()
 		for _, p := range all {
 			if r.belongs(p, namespaces) || (m.dir != "" && slices.ContainsFunc(p.args, func(a string) bool { return within(a, r.poolDir()) })) {
@@ -161,7 +165,7 @@ func countFiles(m matching) ([]string, error) {
 		paths = append(paths, claimPath(i), layout{index: i}.runDir())
 	}
 	if m.dir != "" {
-		for _, name := range (&Rack{rec: record{Heads: 1, Nodes: 1}}).entries() {
+		for _, name := range (&Rack{rec: largest}).entries() {
 			paths = append(paths, filepath.Join(m.dir, name))
 		}
 	}

@@ -46,7 +46,7 @@ func (r *Rack) agentConfig(h host) map[string]any {
 		"wire_listen":   at(h, wirePort),
 		"advertise":     at(h, wirePort),
 		"gossip_listen": at(h, gossipPort),
-		"cgroup_parent": r.cgroup(),
+		"cgroup_parent": r.nodeCgroup(h),
 		"storage":       r.storageConfig(h),
 		"nic_tags":      map[string]string{nicTag: externalNIC},
 		"images":        map[string]any{"insecure_registries": []string{underlay.String()}},

@@ -14,6 +14,13 @@ const racksDir = "/run/spearhead/racks"
 // 10.93.0.0/24 and up for hosts, 10.94.0.0/20 and up for containers.
 const maxRacks = 16
 
+// maxHeads and maxNodes are how many hosts a rack has at most; all of them
+// find room in its underlay.
+const (
+	maxHeads = 5
+	maxNodes = 99
+)
+
 // role is what a host is.
 type role string
 
@@ -58,6 +65,10 @@ func shortName(h host) string { return h.name[:1] + h.name[len(h.role)+1:] }
 
 func (l layout) firewallTable() string { return fmt.Sprintf("spearhead-rack-%d", l.index) }
 func (l layout) cgroup() string        { return fmt.Sprintf("/spearhead-rack-%d", l.index) }
+
+// nodeCgroup is above the containers of one node: an agent takes all that is
+// below its own for its own.
+func (l layout) nodeCgroup(h host) string { return l.cgroup() + "/" + h.name }
 
 // underlay is the subnet of the hosts, and this machine's address in it.
 func (l layout) underlay() (netip.Prefix, netip.Addr) {

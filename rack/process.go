@@ -91,7 +91,7 @@ func (r *Rack) belongs(p process, namespaces []string) bool {
 	if slices.Contains(namespaces, p.mounts) {
 		return true
 	}
-	if r.inContainer(p) {
+	if inContainerBelow(p, r.cgroup()) {
 		return true
 	}
 	for _, h := range r.hosts() {
@@ -105,10 +105,10 @@ func (r *Rack) belongs(p process, namespaces []string) bool {
 	return false
 }
 
-// inContainer reports whether p is in a container of the rack.
-func (l layout) inContainer(p process) bool {
+// inContainerBelow reports whether p is in a container below a cgroup.
+func inContainerBelow(p process, cgroup string) bool {
 	for line := range strings.Lines(p.cgroup) {
-		if path, ok := cutCgroup(line); ok && within(path, l.cgroup()) {
+		if path, ok := cutCgroup(line); ok && within(path, cgroup) {
 			return true
 		}
 	}

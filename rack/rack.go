@@ -7,7 +7,7 @@ const DefaultDir = "/var/lib/spearhead/dev"
 type Options struct {
 	Dir      string            // where the rack's files are; DefaultDir
 	Heads    int               // 1, and no other number yet
-	Nodes    int               // 1, and no other number yet
+	Nodes    int               // how many nodes; 0 is what the rack has, 1 for a new one. More make it grow
 	Storage  string            // "overlay" or "zfs"; "" is what the rack has, overlay for a new one
 	Pool     string            // zfs: an existing pool or dataset; "" makes a private one
 	Binary   string            // the spearhead binary that the hosts run; this program

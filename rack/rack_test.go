@@ -108,7 +108,7 @@ func TestRefusalsNameTheFlag(t *testing.T) {
 	}
 	for want, o := range map[string]Options{
 		"--heads 3":   {Heads: 3},
-		"--nodes 2":   {Nodes: 2},
+		"--nodes -1":  {Nodes: -1},
 		"--storage":   {Storage: "btrfs"},
 		"--pool":      {Pool: "tank"},
 		"--heads -1":  {Heads: -1},

@@ -86,7 +86,9 @@ func (r *Rack) dropMounts(ctx context.Context, h host) error {
 	if ns == "" {
 		return nil
 	}
-	there := func(p process) bool { return p.mounts == ns || (h.role == roleNode && r.inContainer(p)) }
+	there := func(p process) bool {
+		return p.mounts == ns || (h.role == roleNode && inContainerBelow(p, r.nodeCgroup(h)))
+	}
 	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
 		all, err := processes()
 		if err != nil {

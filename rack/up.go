@@ -59,14 +59,11 @@ func (o Options) complete() (Options, error) {
 	if o.Heads == 0 {
 		o.Heads = 1
 	}
-	if o.Nodes == 0 {
-		o.Nodes = 1
-	}
 	if o.Heads != 1 {
 		return o, model.Errorf(model.KindNotImplemented, "--heads %d: racks of this version have one head; leave --heads out", o.Heads)
 	}
-	if o.Nodes != 1 {
-		return o, model.Errorf(model.KindNotImplemented, "--nodes %d: racks of this version have one node; leave --nodes out", o.Nodes)
+	if o.Nodes < 0 || o.Nodes > maxNodes {
+		return o, model.Errorf(model.KindInvalid, "--nodes %d: a rack has 1 to %d nodes", o.Nodes, maxNodes)
 	}
 	switch o.Storage {
 	case "", storageOverlay, storageZFS:
@@ -100,6 +97,10 @@ func found(o Options) (*Rack, error) {
 	if (o.Storage != "" && r.rec.Storage != o.Storage) || (o.Pool != "" && r.rec.Pool != o.Pool) {
 		return nil, model.Errorf(model.KindConflict, "the rack in %s has --storage %s: take it down first, or leave that as it is", o.Dir, strings.TrimSpace(r.rec.Storage+" "+r.rec.Pool))
 	}
+	if o.Nodes != 0 && o.Nodes < r.rec.Nodes {
+		return nil, model.Errorf(model.KindConflict, "the rack in %s has %d nodes and cannot shrink to %d: take it down first, or leave --nodes out", o.Dir, r.rec.Nodes, o.Nodes)
+	}
+	r.rec.Nodes = max(r.rec.Nodes, o.Nodes)
 	r.rec.Binary = o.Binary
 	if err := r.save(); err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ func foundNew(o Options) (*Rack, error) {
 		return nil, err
 	}
 	r := &Rack{layout: layout{dir: o.Dir, index: index}, rec: record{
-		Index: index, Heads: o.Heads, Nodes: o.Nodes, Storage: o.Storage, Pool: o.Pool, Binary: o.Binary,
+		Index: index, Heads: o.Heads, Nodes: max(1, o.Nodes), Storage: o.Storage, Pool: o.Pool, Binary: o.Binary,
 	}}
 	r.rec.MadeDirs = missingDirs(o.Dir)
 	if err := r.refuseForeign(); err != nil {

@@ -29,7 +29,7 @@ func devCommand() *cli.Command {
 				Flags: []cli.Flag{
 					dirFlag(),
 					&cli.IntFlag{Name: "heads", Value: 1, Usage: "how many heads; this version runs `N` = 1"},
-					&cli.IntFlag{Name: "nodes", Value: 1, Usage: "how many nodes; this version runs `N` = 1"},
+					&cli.IntFlag{Name: "nodes", Usage: "how many nodes, 1 to 99: `N`; 1 for a new rack, else what the rack has. A rack can grow"},
 					&cli.StringFlag{Name: "storage", Usage: "what containers' roots are made of: `KIND` overlay or zfs; overlay for a new rack, else what the rack has"},
 					&cli.StringFlag{Name: "pool", Usage: "with --storage zfs: an existing `POOL` or dataset; without it the rack makes its own"},
 				},
