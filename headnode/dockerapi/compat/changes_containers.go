@@ -3,7 +3,7 @@ package compat
 var containerChanges = []change{
 	{before: V(21), route: ContainerList, lower: dropKeys("ImageID")},
 	{before: V(22), route: ContainerList, lower: func(d doc) {
-		drop(d, "NetworkSettings", "HostConfig")
+		drop(d, "NetworkSettings")
 		bareDigest(d, "ImageID")
 	}},
 	{before: V(23), route: ContainerList, lower: dropKeys("State", "Mounts")},
@@ -15,12 +15,15 @@ var containerChanges = []change{
 		eachEndpoint(dropKeys("GwPriority"))(d)
 		drop(d, "ImageManifestDescriptor")
 	}},
-	{before: V(52), route: ContainerList, lower: dropKeys("Health")},
+	{before: V(52), route: ContainerList, lower: func(d doc) {
+		drop(d, "Health")
+		each(d, "Ports", func(_ string, port doc) { dropEmpty(port, "IP") })
+	}},
 
 	{before: V(21), route: ContainerInspect, lower: func(d doc) {
 		moveKey(object(d, "HostConfig"), object(d, "Config"), "VolumeDriver")
-		drop(object(d, "NetworkSettings"), "Networks", "SandboxID", "SandboxKey")
-		drop(object(d, "State"), "Status", "Dead")
+		drop(object(d, "NetworkSettings"), "Networks", "SandboxID")
+		drop(object(d, "State"), "Status")
 	}},
 	{before: V(22), route: ContainerInspect, lower: func(d doc) { bareDigest(d, "Image") }},
 	{before: V(24), route: ContainerInspect, lower: func(d doc) {

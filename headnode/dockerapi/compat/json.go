@@ -25,6 +25,13 @@ func drop(d doc, keys ...string) {
 	}
 }
 
+// dropEmpty drops a key whose value is the empty string.
+func dropEmpty(d doc, key string) {
+	if d[key] == "" {
+		delete(d, key)
+	}
+}
+
 func dropKeys(keys ...string) func(doc) {
 	return func(d doc) { drop(d, keys...) }
 }
