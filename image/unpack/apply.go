@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/spearheadcloud/spearhead/internal/tarfs"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -36,12 +37,13 @@ func Apply(ctx context.Context, root string, layer io.Reader, limits Limits) (Re
 	hash := digest.SHA256.Digester()
 	stream := io.TeeReader(&governor{r: plain, packed: packed, limits: limits}, hash.Hash())
 
-	t, err := openTree(root)
+	t, err := tarfs.OpenTree(root)
 	if err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("cannot open the tree to unpack into: %w", err)
 	}
-	defer t.close()
-	u := &unpacker{tree: t, limits: limits, written: make(map[string]struct{})}
+	defer t.Close()
+	t.OneMount = true
+	u := &unpacker{tree: t, maker: tarfs.Maker{Tree: t}, limits: limits, written: make(map[string]struct{})}
 	if err := u.all(ctx, tar.NewReader(stream)); err != nil {
 		return Result{}, err
 	}
@@ -49,7 +51,7 @@ func Apply(ctx context.Context, root string, layer io.Reader, limits Limits) (Re
 	if _, err := io.Copy(io.Discard, stream); err != nil {
 		return Result{}, streamError(err)
 	}
-	if err := u.finish(); err != nil {
+	if err := u.maker.Finish(); err != nil {
 		return Result{}, err
 	}
 	return Result{DiffID: hash.Digest(), Size: u.size, Entries: u.entries}, nil
@@ -57,27 +59,18 @@ func Apply(ctx context.Context, root string, layer io.Reader, limits Limits) (Re
 
 // unpacker is the state of one Apply.
 type unpacker struct {
-	tree    *tree
+	tree    *tarfs.Tree
+	maker   tarfs.Maker
 	limits  Limits
 	entries int
 	names   int64
 	size    int64
-	buffer  []byte
 	// written holds the names that this layer made and the directories above
 	// them: its own whiteouts leave them alone.
 	written map[string]struct{}
-	// directories get their times at the end, when nothing is made in them
-	// any more.
-	directories []directoryTime
-}
-
-type directoryTime struct {
-	name  string
-	times [2]unix.Timespec
 }
 
 func (u *unpacker) all(ctx context.Context, archive *tar.Reader) error {
-	u.buffer = make([]byte, 128<<10)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -104,8 +97,8 @@ func (u *unpacker) check(header *tar.Header) error {
 	u.names += int64(len(header.Name))
 	attributes := 0
 	for key, value := range header.PAXRecords {
-		if strings.HasPrefix(key, xattrRecord) {
-			attributes += len(key) - len(xattrRecord) + len(value)
+		if strings.HasPrefix(key, tarfs.AttributeRecord) {
+			attributes += len(key) - len(tarfs.AttributeRecord) + len(value)
 		}
 	}
 	switch {
@@ -121,14 +114,13 @@ func (u *unpacker) check(header *tar.Header) error {
 		return refuse("%.128q has more than %d bytes of extended attributes", header.Name, u.limits.Xattr)
 	case header.Size < 0 || header.Size > u.limits.Bytes-u.size:
 		return refuse("its files take more than %d bytes", u.limits.Bytes)
-	case header.Uid < 0 || header.Gid < 0 || int64(header.Uid) > maxID || int64(header.Gid) > maxID:
+	case header.Typeflag == tar.TypeChar && header.Devmajor == 0 && header.Devminor == 0:
+		return refuse("%.128q is the device by which an overlay hides files", header.Name)
+	case header.Uid < 0 || header.Gid < 0 || int64(header.Uid) > tarfs.MaxID || int64(header.Gid) > tarfs.MaxID:
 		return refuse("%.128q has an owner that is no user id", header.Name)
 	}
 	return nil
 }
-
-// maxID is the highest user or group id; the one above it means "no change".
-const maxID = 1<<32 - 2
 
 func (u *unpacker) entry(ctx context.Context, header *tar.Header, content io.Reader) error {
 	if header.Typeflag == tar.TypeXGlobalHeader {
@@ -143,23 +135,17 @@ func (u *unpacker) entry(ctx context.Context, header *tar.Header, content io.Rea
 	if name == "/" {
 		return u.rootEntry(header)
 	}
-	parent, err := u.tree.parent(dir)
+	parent, err := u.tree.Parent(dir)
 	if err != nil {
 		return err
 	}
-	if err := u.clear(parent, base, header); err != nil {
+	if err := u.maker.Clear(parent, base, header); err != nil {
 		return err
 	}
-	if parent, err = u.tree.parent(dir); err != nil {
-		return err
-	}
-	if err := u.create(ctx, parent, base, header, content); err != nil {
-		return err
-	}
-	if header.Typeflag == tar.TypeDir {
-		u.directories = append(u.directories, directoryTime{name, times(header)})
-	}
-	return nil
+	counted := &gauge{r: content}
+	err = u.maker.Make(ctx, dir, base, header, counted)
+	u.size += counted.n
+	return err
 }
 
 // rootEntry gives the root directory itself an owner and a mode.
@@ -167,34 +153,20 @@ func (u *unpacker) rootEntry(header *tar.Header) error {
 	if header.Typeflag != tar.TypeDir {
 		return refuse("its root is no directory")
 	}
-	u.directories = append(u.directories, directoryTime{"/", times(header)})
-	return decorate(u.tree.root, ".", header)
-}
-
-// finish sets the times of directories, in the order of the archive.
-func (u *unpacker) finish() error {
-	for _, d := range u.directories {
-		dir, base := path.Split(d.name)
-		if base == "" {
-			base = "."
-		}
-		parent, err := u.tree.parent(dir)
-		if err == nil {
-			err = unix.UtimesNanoAt(parent, base, d.times[:], unix.AT_SYMLINK_NOFOLLOW)
-		}
-		// A later entry of the layer may have removed it again.
-		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
-			return fmt.Errorf("cannot set times of a directory: %w", err)
-		}
-	}
-	return nil
+	return u.maker.Top(header)
 }
 
 // describe says which entry failed, and whose fault it is: what a hostile
 // archive can provoke is the archive's.
 func (u *unpacker) describe(header *tar.Header, err error) error {
 	var typed *model.Error
+	var stream *tarfs.StreamError
+	var fault *tarfs.ArchiveError
 	switch {
+	case errors.As(err, &fault):
+		return refuse("%v", fault)
+	case errors.As(err, &stream):
+		return streamError(stream.Err)
 	case errors.As(err, &typed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):

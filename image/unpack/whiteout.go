@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/tarfs"
 )
 
 // Names with a meaning, from the OCI image layer specification.
@@ -39,7 +41,7 @@ func (u *unpacker) whiteout(dir, base string) error {
 // lowerParent finds the directory that a whiteout works in; -1 if there is
 // none, and then there is nothing to remove.
 func (u *unpacker) lowerParent(dir string) (int, error) {
-	fd, err := u.tree.resolve(path.Join(".", dir))
+	fd, err := u.tree.Resolve(dir)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return -1, nil
 	}
@@ -47,21 +49,21 @@ func (u *unpacker) lowerParent(dir string) (int, error) {
 		return -1, err
 	}
 	unix.Close(fd)
-	return u.tree.parent(dir)
+	return u.tree.Parent(dir)
 }
 
 // prune removes from a directory what lower layers put there.
 func (u *unpacker) prune(dir string) error {
-	parent, err := u.tree.parent(dir)
+	parent, err := u.tree.Parent(dir)
 	if err != nil {
 		return err
 	}
-	children, err := names(parent, ".")
+	children, err := tarfs.Names(parent, ".")
 	if err != nil {
 		return err
 	}
 	for _, name := range children {
-		if parent, err = u.tree.parent(dir); err != nil {
+		if parent, err = u.tree.Parent(dir); err != nil {
 			return err
 		}
 		if err := u.remove(dir, parent, name); err != nil {
@@ -76,7 +78,7 @@ func (u *unpacker) prune(dir string) error {
 func (u *unpacker) remove(dir string, parent int, name string) error {
 	full := path.Join("/", dir, name)
 	if _, ours := u.written[full]; !ours {
-		return u.tree.removeAll(parent, name)
+		return u.tree.RemoveAll(parent, name)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(parent, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
