@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +37,13 @@ func (r *Runtime) Clean(ctx context.Context, id string) error {
 		return err
 	}
 	if !r.removeCgroups(id) {
-		// Something is left in them. The OCI runtime kills and waits.
+		// Something is left in them. The OCI runtime kills and waits; what is frozen
+		// would not die.
+		if record, err := r.readRecord(id); err == nil {
+			if err := r.groupAt(record.Group).Thaw(); err != nil {
+				return err
+			}
+		}
 		if err := r.deleteForce(ctx, id); err != nil {
 			return err
 		}
@@ -106,8 +114,7 @@ func (r *Runtime) accountGroups(h hierarchy) []string {
 func (r *Runtime) removeCgroups(id string) bool {
 	gone := true
 	for _, h := range r.hierarchies {
-		for _, account := range r.accountGroups(h) {
-			dir := filepath.Join(account, id)
+		for _, dir := range r.groupsOf(h, id) {
 			if h.plain {
 				gone = os.RemoveAll(dir) == nil && gone
 				continue
@@ -119,6 +126,21 @@ func (r *Runtime) removeCgroups(id string) bool {
 		}
 	}
 	return gone
+}
+
+// groupsOf lists where a container's group may be in a hierarchy: with any
+// account, as it may be cleaned up without a record of its run, and where the
+// record says. A parent that was asked for stays: it may be somebody else's.
+func (r *Runtime) groupsOf(h hierarchy, id string) (dirs []string) {
+	for _, account := range r.accountGroups(h) {
+		dirs = append(dirs, filepath.Join(account, id))
+	}
+	if record, err := r.readRecord(id); err == nil && path.Base(record.Group) == id {
+		if dir := filepath.Join(h.dir, record.Group); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // removeNested removes groups that the container has made in its own.

@@ -2,8 +2,11 @@ package runtime
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +68,23 @@ func devicesUnder(source, target, access string) ([]ocispec.Device, error) {
 		err = errors.New("no device there")
 	}
 	return out, model.WrapError(model.KindInvalid, err, "error gathering device information: %s is not a device", target)
+}
+
+// findBlockDevices looks up the disks whose I/O is limited.
+func findBlockDevices(l *model.Limits) (map[string]ocispec.BlockDevice, error) {
+	out := map[string]ocispec.BlockDevice{}
+	for _, limit := range slices.Concat(l.BlkioWeightDevice, l.BlkioReadBps, l.BlkioWriteBps, l.BlkioReadIOps, l.BlkioWriteIOps) {
+		var st unix.Stat_t
+		if err := unix.Stat(limit.Path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
+			return nil, model.WrapError(model.KindInvalid, errors.Join(err, unix.ENOTBLK), "cannot limit I/O of %.100s: the node has no such block device", limit.Path)
+		}
+		d := ocispec.BlockDevice{Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev))}
+		if _, err := os.Stat(fmt.Sprintf("/sys/dev/block/%d:%d/partition", d.Major, d.Minor)); err == nil {
+			return nil, model.Errorf(model.KindInvalid, "cannot limit I/O of %.100s: it is a partition, and the kernel limits whole disks only", limit.Path)
+		}
+		out[limit.Path] = d
+	}
+	return out, nil
 }
 
 // allDevices returns the node's devices, without those that each container has

@@ -21,8 +21,8 @@ import (
 )
 
 // ExecStart runs a process in a running container and joins its streams; with
-// spec.Detach there is no stream. KindConflict if the container does not run,
-// KindInvalid if the command cannot be run.
+// spec.Detach there is no stream. KindConflict if the container does not run or
+// is paused, KindInvalid if the command cannot be run.
 //
 // crun lets the command go just before it sets spec.Size, and hands over the
 // terminal after that: on a busy node the command may find no size (0 by 0) at
@@ -31,14 +31,14 @@ func (r *Runtime) ExecStart(ctx context.Context, container string, spec ExecSpec
 	if err := errors.Join(iod.CheckName(container), iod.CheckName(spec.ID)); err != nil {
 		return nil, model.WrapError(model.KindInvalid, err, "invalid exec request")
 	}
-	st, err := r.status(ctx, container)
+	run, err := r.running(ctx, container)
 	if err != nil {
 		return nil, err
 	}
-	if st.Process == nil {
-		return nil, model.Errorf(model.KindConflict, "container %s is not running", container)
+	if err := r.refusePaused(ctx, container, run); err != nil {
+		return nil, err
 	}
-	process, err := r.execProcess(container, st.Process.Pid, spec)
+	process, err := r.execProcess(container, run.Pid, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,8 @@ func (r *Runtime) ExecStart(ctx context.Context, container string, spec ExecSpec
 		if joined != nil {
 			joined.Close()
 		}
-		return nil, r.execFailure(ctx, err, spec)
+		r.forgetExec(ctx, spec.ID)
+		return nil, execFailure(err, spec.Args[0])
 	}
 	if joined == nil {
 		return nil, nil
@@ -130,15 +131,20 @@ func (r *Runtime) changeUser(p *specs.Process, pid int, name string) error {
 	return nil
 }
 
-func (r *Runtime) execFailure(ctx context.Context, err error, spec ExecSpec) error {
-	if drop := r.ask(ctx, "DELETE", unitPath(spec.ID, ""), nil, nil); drop != nil {
-		r.logger.Debug("failed exec is not forgotten", "err", drop)
+// forgetExec drops an exec that did not start.
+func (r *Runtime) forgetExec(ctx context.Context, id string) {
+	if err := r.ask(ctx, "DELETE", unitPath(id, ""), nil, nil); err != nil {
+		r.logger.Debug("failed exec is not forgotten", "err", err)
 	}
+}
+
+// execFailure tells, in Docker's words, why a command was not run.
+func execFailure(err error, command string) error {
 	var refused *refusal
 	if !errors.As(err, &refused) || refused.status != http.StatusUnprocessableEntity {
 		return failure(err, "start the exec")
 	}
-	known := startFailure(err, spec.Args[0])
+	known := startFailure(err, command)
 	if model.IsKind(known, model.KindInvalid) {
 		_, reason, _ := strings.Cut(model.UserText(known), "unable to start container process: ")
 		return model.WrapError(model.KindInvalid, err, "OCI runtime exec failed: exec failed: unable to start container process: %s", reason)
@@ -166,4 +172,13 @@ func (r *Runtime) ExecState(ctx context.Context, execID string) (ExecState, erro
 		out.ExitCode = &code
 	}
 	return out, nil
+}
+
+// ExecWait returns when the exec has ended, or at once if it was never
+// started; KindNotFound if it is not known.
+func (r *Runtime) ExecWait(ctx context.Context, execID string) (ExecState, error) {
+	if err := r.ask(ctx, "GET", unitPath(execID, "wait"), nil, nil); err != nil {
+		return ExecState{}, failure(err, "wait for the exec")
+	}
+	return r.ExecState(ctx, execID)
 }

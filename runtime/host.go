@@ -13,10 +13,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spearheadcloud/spearhead/runtime/cgroup"
 	"github.com/spearheadcloud/spearhead/runtime/ocispec"
 )
 
-const cgroupRoot = "/sys/fs/cgroup"
+const cgroupRoot = cgroup.Root
 
 // An ociRuntime is the program that makes containers.
 type ociRuntime struct {
@@ -145,10 +146,14 @@ func readHost() (ocispec.Host, error) {
 	if h.CgroupVersion == 1 {
 		h.SwapLimit = exists("memory/memory.memsw.limit_in_bytes")
 		h.BlkioWeight = exists("blkio/blkio.weight") || exists("blkio/blkio.bfq.weight")
+		h.CPURealtime = exists("cpu/cpu.rt_runtime_us")
 	} else {
 		swaps, err := os.ReadFile("/proc/swaps")
 		h.SwapLimit = err == nil && len(swaps) > 0
-		h.BlkioWeight = true
+		// The root has no weight itself. io.cost.qos comes with io.weight; BFQ's shows
+		// in every other group.
+		bfq, _ := filepath.Glob(filepath.Join(cgroupRoot, "*/io.bfq.weight"))
+		h.BlkioWeight = exists("io.cost.qos") || len(bfq) > 0
 	}
 	h.MaskedPaths, err = filepath.Glob("/sys/devices/system/cpu/cpu*/thermal_throttle")
 	if err != nil {

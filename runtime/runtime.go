@@ -17,6 +17,7 @@ import (
 	"time"
 
 	units "github.com/docker/go-units"
+	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/model"
@@ -34,12 +35,16 @@ type Runtime struct {
 	oci         ociRuntime
 	host        ocispec.Host
 	programs    *programs
+	init        initProgram
 	warnings    []string
 	hierarchies []hierarchy // of control groups
 
 	// cgroups is write-locked while an account's empty group is removed, so
 	// that no container is just being made in it.
 	cgroups sync.RWMutex
+
+	// realtime keeps two containers from being promised the same CPU time.
+	realtime sync.Mutex
 
 	mu   sync.Mutex
 	told map[[2]string]bool // exits that were handed out and not acknowledged, by id and run
@@ -81,6 +86,9 @@ func (r *Runtime) Open(ctx context.Context) error {
 	if !seccompInKernel() {
 		r.warnings = append(r.warnings, "the kernel cannot filter system calls: containers run without seccomp")
 	}
+	if r.init, err = findInit(ctx); err != nil {
+		r.warnings = append(r.warnings, fmt.Sprintf("containers that ask for an init process (docker run --init) are refused: %v; install the package tini", err))
+	}
 	if err := r.guardian.open(ctx); err != nil {
 		return fmt.Errorf("cannot open runtime: %w", err)
 	}
@@ -101,7 +109,7 @@ func (r *Runtime) Close() error {
 // Info says what the node can do. It is known after Open.
 func (r *Runtime) Info() Info {
 	return Info{
-		Runtime: r.oci.name + " " + r.oci.version, CgroupVersion: r.host.CgroupVersion,
+		Runtime: r.oci.name + " " + r.oci.version, CgroupVersion: r.host.CgroupVersion, Init: r.init.version,
 		Seccomp: seccompInKernel(), Warnings: append([]string(nil), r.warnings...),
 	}
 }
@@ -207,10 +215,18 @@ func (r *Runtime) awaitNext(ctx context.Context, lost <-chan struct{}) bool {
 }
 
 // Signal sends a signal to the container's first process; KindConflict if it
-// does not run.
+// does not run. SIGKILL also ends a paused one: it is let go on so that it
+// dies. Other signals reach a paused one when it is unpaused.
 func (r *Runtime) Signal(ctx context.Context, id string, sig syscall.Signal) error {
 	err := r.ask(ctx, "POST", unitPath(id, "signal?signal="+strconv.Itoa(int(sig))), nil, nil)
-	return notRunning(failure(err, "signal the container"), id)
+	if err != nil || sig != unix.SIGKILL {
+		return notRunning(failure(err, "signal the container"), id)
+	}
+	record, err := r.readRecord(id)
+	if err != nil {
+		return err
+	}
+	return r.groupAt(record.Group).Thaw()
 }
 
 // notRunning says a conflict in Docker's words.

@@ -32,7 +32,11 @@ func (r *Runtime) Start(ctx context.Context, req StartRequest) (Process, error) 
 	if err != nil {
 		return Process{}, err
 	}
-	if err := r.writeBundle(req.ID, spec); err != nil {
+	record := runRecord{
+		Group:      spec.Linux.CgroupsPath,
+		OwnNetwork: req.Netns != "host" && !strings.HasPrefix(req.Spec.Network, "container:"),
+	}
+	if err := r.writeBundle(req.ID, spec, record); err != nil {
 		return Process{}, fmt.Errorf("cannot start container: %w", err)
 	}
 	if err := failpoint.Hit("runtime.start.bundled"); err != nil {
@@ -40,13 +44,20 @@ func (r *Runtime) Start(ctx context.Context, req StartRequest) (Process, error) 
 	}
 	r.cgroups.RLock()
 	defer r.cgroups.RUnlock()
+	if req.Spec.Limits.CPURealtimeRuntime > 0 {
+		r.realtime.Lock() // until the group has what is made free for it
+		defer r.realtime.Unlock()
+		if err := r.groupAt(spec.Linux.CgroupsPath).GrantRealtime(&req.Spec.Limits); err != nil {
+			return Process{}, err
+		}
+	}
 	var p iod.Process
 	err = r.ask(ctx, "POST", unitPath(req.ID, "start"), iod.StartRequest{
 		Run: req.Run, Command: r.command(), Bundle: r.bundle(req.ID),
 		StartFifo: r.startFifo(req.ID), OOMFile: r.oomFile(spec.Linux.CgroupsPath),
 	}, &p)
 	if err != nil {
-		return Process{}, startFailure(err, req.Spec.Args()[0])
+		return Process{}, startFailure(err, spec.Process.Args[0])
 	}
 	if err := failpoint.Hit("runtime.start.begun"); err != nil {
 		return Process{}, err
@@ -89,11 +100,15 @@ func (r *Runtime) makeSpec(req StartRequest) (profile *specs.LinuxSeccomp, spec 
 	if err != nil {
 		return nil, nil, err
 	}
+	disks, err := findBlockDevices(&req.Spec.Limits)
+	if err != nil {
+		return nil, nil, err
+	}
 	in := ocispec.Input{
 		ID: req.ID, Spec: req.Spec, Rootfs: req.Rootfs, Netns: req.Netns,
 		Hostname: req.Hostname, Hosts: req.Hosts, ResolvConf: req.ResolvConf,
 		PidNamespace: namespacePath(req.JoinPid["pid"], "pid"), IpcNamespace: namespacePath(req.JoinPid["ipc"], "ipc"),
-		User: user, Host: r.host, Devices: devices,
+		User: user, Host: r.host, Devices: devices, BlockDevices: disks, Init: r.init.path,
 		CgroupsPath: path.Join("/", r.cfg.CgroupParent, req.AccountID, req.ID),
 	}
 	spec, err = ocispec.Build(in)
@@ -149,18 +164,23 @@ func makeSources(mounts []model.Mount) error {
 	return nil
 }
 
-// writeBundle writes the bundle, and beside it the process that execs begin
-// with. It needs no fsync: neither outlives the kernel.
-func (r *Runtime) writeBundle(id string, spec *specs.Spec) error {
+// writeBundle writes the bundle, and beside it what else is to be known of the
+// run. It needs no fsync: neither outlives the kernel.
+func (r *Runtime) writeBundle(id string, spec *specs.Spec, record runRecord) error {
 	dir := r.bundle(id)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	b, err := json.Marshal(spec)
-	if err != nil {
-		return err
+	for name, v := range map[string]any{"config.json": spec, recordName: record} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(filepath.Join(dir, "config.json"), b, 0o600)
+	return nil
 }
 
 // startFifo is where a container that crun has created waits. Writing to it is

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,16 +18,13 @@ import (
 // Top lists the container's processes as ps(1) does with psArgs. "" and "-ef"
 // need no ps on the node. KindConflict if the container does not run.
 func (r *Runtime) Top(ctx context.Context, id, psArgs string) (titles []string, rows [][]string, err error) {
-	st, err := r.status(ctx, id)
+	run, err := r.running(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	if st.Process == nil {
-		return nil, nil, model.Errorf(model.KindConflict, "container %s is not running", id)
-	}
-	pids, err := r.processesOf(st.Process.Pid)
+	pids, err := run.group.Processes()
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot list processes: %w", err)
+		return nil, nil, fmt.Errorf("cannot show container: %w", err)
 	}
 	if psArgs == "" || psArgs == "-ef" {
 		titles, rows = ownTable(pids)
@@ -53,49 +49,6 @@ func (r *Runtime) Top(ctx context.Context, id, psArgs string) (titles []string, 
 		return nil, nil, model.WrapError(model.KindInvalid, err, "ps does not know the options %.100q", psArgs)
 	}
 	return filterPs(string(out), pids)
-}
-
-// processesOf lists the processes of the control group that pid is in, and of
-// those below it.
-func (r *Runtime) processesOf(pid int) ([]int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	if err != nil {
-		return nil, err
-	}
-	dir := ""
-	for line := range strings.Lines(string(b)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		if r.host.CgroupVersion == 2 && parts[1] == "" {
-			dir = filepath.Join(cgroupRoot, parts[2])
-		}
-		if r.host.CgroupVersion == 1 && slices.Contains(strings.Split(parts[1], ","), "pids") {
-			dir = filepath.Join(cgroupRoot, "pids", parts[2])
-		}
-	}
-	if dir == "" || dir == cgroupRoot {
-		return nil, errors.New("the container is in no control group")
-	}
-	var pids []int
-	err = filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.Name() != "cgroup.procs" {
-			return nil // it went meanwhile
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return nil
-		}
-		for _, field := range strings.Fields(string(b)) {
-			if p, err := strconv.Atoi(field); err == nil && p > 0 {
-				pids = append(pids, p)
-			}
-		}
-		return nil
-	})
-	slices.Sort(pids)
-	return pids, err
 }
 
 // checkPsArgs lets only options pass with which the column PID can be found

@@ -24,6 +24,7 @@ type Config struct {
 type Info struct {
 	Runtime       string   // name and version: "crun 1.8.1"
 	CgroupVersion int      // 1 or 2
+	Init          string   // name and version of the init process for containers: "tini 0.19.0"; "" if there is none
 	Seccomp       bool     // kernel and runtime can filter system calls
 	Warnings      []string // for the operator: what is missing or unsafe, and what to do
 }

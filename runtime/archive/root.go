@@ -1,74 +1,141 @@
 package archive
 
 import (
-	"context"
+	"bytes"
 	"errors"
-	"io"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/tarfs"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
 // Root is the file tree of one container. Its methods may be called at the
 // same time; all of them must have ended before Close.
 type Root struct {
-	fd int
+	fd       int
+	view     *view // nil where the tree is seen as it is
+	readOnly bool  // the container's own tree, though it can be written to
 }
-
-// Mount is a tree of the node that a stopped container would see at Target.
-type Mount struct {
-	Source   string // absolute path on the node; a missing one is left out
-	Target   string // in the container; made when missing
-	ReadOnly bool
-}
-
-// Owner is who gets what is unpacked.
-type Owner struct{ UID, GID int }
-
-// WriteOptions say how an archive is unpacked.
-type WriteOptions struct {
-	// NoOverwriteDirNonDir refuses to replace a directory by something else,
-	// and something else by a directory.
-	NoOverwriteDirNonDir bool
-	// Owner of all that is unpacked; nil keeps the archive's owners.
-	Owner *Owner
-}
-
-var errUnfinished = errors.New("unfinished")
 
 // OpenRunning opens the root of a running container as its processes see it,
-// mounts included. pid is its first process; id, which the names of its
-// cgroups hold, proves that pid is still that process. KindConflict if it is
-// not.
-func OpenRunning(pid int, id string) (*Root, error) { return nil, errUnfinished }
+// mounts included. pid is its first process; id, which is in the names of its
+// cgroups, proves that pid is still that process. KindConflict if it is not.
+func OpenRunning(pid int, id string) (*Root, error) {
+	// What is reached through the descriptor is this process, or nothing.
+	process, err := unix.Open("/proc/"+strconv.Itoa(pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, notRunning(id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the container's process: %w", err)
+	}
+	defer unix.Close(process)
+	fd, err := unix.Openat(process, "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil && !inCgroup(process, id) {
+		err = errors.Join(unix.ESRCH, unix.Close(fd))
+	}
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
+		return nil, notRunning(id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the container's root: %w", err)
+	}
+	return &Root{fd: fd}, nil
+}
+
+func notRunning(id string) error {
+	return model.Errorf(model.KindConflict, "container %s is not running", id)
+}
+
+// inCgroup tells whether a process is in a cgroup with id in its name. The
+// kernel says it as the node sees it, whatever namespace the process is in.
+func inCgroup(process int, id string) bool {
+	fd, err := unix.Openat(process, "cgroup", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	file := os.NewFile(uintptr(fd), "cgroup")
+	defer file.Close()
+	var content bytes.Buffer
+	_, err = content.ReadFrom(file)
+	return err == nil && id != "" && bytes.Contains(content.Bytes(), []byte("/"+id))
+}
 
 // OpenStopped opens the tree below dir, where the root of a container that
 // does not run is mounted, with mounts on top. readOnly refuses to write to
 // it, but for the mounts.
 func OpenStopped(dir string, mounts []Mount, readOnly bool) (*Root, error) {
-	return nil, errUnfinished
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the container's root: %w", err)
+	}
+	if len(mounts) == 0 {
+		return &Root{fd: fd, readOnly: readOnly}, nil
+	}
+	defer unix.Close(fd)
+	v, top, err := newView(fd, mounts)
+	if err != nil {
+		return nil, err
+	}
+	return &Root{fd: top, view: v, readOnly: readOnly}, nil
 }
 
 // Close gives the root back.
-func (r *Root) Close() error { return errUnfinished }
-
-// Stat describes a file. The path's last part is not followed if it is a link,
-// unless a slash or a dot comes after it.
-func (r *Root) Stat(path string) (model.PathStat, error) { return model.PathStat{}, errUnfinished }
-
-// Read describes a file and returns it, or a directory with all that is below
-// it, as a tar archive whose names begin with the path's last part. The archive
-// is made while it is read; Close ends the work and waits for it.
-func (r *Root) Read(ctx context.Context, path string) (model.PathStat, io.ReadCloser, error) {
-	return model.PathStat{}, nil, errUnfinished
+func (r *Root) Close() error {
+	err := unix.Close(r.fd)
+	if r.view != nil {
+		err = errors.Join(err, r.view.close())
+	}
+	return err
 }
 
-// Export returns the whole tree as a tar archive, without what is mounted in
-// it. The archive is made while it is read; Close ends the work and waits for
-// it.
-func (r *Root) Export(ctx context.Context) (io.ReadCloser, error) { return nil, errUnfinished }
+// Dir returns the top directory (O_PATH), for those who look something up in
+// the tree by descriptor. The caller closes it.
+func (r *Root) Dir() (*os.File, error) {
+	fd, err := unix.FcntlInt(uintptr(r.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "/"), nil
+}
 
-// Write unpacks an archive, plain or compressed with gzip, bzip2, xz or zstd,
-// into a directory.
-func (r *Root) Write(ctx context.Context, path string, o WriteOptions, archive io.Reader) error {
-	return errUnfinished
+// tree returns the tree for one call.
+func (r *Root) tree() (*tarfs.Tree, error) {
+	fd, err := unix.FcntlInt(uintptr(r.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return tarfs.NewTree(fd), nil
+}
+
+// checkPath refuses what cannot be a path.
+func checkPath(p string) error {
+	if p == "" {
+		return model.Errorf(model.KindInvalid, "bad parameter: path cannot be empty")
+	}
+	if strings.ContainsRune(p, 0) {
+		return model.Errorf(model.KindInvalid, "bad parameter: a path cannot hold a zero byte")
+	}
+	return nil
+}
+
+// absolute cleans a path without losing what its end says: a slash, or a slash
+// and a dot, follow a link in the last part.
+func absolute(p string) string {
+	clean := path.Clean("/" + p)
+	switch {
+	case clean == "/":
+		return clean
+	case strings.HasSuffix(p, "/."):
+		return clean + "/."
+	case strings.HasSuffix(p, "/"):
+		return clean + "/"
+	}
+	return clean
 }

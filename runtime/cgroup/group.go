@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,32 @@ func write(path, value string) error {
 	}
 	_, err = f.WriteString(value)
 	return errors.Join(err, f.Close())
+}
+
+// Processes lists the processes of the group and of those below it, sorted.
+// Numbers are those of the reader's process namespace.
+func (g Group) Processes() ([]int, error) {
+	if _, err := os.Stat(g.dir("pids")); err != nil {
+		return nil, fmt.Errorf("cannot list processes: %w", err)
+	}
+	var pids []int
+	err := filepath.WalkDir(g.dir("pids"), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.Name() != "cgroup.procs" {
+			return nil // it went meanwhile
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil
+		}
+		for field := range strings.FieldsSeq(string(b)) {
+			if p, err := strconv.Atoi(field); err == nil && p > 0 {
+				pids = append(pids, p)
+			}
+		}
+		return nil
+	})
+	slices.Sort(pids)
+	return pids, err
 }
 
 // isGone tells whether an error means that there is no such group any more.

@@ -1,10 +1,11 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
-	"path"
+	"path/filepath"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -66,7 +67,7 @@ func (s *step) apply() (changed bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		s.back = old
+		s.back = cmp.Or(old, "\n") // an empty write would not reach the kernel
 	}
 	if err := write(s.path, s.value); err != nil {
 		return false, err
@@ -118,7 +119,7 @@ func (g Group) memory1(m *specs.LinuxMemory) []*step {
 		plan = []*step{both, limit}
 	}
 	plan = append(plan, setting("MemoryReservation", g.file("memory", "memory.soft_limit_in_bytes"), m.Reservation, "-1"))
-	usual, err := read(g.parent("memory", "memory.swappiness"))
+	usual, err := read(g.above().file("memory", "memory.swappiness"))
 	if m.Swappiness != nil || err == nil {
 		plan = append(plan, setting("MemorySwappiness", g.file("memory", "memory.swappiness"), m.Swappiness, usual))
 	}
@@ -199,19 +200,12 @@ func (g Group) cpuset(c *specs.LinuxCPU) (plan []*step) {
 	for _, set := range [][3]string{{"CpusetCpus", "cpuset.cpus", c.Cpus}, {"CpusetMems", "cpuset.mems", c.Mems}} {
 		s := &step{field: set[0], path: g.file("cpuset", set[1]), value: set[2], quiet: set[2] == ""}
 		if s.value == "" && g.Version == 1 {
-			s.value, _ = read(g.parent("cpuset", set[1])) // none, without the controller
+			s.value, _ = read(g.above().file("cpuset", set[1])) // none, without the controller
 		}
-		if s.value == "" {
-			s.value = "\n" // an empty write would not reach the kernel
-		}
+		s.value = cmp.Or(s.value, "\n")
 		plan = append(plan, s)
 	}
 	return plan
-}
-
-// parent is a file of the group above.
-func (g Group) parent(controller, name string) string {
-	return Group{g.Root, g.Version, path.Dir(g.Path)}.file(controller, name)
 }
 
 // explain says in Docker's words, where it has any, why the kernel refused.
@@ -227,7 +221,7 @@ func (g Group) explain(s *step, err error) error {
 		return g.tooMuchInUse(asked, err)
 	case s.field == "CpusetCpus" || s.field == "CpusetMems":
 		what := map[string]string{"CpusetCpus": "CPUs", "CpusetMems": "memory nodes"}[s.field]
-		there, _ := read(g.parent("cpuset", path.Base(s.path)))
+		there, _ := read(g.above().file("cpuset", filepath.Base(s.path)))
 		return model.WrapError(model.KindInvalid, err, "Requested %s are not available - requested %.100s, available: %s", what, s.value, there)
 	case errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ERANGE) || errors.Is(err, unix.EBUSY):
 		return model.WrapError(model.KindInvalid, err, "cannot set %s to %.100s: the node's kernel refuses it", s.field, s.value)

@@ -3,6 +3,7 @@ package iod
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,11 @@ func (s *supervisor) adoptAll(held map[string]*os.File) {
 	slices.SortFunc(s.exits, func(a, b Exit) int { return a.FinishedAt.Compare(b.FinishedAt) })
 	for _, u := range s.units {
 		u.adopt(held)
+	}
+	for _, u := range slices.Collect(maps.Values(s.units)) { // endBound takes them out
+		if u.set.Bound {
+			s.work.Go(func() { s.endBound(u) })
+		}
 	}
 	for _, f := range held { // what belongs to nothing any more
 		f.Close()

@@ -28,6 +28,7 @@ type Settings struct {
 	LogSize   int64  `json:"log_size,omitempty"`   // bytes after which the log is rotated; 0 is never
 	LogFiles  int    `json:"log_files,omitempty"`  // files kept, this one included; 0 is 1
 	Container string `json:"container,omitempty"`  // of an exec: the container that it runs in
+	Bound     bool   `json:"bound,omitempty"`      // of an exec: it ends with the supervisor that made it
 }
 
 // StartRequest says how to start a registered process.

@@ -68,6 +68,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add("POST", "/units/a/start", []byte(`{"run":"x","command":["/bin/true"]}`))
 	f.Add("POST", "/units/a/resize?rows=-1&cols=99999", []byte{})
 	f.Add("DELETE", "/exits/a/b", []byte{})
+	f.Add("POST", "/probes", []byte(`{"container":"a","limit":-1}`))
 	dir := f.TempDir()
 	s := &supervisor{
 		cfg: Config{RunDir: dir, StateDir: dir, Logger: slog.New(slog.DiscardHandler)}, keeper: newKeeper(), reaper: &reaper{known: map[int]int{}},
@@ -76,7 +77,8 @@ func FuzzRequests(f *testing.F) {
 	s.ctx, s.cancel = f.Context(), func() {}
 	handler := s.handler()
 	f.Fuzz(func(t *testing.T, method, target string, body []byte) {
-		if strings.Contains(string(body), "ommand") && strings.Contains(string(body), "bundle") {
+		text := strings.ToLower(string(body))
+		if strings.Contains(text, "command") && (strings.Contains(text, "bundle") || strings.Contains(text, "process")) {
 			return // a valid start would run what it says
 		}
 		req, err := http.NewRequest(method, "http://iod/"+strings.TrimPrefix(target, "/"), bytes.NewReader(body))

@@ -41,7 +41,8 @@ type hub struct {
 	pool   *sync.Pool
 
 	mu      sync.Mutex
-	log     *logFile // nil: none
+	log     *logFile   // nil: none
+	keep    *keepFirst // nil: nothing is kept
 	clients map[*client]struct{}
 }
 
@@ -54,6 +55,9 @@ func (h *hub) publish(stream byte, c *chunk) {
 		if err := h.log.write(stream, c.data()); err != nil {
 			h.logger.Error("output is not logged", "err", err)
 		}
+	}
+	if h.keep != nil {
+		h.keep.write(c.data())
 	}
 	to := make([]*client, 0, 4)
 	for cl := range h.clients {

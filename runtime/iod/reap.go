@@ -104,6 +104,7 @@ func command(ctx context.Context, argv []string, stdin, stdout, stderr *os.File)
 // procStat is what is used of /proc/PID/stat.
 type procStat struct {
 	state      byte
+	session    int
 	startTicks uint64
 	exitStatus int // as wait(2) gives it; of a zombie, for those who may ask
 }
@@ -130,7 +131,11 @@ func parseStat(b []byte) (procStat, error) {
 	if err != nil {
 		return procStat{}, fmt.Errorf("cannot read process status: %w", err)
 	}
-	return procStat{fields[0][0], ticks, status}, nil
+	session, err := strconv.Atoi(fields[3])
+	if err != nil {
+		return procStat{}, fmt.Errorf("cannot read process status: %w", err)
+	}
+	return procStat{fields[0][0], session, ticks, status}, nil
 }
 
 // StartTicks returns when a process was started, in clock ticks since boot. It

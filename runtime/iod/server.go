@@ -43,6 +43,7 @@ func (s *supervisor) handler() http.Handler {
 	handle("DELETE /exits/{id}/{run}", func(_ http.ResponseWriter, r *http.Request) error {
 		return s.acknowledge(r.PathValue("id"), r.PathValue("run"))
 	})
+	handle("POST /probes", s.handleProbe)
 	onUnit("GET /units/{id}", func(u *unit, w http.ResponseWriter, _ *http.Request) error {
 		return answer(w, u.status())
 	})

@@ -1,0 +1,97 @@
+package iod
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// familyRounds bounds the hunt for a process that forks as fast as it is killed.
+const familyRounds = 100
+
+// killFamily kills a unit's process and all that it has started: what descends
+// from it, and what lost its parent but is in its session, which OCI runtimes
+// make new for each process. It goes on until there is nobody new.
+func (s *supervisor) killFamily(u *unit) {
+	u.mu.Lock()
+	leader := u.rec.Process
+	u.mu.Unlock()
+	first := 0 // the container's first process, which orphans get as their parent
+	if c, err := s.unit(u.set.Container); err == nil {
+		if st := c.status(); st.Process != nil {
+			first = st.Process.Pid
+		}
+	}
+	killed := map[Process]bool{}
+	for range familyRounds {
+		before := len(killed)
+		for _, p := range family(leader.Pid, first) {
+			if !killed[p] {
+				killed[p] = true
+				p.kill()
+			}
+		}
+		if len(killed) == before {
+			break
+		}
+	}
+}
+
+// family lists living processes: leader, its descendants, and those descendants
+// of first that are in leader's session.
+func family(leader, first int) (list []Process) {
+	seen := map[int]bool{}
+	var visit func(pid int, all bool)
+	visit = func(pid int, all bool) {
+		st, err := readStat(pid)
+		if err != nil || seen[pid] {
+			return
+		}
+		seen[pid] = true
+		if st.state != 'Z' && (all || st.session == leader) {
+			list = append(list, Process{Pid: pid, StartTicks: st.startTicks})
+		}
+		for _, child := range childrenOf(pid) {
+			visit(child, all)
+		}
+	}
+	visit(leader, true)
+	if first > 0 {
+		visit(first, false)
+	}
+	return list
+}
+
+func childrenOf(pid int) (pids []int) {
+	lists, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
+	if err != nil {
+		return nil
+	}
+	for _, path := range lists {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread is gone
+		}
+		for field := range strings.FieldsSeq(string(b)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, child)
+			}
+		}
+	}
+	return pids
+}
+
+// kill kills this very process, never one that has got its number since.
+func (p Process) kill() {
+	pidfd, err := unix.PidfdOpen(p.Pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(pidfd)
+	if ticks, err := StartTicks(p.Pid); err == nil && ticks == p.StartTicks {
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // it may be gone
+	}
+}

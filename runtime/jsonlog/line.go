@@ -1,0 +1,254 @@
+package jsonlog
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+)
+
+// maxLine is more than 16 KiB of text can need as a line.
+const maxLine = 256 << 10
+
+// An Entry is one line of a log. Text is valid until the next one is read.
+type Entry struct {
+	Text   []byte
+	Stream byte // 1 stdout, 2 stderr
+
+	stamp  []byte    // RFC 3339, unless
+	parsed time.Time // is set
+}
+
+// Time is when the line was logged; zero if that cannot be read.
+func (e *Entry) Time() time.Time {
+	if e.parsed.IsZero() && len(e.stamp) > 0 {
+		e.parsed, _ = time.Parse(time.RFC3339Nano, string(e.stamp))
+	}
+	return e.parsed
+}
+
+var (
+	beforeText   = []byte(`{"log":"`)
+	beforeStream = []byte(`","stream":"`)
+	beforeTime   = []byte(`","time":"`)
+	beforeRaw    = []byte(`","raw":"`)
+	lineEnd      = []byte(`"}`)
+)
+
+// tailLen is more than what follows the text of a line without raw bytes.
+const tailLen = 128
+
+// Append appends a line for a text that came from stream 1 or 2.
+func Append(b []byte, stream byte, text []byte, at time.Time) []byte {
+	b = append(b, beforeText...)
+	b, clean := appendText(b, text)
+	b = append(b, beforeStream...)
+	if stream == 2 {
+		b = append(b, "stderr"...)
+	} else {
+		b = append(b, "stdout"...)
+	}
+	b = append(b, beforeTime...)
+	b = at.AppendFormat(b, time.RFC3339Nano)
+	if !clean {
+		b = append(b, beforeRaw...)
+		b = base64.StdEncoding.AppendEncode(b, text)
+	}
+	return append(append(b, lineEnd...), '\n')
+}
+
+// Parse reads a line, with or without its newline, into e. It uses the memory
+// of line for e. It returns false for what is no line of a log.
+func Parse(line []byte, e *Entry) bool {
+	return parseOwn(line, e) || parseAny(line, e)
+}
+
+// parseOwn reads a line that Append wrote. It changes nothing in line unless it
+// returns true.
+func parseOwn(line []byte, e *Entry) bool {
+	line = bytes.TrimSuffix(line, []byte("\n"))
+	rest, ok := bytes.CutPrefix(line, beforeText)
+	if !ok {
+		return false
+	}
+	// No quote stands in the text without a backslash before it, so this is found in no text.
+	from := max(len(rest)-tailLen, 0)
+	end := bytes.LastIndex(rest[from:], beforeStream)
+	if end < 0 {
+		from = 0
+		if end = bytes.LastIndex(rest, beforeStream); end < 0 {
+			return false
+		}
+	}
+	text, rest := rest[:from+end], rest[from+end+len(beforeStream):]
+	stream, rest, ok := bytes.Cut(rest, beforeTime)
+	if !ok {
+		return false
+	}
+	if rest, ok = bytes.CutSuffix(rest, lineEnd); !ok {
+		return false
+	}
+	switch string(stream) {
+	case "stdout":
+		*e = Entry{Stream: 1}
+	case "stderr":
+		*e = Entry{Stream: 2}
+	default:
+		return false
+	}
+	stamp, raw, hasRaw := bytes.Cut(rest, beforeRaw)
+	if len(stamp) == 0 || stamp[len(stamp)-1] != 'Z' || bytes.IndexByte(stamp, '"') >= 0 {
+		return false
+	}
+	e.stamp = stamp
+	if hasRaw {
+		n, err := base64.StdEncoding.Decode(raw, raw)
+		e.Text = raw[:n]
+		return err == nil
+	}
+	e.Text, ok = unescape(text)
+	return ok
+}
+
+// parseAny reads a line that somebody else wrote in the same format.
+func parseAny(line []byte, e *Entry) bool {
+	var l struct {
+		Log    *string   `json:"log"`
+		Stream string    `json:"stream"`
+		Time   time.Time `json:"time"`
+		Raw    []byte    `json:"raw"`
+	}
+	if json.Unmarshal(line, &l) != nil || l.Log == nil {
+		return false
+	}
+	*e = Entry{Text: []byte(*l.Log), Stream: 1, parsed: l.Time}
+	if l.Raw != nil {
+		e.Text = l.Raw
+	}
+	if l.Stream == "stderr" {
+		e.Stream = 2
+	}
+	return true
+}
+
+// simple are the bytes that stand for themselves in a text.
+var simple = func() (t [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		t[c] = c != '\\' && c != '"' && c != '<' && c != '>' && c != '&'
+	}
+	return t
+}()
+
+const hexDigits = "0123456789abcdef"
+
+// appendText appends s as the inside of a JSON string, with the escapes that
+// Docker chooses. It returns false if s is not UTF-8.
+func appendText(b, s []byte) (_ []byte, clean bool) {
+	clean = true
+	for i := 0; ; {
+		start := i
+		for i < len(s) && simple[s[i]] {
+			i++
+		}
+		b = append(b, s[start:i]...)
+		if i == len(s) {
+			return b, clean
+		}
+		if s[i] < utf8.RuneSelf {
+			b = appendEscaped(b, s[i])
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(s[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			b = append(b, `\ufffd`...)
+			clean = false
+		case r == '\u2028' || r == '\u2029':
+			b = append(append(b, `\u202`...), hexDigits[r&15])
+		default:
+			b = append(b, s[i:i+n]...)
+		}
+		i += n
+	}
+}
+
+func appendEscaped(b []byte, c byte) []byte {
+	switch c {
+	case '\\', '"':
+		return append(b, '\\', c)
+	case '\n':
+		return append(b, '\\', 'n')
+	case '\r':
+		return append(b, '\\', 'r')
+	}
+	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+}
+
+// unescape undoes appendText in the memory of s. It returns false, and s as it
+// was, if there are escapes in it that appendText does not make.
+func unescape(s []byte) ([]byte, bool) {
+	i := bytes.IndexByte(s, '\\')
+	if i == len(s)-2 && i >= 0 && s[i+1] == 'n' { // most lines
+		s[i] = '\n'
+		return s[:i+1], true
+	}
+	if i < 0 {
+		return s, true
+	}
+	for j := i; j >= 0 && j < len(s); {
+		_, n := escaped(s[j:])
+		if n == 0 {
+			return s, false
+		}
+		j += n
+		if k := bytes.IndexByte(s[j:], '\\'); k < 0 {
+			break
+		} else {
+			j += k
+		}
+	}
+	out := s[:i]
+	for rest := s[i:]; len(rest) > 0; {
+		r, n := escaped(rest)
+		out = utf8.AppendRune(out, r)
+		rest = rest[n:]
+		if i = bytes.IndexByte(rest, '\\'); i < 0 {
+			i = len(rest)
+		}
+		out, rest = append(out, rest[:i]...), rest[i:]
+	}
+	return out, true
+}
+
+// escaped reads the escape that s begins with; n is 0 if it is none of ours.
+func escaped(s []byte) (r rune, n int) {
+	if len(s) < 2 {
+		return 0, 0
+	}
+	switch s[1] {
+	case '\\', '"':
+		return rune(s[1]), 2
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case 'u':
+		if len(s) < 6 {
+			return 0, 0
+		}
+		for _, c := range s[2:6] {
+			d := bytes.IndexByte([]byte(hexDigits), c)
+			if d < 0 {
+				return 0, 0
+			}
+			r = r<<4 | rune(d)
+		}
+		if r >= 0xd800 && r < 0xe000 {
+			return 0, 0 // half of a pair
+		}
+		return r, 6
+	}
+	return 0, 0
+}
