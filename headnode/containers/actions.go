@@ -32,19 +32,9 @@ func (s *Service) act(ctx context.Context, a model.Account, ref string, do func(
 	return s.see(ctx, c.NodeID, ack)
 }
 
-// Start implements dockerapi.Containers.
-func (s *Service) Start(ctx context.Context, a model.Account, ref string) error {
-	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) { return n.Start(ctx, c.ID) })
-}
-
 // Stop implements dockerapi.Containers.
 func (s *Service) Stop(ctx context.Context, a model.Account, ref string, r wire.StopRequest) error {
 	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) { return n.Stop(ctx, c.ID, r) })
-}
-
-// Restart implements dockerapi.Containers.
-func (s *Service) Restart(ctx context.Context, a model.Account, ref string, r wire.StopRequest) error {
-	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) { return n.Restart(ctx, c.ID, r) })
 }
 
 // Kill implements dockerapi.Containers.

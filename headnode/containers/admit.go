@@ -18,6 +18,8 @@ type plan struct {
 	need    model.Resources
 	network *model.Network // nil for none, host, and another container's
 	nodeID  string         // the only node allowed; "" is any
+	local   bool           // the image is on its holders only
+	links   []target
 }
 
 // admit judges a request by everything that does not depend on nodes: first
@@ -34,7 +36,7 @@ func admit(v *state.View, a model.Account, r model.CreateContainer) (plan, error
 		return plan{}, err
 	}
 	p := plan{account: a, request: r}
-	for _, step := range []func(*state.View) error{p.findImage, p.findPackage, p.findSharedNamespaces, p.findNetwork, p.checkSize} {
+	for _, step := range []func(*state.View) error{p.findImage, p.findPackage, p.findSharedNamespaces, p.findVolumes, p.findNetwork, p.findLinks, p.checkSize} {
 		if err := step(v); err != nil {
 			return plan{}, err
 		}
@@ -50,7 +52,7 @@ func (p *plan) findImage(v *state.View) error {
 	if err := images.CheckPlatform(img, p.request.Spec.Image, p.request.Platform); err != nil {
 		return err
 	}
-	p.image = img
+	p.image, p.local = img, images.Local(v, p.account.ID, img.ID)
 	if err := mergeImage(&p.request.Spec, &img); err != nil {
 		return err
 	}
@@ -84,12 +86,20 @@ func (p *plan) findSharedNamespaces(v *state.View) error {
 		if err != nil {
 			return err
 		}
-		if p.nodeID != "" && p.nodeID != other.NodeID {
-			return model.Errorf(model.KindConflict, "cannot share namespaces with containers on different nodes; share with containers of one node")
+		if err := p.pin(&other); err != nil {
+			return err
 		}
-		p.nodeID = other.NodeID
 		*mode = "container:" + other.ID
 	}
+	return nil
+}
+
+// pin binds the new container to the node of another one.
+func (p *plan) pin(other *model.Container) error {
+	if p.nodeID != "" && p.nodeID != other.NodeID {
+		return model.Errorf(model.KindConflict, "cannot share namespaces or volumes with containers on different nodes; share with containers of one node")
+	}
+	p.nodeID = other.NodeID
 	return nil
 }
 

@@ -73,6 +73,7 @@ func largestField(r *model.CreateContainer) (name string, size int, err error) {
 	fields := map[string]any{
 		"Image": spec.Image, "Entrypoint": spec.Entrypoint, "Cmd": spec.Cmd, "Env": spec.Env, "Labels": spec.Labels,
 		"User": spec.User, "WorkingDir": spec.WorkingDir, "ExposedPorts": spec.Ports,
+		"HostConfig.Links": spec.Links,
 	}
 	recorded := map[string]json.RawMessage{}
 	host := map[string]json.RawMessage{}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spearheadcloud/spearhead/headnode/imageconfig"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -31,7 +32,21 @@ func mergeImage(spec *model.ContainerSpec, img *model.Image) error {
 	spec.Env = mergeEnv(c.Env, spec.Env)
 	spec.Labels = mergeLabels(c.Labels, spec.Labels)
 	spec.Ports = mergePorts(c.ExposedPorts, spec.Ports)
+	spec.Healthcheck = mergeHealthcheck(spec.Healthcheck, c)
 	return nil
+}
+
+// mergeHealthcheck returns the check that holds, with the shell that runs it,
+// or nil if neither request nor image says what to run.
+func mergeHealthcheck(request *model.Healthcheck, image *model.ImageConfig) *model.Healthcheck {
+	h := imageconfig.MergeHealthcheck(request, image.Healthcheck)
+	if h == nil || len(h.Test) == 0 {
+		return nil
+	}
+	if len(h.Shell) == 0 {
+		h.Shell = slices.Clone(image.Shell)
+	}
+	return h
 }
 
 // mergeEnv returns the image's variables with the request's over them. A

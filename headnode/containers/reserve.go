@@ -57,9 +57,10 @@ func (p plan) container(v *state.View, node model.Node) model.Container {
 	}
 	need := p.need
 	need.Disk = placement.DiskNeed(&node, need)
-	now := time.Now().UTC()
+	now, name := time.Now().UTC(), p.name(v)
+	spec.Links = linksOf(p.links, name)
 	return model.Container{
-		ID: id, Name: p.name(v), AccountID: p.account.ID, NodeID: node.ID,
+		ID: id, Name: name, AccountID: p.account.ID, NodeID: node.ID,
 		Created: now, Phase: model.PhaseReserved, Package: p.pkg.Name, Reserved: need,
 		Spec: spec, State: model.ContainerState{Status: model.StatusCreated},
 		Operation: p.request.Operation, DockerRequest: p.request.DockerRequest,
@@ -81,7 +82,7 @@ func (p plan) name(v *state.View) string {
 }
 
 func (p plan) placementRequest() placement.Request {
-	r := placement.Request{Need: p.need, Platform: p.image.Architecture, NodeID: p.nodeID, Seed: rand.Uint64()}
+	r := placement.Request{Need: p.need, Platform: p.image.Architecture, NodeID: p.nodeID, Holders: p.local, Seed: rand.Uint64()}
 	if p.network != nil && p.network.Kind == model.NetworkExternal {
 		r.NICTags = []string{p.network.NICTag}
 	}

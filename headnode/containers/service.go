@@ -30,9 +30,13 @@ type Agents interface {
 	Connected(nodeID string) bool
 }
 
-// Images makes a node hold an image that the account may use.
+// Images is what the use cases need of those of images.
 type Images interface {
+	// Ensure makes a node hold an image that the account may use.
 	Ensure(ctx context.Context, accountID string, img model.Image, nodeID string) error
+	// Adopt gives the account the image that made makes on a node, by name
+	// or, if that is empty, without one.
+	Adopt(ctx context.Context, accountID, nodeID, name string, made func() (model.Image, error)) (model.Image, error)
 }
 
 // Config is what a Service stands on.
@@ -47,7 +51,8 @@ type Config struct {
 }
 
 // Service does what is asked of containers. It implements
-// dockerapi.Containers and dockerapi.Execs, for any number of goroutines.
+// dockerapi.Containers, Execs, Control, Usage and Files, for any number of
+// goroutines.
 type Service struct {
 	store  Store
 	agents Agents
@@ -68,6 +73,9 @@ type Service struct {
 var (
 	_ dockerapi.Containers = (*Service)(nil)
 	_ dockerapi.Execs      = (*Service)(nil)
+	_ dockerapi.Control    = (*Service)(nil)
+	_ dockerapi.Usage      = (*Service)(nil)
+	_ dockerapi.Files      = (*Service)(nil)
 )
 
 // New returns a Service.
@@ -81,9 +89,9 @@ func New(c Config) *Service {
 	}
 }
 
-// Working reports whether this head is creating the container at this moment;
-// reconciliation leaves such a one alone.
-func (s *Service) Working(containerID string) bool { return s.working.has(containerID) }
+// Working reports whether this head is at this moment creating the container
+// or carrying out the update with that id; reconciliation leaves it alone.
+func (s *Service) Working(id string) bool { return s.working.has(id) }
 
 // journalDelay bounds how long an answer waits for its change to show.
 const journalDelay = 30 * time.Second
@@ -111,7 +119,7 @@ func (s *Service) see(ctx context.Context, nodeID string, ack wire.Ack) error {
 var errNotSeen = model.Errorf(model.KindUnavailable,
 	"the node has done it, but the data center has not recorded it yet; look again in a moment")
 
-// workSet holds the ids of containers that are being made.
+// workSet holds the ids of what is being made or updated.
 type workSet struct {
 	mu  sync.Mutex
 	ids map[string]bool

@@ -31,7 +31,7 @@ func choosePackage(packages []*model.Package, spec *model.ContainerSpec, trusted
 		}
 		return *packages[i], exceeds(packages[i], spec.Limits, trusted)
 	}
-	if spec.Limits.Memory == 0 && askedCPU(spec.Limits) == 0 {
+	if spec.Limits.Memory == 0 && spec.Limits.CPU() == 0 {
 		if i := slices.IndexFunc(packages, func(p *model.Package) bool { return p.Active && p.Default }); i >= 0 {
 			return *packages[i], exceeds(packages[i], spec.Limits, trusted)
 		}
@@ -51,7 +51,7 @@ func smallestFor(packages []*model.Package, l model.Limits, trusted bool) (model
 	if len(fit) == 0 {
 		return model.Package{}, model.Errorf(model.KindInvalid,
 			"no package supports the given container constraints: memory=%d bytes, cpus=%g; ask for less, or ask the operator for a larger package",
-			l.Memory, float64(askedCPU(l))/1000)
+			l.Memory, float64(l.CPU())/1000)
 	}
 	smallest := slices.MinFunc(fit, func(a, b *model.Package) int {
 		return cmp.Or(cmp.Compare(a.Memory, b.Memory), cmp.Compare(cpuOrder(a), cpuOrder(b)),
@@ -71,7 +71,7 @@ func cpuOrder(p *model.Package) int64 {
 // exceeds returns an error of KindInvalid that names what l asks beyond p. A
 // trusted account may ask for any number of processes and any swap.
 func exceeds(p *model.Package, l model.Limits, trusted bool) error {
-	switch cpu := askedCPU(l); {
+	switch cpu := l.CPU(); {
 	case l.Memory > p.Memory:
 		return model.Errorf(model.KindInvalid, "package %s has %d bytes of memory, less than the %d asked for: choose a larger package", p.Name, p.Memory, l.Memory)
 	case p.CPUCap > 0 && cpu > p.CPUCap:
@@ -88,14 +88,6 @@ func exceeds(p *model.Package, l model.Limits, trusted bool) error {
 	return nil
 }
 
-// askedCPU is the quota of l in thousandths of a core; 0 is none.
-func askedCPU(l model.Limits) int64 {
-	if l.CPUQuota <= 0 {
-		return 0
-	}
-	return l.CPUQuota * 1000 / cmp.Or(l.CPUPeriod, cpuPeriod)
-}
-
 // applyPackage sets what the request left open and returns what the container
 // takes of its node. Only a trusted account may go without a limit of
 // processes or of swap; policy has refused the latter to others.
@@ -103,7 +95,7 @@ func applyPackage(l *model.Limits, p model.Package, trusted bool) model.Resource
 	l.Memory = cmp.Or(l.Memory, p.Memory)
 	l.MemorySwap = cmp.Or(l.MemorySwap, l.Memory+p.Swap)
 	l.MemoryReservation = min(l.MemoryReservation, l.Memory)
-	if askedCPU(*l) == 0 && p.CPUCap > 0 {
+	if l.CPU() == 0 && p.CPUCap > 0 {
 		l.CPUPeriod, l.CPUQuota = cpuPeriod, p.CPUCap*cpuPeriod/1000
 	}
 	l.CPUShares = cmp.Or(l.CPUShares, p.CPUShares)
@@ -114,5 +106,5 @@ func applyPackage(l *model.Limits, p model.Package, trusted bool) model.Resource
 	case l.Pids <= 0:
 		l.Pids = cmp.Or(p.Pids, defaultPids)
 	}
-	return model.Resources{Memory: l.Memory, CPU: askedCPU(*l), Disk: l.Disk}
+	return l.Needs(model.Resources{Disk: l.Disk})
 }

@@ -20,6 +20,12 @@ func (s *Service) Attach(ctx context.Context, a model.Account, ref string, r wir
 
 // Logs implements dockerapi.Containers.
 func (s *Service) Logs(ctx context.Context, a model.Account, ref string, r wire.LogsRequest) (io.ReadCloser, error) {
+	return s.reader(a, ref, func(n wire.Agent, c model.Container) (io.ReadCloser, error) { return n.Logs(ctx, c.ID, r) })
+}
+
+// reader opens something of a container that holds a place in the account's
+// limit of streams until it is closed.
+func (s *Service) reader(a model.Account, ref string, open func(wire.Agent, model.Container) (io.ReadCloser, error)) (io.ReadCloser, error) {
 	c, err := find(s.store.View(), a.ID, ref)
 	if err != nil {
 		return nil, err
@@ -28,12 +34,12 @@ func (s *Service) Logs(ctx context.Context, a model.Account, ref string, r wire.
 	if err != nil {
 		return nil, err
 	}
-	logs, err := s.agents.Agent(c.NodeID).Logs(ctx, c.ID, r)
+	r, err := open(s.agents.Agent(c.NodeID), c)
 	if err != nil {
 		leave()
 		return nil, err
 	}
-	return countedReader{logs, leave}, nil
+	return countedReader{r, leave}, nil
 }
 
 // stream opens a stream that holds a place in the account's limit.

@@ -42,7 +42,8 @@ func (s *Service) Pull(ctx context.Context, a model.Account, r dockerapi.PullReq
 }
 
 // Ensure makes a node hold an image that the account has, by its digest. The
-// registry must let everybody read it, for credentials are not kept.
+// registry must let everybody read it, for credentials are not kept. An image
+// that no registry has is where it was made only.
 func (s *Service) Ensure(ctx context.Context, accountID string, img model.Image, nodeID string) error {
 	if slices.Contains(img.Holders, nodeID) {
 		return nil
@@ -51,7 +52,11 @@ func (s *Service) Ensure(ctx context.Context, accountID string, img model.Image,
 	if len(names) == 0 {
 		return missing(img.ID)
 	}
-	r := wire.PullRequest{Ref: repository(names[0].Ref) + "@" + img.Digest, Platform: img.OS + "/" + img.Architecture}
+	at := slices.IndexFunc(names, func(n model.ImageName) bool { return n.Digest != "" })
+	if at < 0 {
+		return model.Errorf(model.KindUnavailable, "image %s is not at a registry, and the node that made it does not have it any more; make it again", shortImageID(img.ID))
+	}
+	r := wire.PullRequest{Ref: repository(names[at].Ref) + "@" + img.Digest, Platform: img.OS + "/" + img.Architecture}
 	_, err := s.fetch(ctx, nodeID, r, model.ImageName{}, func(wire.PullProgress) {})
 	return err
 }

@@ -39,14 +39,27 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, force
 	if ok {
 		going = []model.ImageName{byName}
 	}
-	removed, err := s.untag(ctx, a.ID, names, going)
-	if err != nil {
+	removed, err := s.remove(ctx, a.ID, img.ID, names, going, len(users) > 0)
+	if err == nil {
+		s.Sweep(ctx)
+	}
+	return removed, err
+}
+
+// remove takes names of an image away and, with the last of them, what the
+// account has of it.
+func (s *Service) remove(ctx context.Context, accountID, imageID string, names, going []model.ImageName, used bool) (dockerapi.RemovedImage, error) {
+	removed, err := s.untag(ctx, accountID, names, going)
+	if err != nil || len(going) < len(names) {
 		return removed, err
 	}
-	if len(going) == len(names) && len(users) == 0 {
-		removed.Deleted = append(removed.Deleted, img.ID)
+	_, err = s.store.Propose(ctx, command.RemoveImageName{AccountID: accountID, Ref: imageID, Time: time.Now().UTC()})
+	if err != nil && !model.IsKind(err, model.KindNotFound) {
+		return removed, err
 	}
-	s.Sweep(ctx)
+	if !used {
+		removed.Deleted = append(removed.Deleted, imageID)
+	}
 	return removed, nil
 }
 

@@ -43,8 +43,8 @@ type Config struct {
 	Logger    *slog.Logger
 }
 
-// Service does what is asked of images. It implements dockerapi.Images, for
-// any number of goroutines.
+// Service does what is asked of images. It implements dockerapi.Images and
+// dockerapi.ImagePruner, for any number of goroutines.
 type Service struct {
 	store  Store
 	agents Agents
@@ -57,7 +57,10 @@ type Service struct {
 	bytes sync.RWMutex
 }
 
-var _ dockerapi.Images = (*Service)(nil)
+var (
+	_ dockerapi.Images      = (*Service)(nil)
+	_ dockerapi.ImagePruner = (*Service)(nil)
+)
 
 // New returns a Service.
 func New(c Config) *Service {
@@ -81,10 +84,12 @@ func ofAccount(v *state.View, accountID string, img model.Image) dockerapi.Image
 	return out
 }
 
+// namesOf lists the names that an account has for an image. An image that was
+// made without one has none, and is the account's all the same.
 func namesOf(v *state.View, accountID, imageID string) []model.ImageName {
 	var names []model.ImageName
 	for _, n := range v.NamesOfImage(imageID) {
-		if n.AccountID == accountID {
+		if n.AccountID == accountID && !nameless(*n) {
 			names = append(names, *n)
 		}
 	}

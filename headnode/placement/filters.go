@@ -18,6 +18,7 @@ var filters = [...]struct {
 	{"are not connected", func(n *Node, _ *Request) bool { return n.Connected }},
 	{"are cordoned", func(n *Node, _ *Request) bool { return !n.Cordoned }},
 	{"have another platform", func(n *Node, r *Request) bool { return r.Platform == "" || n.Info.Architecture == r.Platform }},
+	{"do not hold the image, which is at no registry", func(n *Node, r *Request) bool { return !r.Holders || n.HoldsImage }},
 	{"lack a network", func(n *Node, r *Request) bool { return hasAll(n.Info.NICTags, r.NICTags) }},
 	{"lack memory", func(n *Node, r *Request) bool { return r.Need.Memory <= Free(n).Memory }},
 	{"lack CPU", func(n *Node, r *Request) bool { return r.Need.CPU <= Free(n).CPU }},

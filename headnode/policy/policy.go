@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -28,7 +29,32 @@ func Check(a model.Account, r *model.CreateContainer) []Violation {
 	c.devices(&r.Spec, &r.Asked)
 	c.security(&r.Spec, &r.Asked)
 	c.resources(&r.Spec, &r.Asked)
+	c.limits(&r.Spec.Limits)
+	c.logging(&r.Spec.Log)
 	c.networks(&r.Asked)
+	return c.found
+}
+
+// CheckLimits returns what a may not ask of the limits of a container, as they
+// are to be after an update.
+func CheckLimits(a model.Account, l *model.Limits) []Violation {
+	var c checker
+	if a.Policy != model.PolicyTrusted {
+		c.limits(l)
+	}
+	return c.found
+}
+
+// CheckVolumesFrom returns what a may not ask of another container's mounts:
+// host paths reach no tenant by way of a container that was made while the
+// account was trusted.
+func CheckVolumesFrom(a model.Account, mounts []model.Mount) []Violation {
+	var c checker
+	if a.Policy != model.PolicyTrusted {
+		for _, m := range mounts {
+			c.deny("HostConfig.VolumesFrom", "the host path for %q is not allowed", m.Target)
+		}
+	}
 	return c.found
 }
 
@@ -95,7 +121,7 @@ func (c *checker) namespaces(s *model.ContainerSpec, asked *model.Asked) {
 		{"HostConfig.IpcMode", s.IpcMode},
 		{"HostConfig.UTSMode", s.UTSMode},
 		{"HostConfig.CgroupnsMode", s.CgroupnsMode},
-		{"HostConfig.UsernsMode", asked.UsernsMode},
+		{"HostConfig.UsernsMode", cmp.Or(asked.UsernsMode, s.UsernsMode)},
 	} {
 		c.denyIf(ns.mode == "host", ns.field, "the host's namespace is not allowed")
 	}
@@ -116,7 +142,7 @@ func (c *checker) files(s *model.ContainerSpec, asked *model.Asked) {
 func (c *checker) devices(s *model.ContainerSpec, asked *model.Asked) {
 	c.denyIf(len(s.Devices) > 0, "HostConfig.Devices", "devices of the host are not allowed")
 	c.denyIf(len(asked.DeviceRequests) > 0, "HostConfig.DeviceRequests", "devices of the host are not allowed")
-	c.denyIf(len(asked.DeviceCgroupRules) > 0, "HostConfig.DeviceCgroupRules", "device rules are not allowed")
+	c.denyIf(len(asked.DeviceCgroupRules)+len(s.DeviceCgroupRules) > 0, "HostConfig.DeviceCgroupRules", "device rules are not allowed")
 }
 
 func (c *checker) security(s *model.ContainerSpec, asked *model.Asked) {
@@ -156,15 +182,35 @@ func tenantSysctl(name string) bool {
 }
 
 func (c *checker) resources(s *model.ContainerSpec, asked *model.Asked) {
-	c.denyIf(asked.CgroupParent != "", "HostConfig.CgroupParent", "a cgroup parent is not allowed")
+	c.denyIf(asked.CgroupParent != "" || s.CgroupParent != "", "HostConfig.CgroupParent", "a cgroup parent is not allowed")
 	c.denyIf(asked.Runtime != "", "HostConfig.Runtime", "the operator chooses the runtime")
 	c.denyIf(asked.Isolation != "" && asked.Isolation != "default", "HostConfig.Isolation", "only default is allowed")
+	// Some annotations make an OCI runtime run hooks or keep privileges.
+	c.denyIf(len(s.Annotations) > 0, "HostConfig.Annotations", "annotations reach the runtime and are not allowed; use labels")
 	c.denyIf(s.OomScoreAdj < 0, "HostConfig.OomScoreAdj", "a negative score is not allowed")
-	c.denyIf(s.Limits.OomKillDisable, "HostConfig.OomKillDisable", "the kernel must be able to end the container")
 	c.denyIf(asked.KernelMemory != 0, "HostConfig.KernelMemory", "a limit of kernel memory is not allowed")
-	c.denyIf(s.Limits.MemorySwap < 0, "HostConfig.MemorySwap", "swap without limit is not allowed")
-	c.denyIf(s.Limits.CpusetCpus != "", "HostConfig.CpusetCpus", "processors are not chosen by the account; use --cpus")
-	c.denyIf(s.Limits.CpusetMems != "", "HostConfig.CpusetMems", "memory nodes are not chosen by the account")
+}
+
+// limits judges what an update may change, too.
+func (c *checker) limits(l *model.Limits) {
+	c.denyIf(l.OomKillDisable, "HostConfig.OomKillDisable", "the kernel must be able to end the container")
+	c.denyIf(l.MemorySwap < 0, "HostConfig.MemorySwap", "swap without limit is not allowed")
+	c.denyIf(l.CpusetCpus != "", "HostConfig.CpusetCpus", "processors are not chosen by the account; use --cpus")
+	c.denyIf(l.CpusetMems != "", "HostConfig.CpusetMems", "memory nodes are not chosen by the account")
+	c.denyIf(l.CPURealtimePeriod != 0, "HostConfig.CpuRealtimePeriod", "real-time scheduling is not allowed; use --cpus")
+	c.denyIf(l.CPURealtimeRuntime != 0, "HostConfig.CpuRealtimeRuntime", "real-time scheduling is not allowed; use --cpus")
+	for _, devices := range []struct {
+		field  string
+		limits []model.BlkioLimit
+	}{
+		{"HostConfig.BlkioWeightDevice", l.BlkioWeightDevice},
+		{"HostConfig.BlkioDeviceReadBps", l.BlkioReadBps},
+		{"HostConfig.BlkioDeviceWriteBps", l.BlkioWriteBps},
+		{"HostConfig.BlkioDeviceReadIOps", l.BlkioReadIOps},
+		{"HostConfig.BlkioDeviceWriteIOps", l.BlkioWriteIOps},
+	} {
+		c.denyIf(len(devices.limits) > 0, devices.field, "devices of the host are not allowed")
+	}
 }
 
 func (c *checker) networks(asked *model.Asked) {

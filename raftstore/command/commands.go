@@ -101,7 +101,8 @@ const (
 
 // PutImage records an image, adds Image.Holders to those known, and, unless
 // Name.Ref is empty, lets an account's name point to it. Action is ActionPull
-// or ActionTag and becomes an event of the name's account.
+// or ActionTag and becomes an event of the name's account. A name that is the
+// image's id gives an account an image without a name, and makes no event.
 type PutImage struct {
 	Image  model.Image     `json:"image"`
 	Name   model.ImageName `json:"name"`

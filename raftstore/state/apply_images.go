@@ -50,10 +50,13 @@ func (t *transaction) putImageName(cmd command.PutImage, image *model.Image) err
 	if err := t.insert(tableImageNames, &name); err != nil {
 		return err
 	}
-	t.record(model.Event{
-		Time: cmd.Time, AccountID: name.AccountID, Type: typeImage, Action: cmd.Action, ActorID: actor,
-		Attributes: imageAttributes(image, name.Ref),
-	})
+	if !nameless(&name) {
+		t.record(model.Event{
+			Time: cmd.Time, AccountID: name.AccountID, Type: typeImage, Action: cmd.Action, ActorID: actor,
+			Attributes: imageAttributes(image, name.Ref),
+		})
+	}
+	t.touch(name.AccountID)
 	if had {
 		return t.forgetImage(before.ImageID)
 	}
@@ -73,7 +76,9 @@ func (t *transaction) removeImageName(cmd command.RemoveImageName) error {
 		Time: cmd.Time, AccountID: name.AccountID, Type: typeImage, Action: "untag", ActorID: name.ImageID,
 		Attributes: imageAttributes(&image, name.Ref),
 	}
-	t.record(event)
+	if !nameless(&name) {
+		t.record(event)
+	}
 	left := slices.ContainsFunc(t.NamesOfImage(name.ImageID), func(n *model.ImageName) bool {
 		return n.AccountID == name.AccountID
 	})
@@ -83,6 +88,10 @@ func (t *transaction) removeImageName(cmd command.RemoveImageName) error {
 	}
 	return t.forgetImage(name.ImageID)
 }
+
+// nameless reports whether a name, which is the image's id, only says that the
+// account has the image.
+func nameless(n *model.ImageName) bool { return n.Ref == n.ImageID }
 
 func (t *transaction) dropImageHolder(cmd command.DropImageHolder) error {
 	image, ok := t.Image(cmd.ImageID)
