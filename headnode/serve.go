@@ -85,13 +85,14 @@ func (h *head) publicHandler() http.Handler {
 	record := h.home.record
 	byLogin := func(login string) (model.Account, bool) { return h.store.View().AccountByLogin(login) }
 	_, port, _ := net.SplitHostPort(h.cfg.DockerListen) // Validate has checked it
+	center := system.New(system.Config{
+		Store: h.store, Connected: h.nodes.Connected, ClusterID: record.ClusterID,
+		Name: record.DataCenter, Version: h.cfg.Version, CA: h.home.ca.Certificate(),
+	})
 	docker := dockerapi.New(dockerapi.Config{
 		Auth:       auth.New(byLogin, time.Now),
-		Containers: h.containers, Execs: h.containers, Images: h.images,
-		System: system.New(system.Config{
-			Store: h.store, Connected: h.nodes.Connected, ClusterID: record.ClusterID,
-			Name: record.DataCenter, Version: h.cfg.Version, CA: h.home.ca.Certificate(),
-		}),
+		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers,
+		Images: h.images, Pruner: h.images, System: center, Networks: center,
 		Version: h.cfg.Version, Logger: h.log,
 	})
 	return cloudapi.New(cloudapi.Config{

@@ -28,7 +28,8 @@ type Config struct {
 	CA        []byte // PEM
 }
 
-// Service implements dockerapi.System, for any number of goroutines.
+// Service implements dockerapi.System and dockerapi.Networks, for any number of
+// goroutines.
 type Service struct{ c Config }
 
 var _ dockerapi.System = (*Service)(nil)
