@@ -42,6 +42,11 @@ integration: ## the tests of a whole data center with the docker client (needs r
 	@scripts/setup test
 	@$(GO) run ./internal/cmd/gotest -timeout 15m -p 1 ./integration/...
 
+.PHONY: clients
+clients: ## install every client that people use (some minutes the first time) and test with each
+	@scripts/setup clients
+	@$(GO) run ./internal/cmd/gotest -timeout 15m ./integration/clients
+
 .PHONY: bench
 bench: ## benchmarks; docs/benchmarks.md says how to read them
 	@scripts/setup test

@@ -1,0 +1,3 @@
+module github.com/docker/libnetwork
+
+go 1.26.0
