@@ -355,7 +355,9 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 			{"start", func() error { return second(n.Start(ctx, id)) }},
 			{"pause", func() error { return second(n.Pause(ctx, id)) }},
 			{"unpause", func() error { return second(n.Unpause(ctx, id)) }},
-			{"update", func() error { return second(n.Update(ctx, id, model.ContainerUpdate{Limits: &model.Limits{Memory: 1}})) }},
+			{"update", func() error {
+				return second(n.Update(ctx, id, model.ContainerUpdate{Limits: &model.Limits{Memory: 1}}))
+			}},
 			{"pause again", func() error { return second(n.Pause(ctx, id)) }},
 			{"stop", func() error { return second(n.Stop(ctx, id, wire.StopRequest{})) }},
 			{"start again", func() error { return second(n.Start(ctx, id)) }},

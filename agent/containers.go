@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"io"
+	"slices"
+	"strconv"
 
 	"github.com/spearheadcloud/spearhead/agent/journal"
 	"github.com/spearheadcloud/spearhead/agent/task"
@@ -95,7 +97,11 @@ func (a *Agent) Resize(ctx context.Context, id string, size wire.TerminalSize) e
 	if _, err := a.runningSnapshot(id); err != nil {
 		return err
 	}
-	return a.drivers.Runtime.Resize(ctx, id, size.Rows, size.Columns)
+	if err := a.drivers.Runtime.Resize(ctx, id, size.Rows, size.Columns); err != nil {
+		return err
+	}
+	a.tell(id, "resize", "height", strconv.Itoa(int(size.Rows)), "width", strconv.Itoa(int(size.Columns)))
+	return nil
 }
 
 // Top implements wire.Agent.
@@ -104,18 +110,48 @@ func (a *Agent) Top(ctx context.Context, id, psArgs string) (wire.Processes, err
 		return wire.Processes{}, err
 	}
 	titles, rows, err := a.drivers.Runtime.Top(ctx, id, psArgs)
+	if err == nil {
+		a.tell(id, "top")
+	}
 	return wire.Processes{Titles: titles, Rows: rows}, err
 }
 
 // Attach implements wire.Agent.
 func (a *Agent) Attach(ctx context.Context, id string, r wire.AttachRequest) (wire.Stream, error) {
-	if _, err := a.get(id); err != nil {
+	t, err := a.get(id)
+	if err != nil {
 		return nil, err
 	}
-	return a.drivers.Runtime.Attach(ctx, id, runtime.AttachOptions{
+	s := t.Snapshot()
+	switch s.State.Status {
+	case model.StatusPaused:
+		return nil, model.Errorf(model.KindConflict, "container %s is paused, unpause the container before attach", id)
+	case model.StatusRestarting:
+		return nil, model.Errorf(model.KindConflict, "container %s is restarting, wait until the container is running", id)
+	}
+	stream, err := a.drivers.Runtime.Attach(ctx, id, runtime.AttachOptions{
 		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 		Logs: r.Logs, Stream: r.Stream, DetachKeys: r.DetachKeys,
 	})
+	if err != nil {
+		return nil, err
+	}
+	a.tell(id, "attach")
+	if !r.Stdin || !r.Stream || !s.Spec.Tty || !s.Spec.OpenStdin {
+		return stream, nil
+	}
+	return &detachable{Stream: stream, over: func() {
+		if a.hasProcess(id) {
+			a.tell(id, "detach")
+		}
+	}}, nil
+}
+
+// hasProcess asks the runtime whether a container runs: it knows of an end
+// before the container's task does.
+func (a *Agent) hasProcess(id string) bool {
+	all, err := a.drivers.Runtime.Running(a.running)
+	return err == nil && slices.ContainsFunc(all, func(p runtime.Process) bool { return p.ID == id })
 }
 
 // Logs implements wire.Agent.
@@ -124,14 +160,11 @@ func (a *Agent) Logs(ctx context.Context, id string, r wire.LogsRequest) (io.Rea
 	if err != nil {
 		return nil, err
 	}
-	if r.Details {
-		return nil, model.Errorf(model.KindNotImplemented, "logs cannot be shown with details: containers' logs hold none")
-	}
 	if s := t.Snapshot(); s.Spec.Log.Driver == "none" {
 		return nil, model.Errorf(model.KindNotImplemented, "configured logging driver does not support reading")
 	}
 	return a.drivers.Runtime.Logs(ctx, id, runtime.LogOptions{
-		Stdout: r.Stdout, Stderr: r.Stderr, Follow: r.Follow, Timestamps: r.Timestamps,
+		Stdout: r.Stdout, Stderr: r.Stderr, Follow: r.Follow, Timestamps: r.Timestamps, Details: r.Details,
 		Since: r.Since, Until: r.Until, Tail: r.Tail,
 	})
 }

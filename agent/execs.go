@@ -3,8 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"io"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,10 +19,6 @@ const (
 	execMemory = 5 * time.Minute
 	execLimit  = 4096
 )
-
-// execPoll is how often a running exec is looked at whose streams do not tell
-// of its end, because nobody is joined to them.
-const execPoll = 250 * time.Millisecond
 
 // execs is the register of processes that were asked for inside of containers.
 type execs struct {
@@ -47,7 +41,7 @@ func (x *execs) recover() error {
 	for _, e := range all {
 		x.byID[e.Spec.ID] = &e
 		if e.Started && e.Ended.IsZero() {
-			x.watch(e, nil)
+			x.watch(e)
 		}
 	}
 	return nil
@@ -97,6 +91,20 @@ func (x *execs) claim(id string) (state.Exec, error) {
 	return *e, nil
 }
 
+// mayExec says why a container takes no more processes.
+func (a *Agent) mayExec(container string) error {
+	s, err := a.runningSnapshot(container)
+	switch {
+	case err != nil && s.Phase == state.PhaseWaiting:
+		return model.Errorf(model.KindConflict, "Container %s is restarting, wait until the container is running", container)
+	case err != nil:
+		return err
+	case s.State.Status == model.StatusPaused:
+		return model.Errorf(model.KindConflict, "Container %s is paused, unpause the container before exec", container)
+	}
+	return nil
+}
+
 // ExecCreate implements wire.Agent.
 func (a *Agent) ExecCreate(ctx context.Context, container string, r wire.ExecSpec) error {
 	if !model.IsID(r.ID) {
@@ -105,7 +113,7 @@ func (a *Agent) ExecCreate(ctx context.Context, container string, r wire.ExecSpe
 	if len(r.Args) == 0 {
 		return model.Errorf(model.KindInvalid, "No exec command specified")
 	}
-	if _, err := a.runningSnapshot(container); err != nil {
+	if err := a.mayExec(container); err != nil {
 		return err
 	}
 	if _, err := a.execs.get(r.ID); err == nil {
@@ -121,7 +129,7 @@ func (a *Agent) ExecStart(ctx context.Context, id string, r wire.ExecStartReques
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.runningSnapshot(e.Container); err != nil {
+	if err := a.mayExec(e.Container); err != nil {
 		return nil, err
 	}
 	if e, err = a.execs.claim(id); err != nil {
@@ -136,13 +144,18 @@ func (a *Agent) ExecStart(ctx context.Context, id string, r wire.ExecStartReques
 		a.execs.ended(e, exitCodeOfExec(err))
 		return nil, err
 	}
+	a.execs.watch(e)
 	if stream == nil {
-		a.execs.watch(e, nil)
 		return nil, nil
 	}
-	s := &execStream{Stream: stream, over: make(chan struct{})}
-	a.execs.watch(e, s.over)
-	return s, nil
+	if !e.Spec.Tty || !e.Spec.Stdin {
+		return stream, nil
+	}
+	return &detachable{Stream: stream, over: func() {
+		if now, err := a.drivers.Runtime.ExecState(a.running, id); err == nil && now.Running {
+			a.tell(e.Container, "exec_detach", "execID", id)
+		}
+	}}, nil
 }
 
 func execSpec(s wire.ExecSpec, r wire.ExecStartRequest) runtime.ExecSpec {
@@ -195,51 +208,6 @@ func (a *Agent) ExecInspect(ctx context.Context, id string) (wire.ExecState, err
 	return s, nil
 }
 
-// watch waits for the end of a running exec and records it. over is closed
-// when its output has ended; nil if nobody reads it.
-func (x *execs) watch(e state.Exec, over <-chan struct{}) {
-	x.agent.loops.Go(func() {
-		tick := time.NewTicker(execPoll)
-		defer tick.Stop()
-		for {
-			select {
-			case <-over:
-				over = nil // from now on the ticker alone
-			case <-tick.C:
-			case <-x.agent.running.Done():
-				return
-			}
-			if code, ended := x.look(e); ended {
-				x.ended(e, code)
-				return
-			}
-		}
-	})
-}
-
-// look asks the runtime whether an exec has ended. One that the runtime does
-// not know went with its container, or with the machine.
-func (x *execs) look(e state.Exec) (code int, ended bool) {
-	now, err := x.agent.drivers.Runtime.ExecState(x.agent.running, e.Spec.ID)
-	switch {
-	case model.IsKind(err, model.KindNotFound):
-		return 137, true
-	case err != nil || now.Running || now.ExitCode == nil:
-		return 0, false
-	}
-	return *now.ExitCode, true
-}
-
-// ended records the end of an exec.
-func (x *execs) ended(e state.Exec, code int) {
-	e.Started, e.Ended, e.ExitCode = true, time.Now(), code
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.agent.running), execMemory)
-	defer cancel()
-	if err := x.record(ctx, e, "exec_die", map[string]string{"exitCode": strconv.Itoa(code)}); err != nil {
-		x.agent.log.Error("cannot record the end of an exec", "op", "exec", "container", e.Container, "err", err)
-	}
-}
-
 // forgetOld drops execs that nobody will ask about again.
 func (x *execs) forgetOld(now time.Time) {
 	old := x.old(now)
@@ -275,19 +243,4 @@ func (x *execs) old(now time.Time) []string {
 		}
 	}
 	return old
-}
-
-// execStream notices the end of an exec's output.
-type execStream struct {
-	wire.Stream
-	over chan struct{}
-	once sync.Once
-}
-
-func (s *execStream) Read(p []byte) (int, error) {
-	n, err := s.Stream.Read(p)
-	if err == io.EOF {
-		s.once.Do(func() { close(s.over) })
-	}
-	return n, err
 }

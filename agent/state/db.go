@@ -156,16 +156,9 @@ func (db *DB) Execs() ([]Exec, error) {
 // shows: of its last entry, or of the newest entry if it has none. If ctx ends
 // first, the change may still be made.
 func (db *DB) Commit(ctx context.Context, c Change) (wire.Ack, error) {
-	p, err := encode(c)
+	p, err := db.submit(ctx, c)
 	if err != nil {
-		return wire.Ack{}, fmt.Errorf("cannot record container %s: %w", c.Container, err)
-	}
-	select {
-	case db.queue <- p:
-	case <-db.stop:
-		return wire.Ack{}, model.Errorf(model.KindUnavailable, "the node is shutting down; try again when it is back")
-	case <-ctx.Done():
-		return wire.Ack{}, ctx.Err()
+		return wire.Ack{}, err
 	}
 	select {
 	case err = <-p.result:
@@ -183,4 +176,28 @@ func (db *DB) Commit(ctx context.Context, c Change) (wire.Ack, error) {
 		return wire.Ack{}, fmt.Errorf("cannot record container %s: %w", c.Container, err)
 	}
 	return wire.Ack{Epoch: db.epoch, Seq: p.seq}, nil
+}
+
+// Tell appends entries to the journal and does not wait until they are on
+// disk: for what is only to be known. They come after what was committed
+// before, and before what is committed after; a crash at this moment loses them.
+func (db *DB) Tell(ctx context.Context, entries ...model.JournalEntry) error {
+	_, err := db.submit(ctx, Change{Entries: entries})
+	return err
+}
+
+// submit queues a change.
+func (db *DB) submit(ctx context.Context, c Change) (*pending, error) {
+	p, err := encode(c)
+	if err != nil {
+		return nil, fmt.Errorf("cannot record container %s: %w", c.Container, err)
+	}
+	select {
+	case db.queue <- p:
+		return p, nil
+	case <-db.stop:
+		return nil, model.Errorf(model.KindUnavailable, "the node is shutting down; try again when it is back")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

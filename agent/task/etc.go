@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -57,7 +58,8 @@ func removeEtc(dir, container string) error {
 }
 
 // hostsFile is hosts(5): the loopback names, or the machine's own file for a
-// container that shares its network; then what was asked for, then itself.
+// container that shares its network; then what was asked for, then those that
+// it is linked to, then itself.
 func hostsFile(c *model.Container) ([]byte, error) {
 	var b bytes.Buffer
 	if c.Spec.Network == "host" {
@@ -82,16 +84,40 @@ func hostsFile(c *model.Container) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "%s\t%s\n", strings.Trim(address, "[]"), name)
 	}
-	names := c.Spec.Hostname
-	if c.Spec.Domainname != "" {
-		names = c.Spec.Hostname + "." + c.Spec.Domainname + " " + names
+	for _, link := range c.Spec.Links {
+		fmt.Fprintf(&b, "%s\t%s\n", link.Address, strings.Join(linkNames(link), " "))
 	}
+	names := ownNames(&c.Spec)
 	for _, nic := range c.NICs {
 		if nic.Address.IsValid() && names != "" {
 			fmt.Fprintf(&b, "%s\t%s\n", nic.Address.Addr(), names)
 		}
 	}
 	return b.Bytes(), nil
+}
+
+// linkNames are all names of a link, its alias first, each once.
+func linkNames(l model.Link) []string {
+	var names []string
+	for _, name := range append([]string{l.Alias}, append(slices.Clone(l.Hosts), l.Name)...) {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ownNames are the container's full name and its first part, wherever it was
+// split into host and domain.
+func ownNames(spec *model.ContainerSpec) string {
+	full := spec.Hostname
+	if full != "" && spec.Domainname != "" {
+		full += "." + spec.Domainname
+	}
+	if first, _, split := strings.Cut(full, "."); split {
+		return full + " " + first
+	}
+	return full
 }
 
 func primaryNIC(c *model.Container) model.NIC {

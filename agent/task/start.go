@@ -127,7 +127,7 @@ func (t *Task) surroundings(run string) (runtime.StartRequest, error) {
 	ctx, cancel := t.step()
 	defer cancel()
 	c := &t.request.Container
-	r := runtime.StartRequest{ID: t.id, AccountID: c.AccountID, Run: run, Spec: &c.Spec}
+	r := runtime.StartRequest{ID: t.id, AccountID: c.AccountID, Run: run, Spec: linkedSpec(&c.Spec)}
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() (err error) {
 		if r.Rootfs, err = t.node.Images.MountRoot(ctx, t.id); err != nil {
@@ -152,6 +152,21 @@ func (t *Task) surroundings(run string) (runtime.StartRequest, error) {
 		return r, err
 	}
 	return r, failpoint.Hit("agent/start-prepared")
+}
+
+// linkedSpec is spec with the environment that its links add, before its own:
+// what a user has set stays.
+func linkedSpec(spec *model.ContainerSpec) *model.ContainerSpec {
+	if len(spec.Links) == 0 {
+		return spec
+	}
+	linked := *spec
+	linked.Env = nil
+	for _, link := range spec.Links {
+		linked.Env = append(linked.Env, link.Env...)
+	}
+	linked.Env = append(linked.Env, spec.Env...)
+	return &linked
 }
 
 // network returns the namespace that the container lives in, as StartRequest

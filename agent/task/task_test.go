@@ -23,18 +23,38 @@ func TestHostsFileNamesTheContainer(t *testing.T) {
 		},
 		NICs: []model.NIC{{Address: netip.MustParsePrefix("10.0.0.5/24"), Gateway: netip.MustParseAddr("10.0.0.1"), Primary: true}},
 	}
+	c.Spec.Links = []model.Link{{Name: "db1", Alias: "db", Hosts: []string{"db", "f00"}, Address: "10.0.0.7"}}
 	data, err := hostsFile(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"127.0.0.1\tlocalhost", "10.0.0.9\tdb", "2001:db8::1\tsix", "10.0.0.1\tout", "10.0.0.5\tweb.example.org web"} {
+	for _, line := range []string{"10.0.0.7\tdb f00 db1", "127.0.0.1\tlocalhost", "10.0.0.9\tdb", "2001:db8::1\tsix", "10.0.0.1\tout", "10.0.0.5\tweb.example.org web"} {
 		if !strings.Contains(string(data), line+"\n") {
 			t.Errorf("the hosts file lacks %q:\n%s", line, data)
 		}
 	}
+	c.Spec.Hostname, c.Spec.Domainname = "api.shop.example.org", ""
+	if data, err := hostsFile(c); err != nil || !strings.HasSuffix(string(data), "10.0.0.5\tapi.shop.example.org api\n") {
+		t.Errorf("with a full name as its host name: %v\n%s", err, data)
+	}
 	c.NICs = nil
 	if _, err := hostsFile(c); !model.IsKind(err, model.KindInvalid) {
 		t.Errorf("host-gateway without a gateway: %v", err)
+	}
+}
+
+func TestLinksAddToTheEnvironment(t *testing.T) {
+	t.Parallel()
+	spec := &model.ContainerSpec{
+		Env:   []string{"DB_NAME=mine"},
+		Links: []model.Link{{Alias: "db", Env: []string{"DB_NAME=/c/db", "DB_PORT=tcp://10.0.0.7:5432"}}},
+	}
+	want := []string{"DB_NAME=/c/db", "DB_PORT=tcp://10.0.0.7:5432", "DB_NAME=mine"} // the last one holds
+	if diff := cmp.Diff(want, linkedSpec(spec).Env); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+	if len(spec.Env) != 1 {
+		t.Errorf("the container's own specification has become %v", spec.Env)
 	}
 }
 
