@@ -53,14 +53,17 @@ func overHTTP(t testing.TB, a wire.Agent, encrypted bool) *wire.Client {
 
 func TestContractInMemory(t *testing.T) {
 	wiretest.Run(t, func(t *testing.T) wire.Agent { return inMemory(t) })
+	wiretest.RunFiles(t, func(t *testing.T) wire.Agent { return inMemory(t) })
 }
 
 func TestContractOverHTTP(t *testing.T) {
 	wiretest.Run(t, func(t *testing.T) wire.Agent { return overHTTP(t, inMemory(t), false) })
+	wiretest.RunFiles(t, func(t *testing.T) wire.Agent { return overHTTP(t, inMemory(t), false) })
 }
 
 func TestContractOverTLS(t *testing.T) {
 	wiretest.Run(t, func(t *testing.T) wire.Agent { return overHTTP(t, inMemory(t), true) })
+	wiretest.RunFiles(t, func(t *testing.T) wire.Agent { return overHTTP(t, inMemory(t), true) })
 }
 
 func TestAbandonedCallsEndAndStreamsGoOn(t *testing.T) {

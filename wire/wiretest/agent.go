@@ -157,6 +157,9 @@ func (a *Agent) Start(_ context.Context, id string) (wire.Ack, error) {
 
 func (a *Agent) start(c *container) (wire.Ack, error) {
 	id := c.request.Container.ID
+	if c.state.Status == model.StatusPaused {
+		return a.place(), model.Errorf(model.KindConflict, "cannot start a paused container, try unpause instead")
+	}
 	if c.state.Status.Running() {
 		return a.place(), model.Errorf(model.KindNotModified, "container %s is already running", id)
 	}
@@ -221,6 +224,10 @@ func (a *Agent) send(id, name, fallback string) (*container, wire.Ack, error) {
 		return c, a.place(), model.Errorf(model.KindConflict, "container %s is not running", id)
 	}
 	ack := a.log(id, "kill", nil, "signal", strconv.Itoa(int(sig)))
+	if c.state.Status == model.StatusPaused {
+		c.state.Status = model.StatusRunning
+		ack = a.log(id, "unpause", &c.state)
+	}
 	c.process.Signal(sig)
 	return c, ack, nil
 }
@@ -346,6 +353,9 @@ func (a *Agent) ExecCreate(_ context.Context, id string, r wire.ExecSpec) error 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.containers[id].state.Status == model.StatusPaused {
+		return model.Errorf(model.KindConflict, "Container %s is paused, unpause the container before exec", id)
+	}
 	a.execs[r.ID] = &exec{container: id, spec: r, process: NewProcess()}
 	return nil
 }

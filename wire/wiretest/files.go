@@ -137,6 +137,9 @@ func (a *Agent) ReadArchive(ctx context.Context, id, at string) (wire.Archive, e
 
 // WriteArchive implements wire.Agent: the archive is kept as it is.
 func (a *Agent) WriteArchive(_ context.Context, id string, r wire.WriteArchiveRequest, tar io.Reader) error {
+	if _, err := a.process(id); err != nil {
+		return err
+	}
 	content, err := io.ReadAll(tar)
 	if err != nil {
 		return err

@@ -25,12 +25,16 @@ const patience = 20 * time.Second
 // and EndlessRef.
 type Subject func(t *testing.T) wire.Agent
 
-// Run checks that agents made by subject keep the contract of wire.Agent.
+// check is one part of the contract.
+type check struct {
+	name string
+	run  func(*suite)
+}
+
+// Run checks that agents made by subject keep the contract of wire.Agent, but
+// for the files of containers, for which there is RunFiles.
 func Run(t *testing.T, subject Subject) {
-	for _, test := range []struct {
-		name string
-		run  func(*suite)
-	}{
+	run(t, subject, []check{
 		{"LifeIsToldInOrder", (*suite).lifeIsToldInOrder},
 		{"CreatingAgainMakesNoSecond", (*suite).creatingAgainMakesNoSecond},
 		{"UnknownIsNotFound", (*suite).unknownIsNotFound},
@@ -46,7 +50,25 @@ func Run(t *testing.T, subject Subject) {
 		{"ImageInUseStays", (*suite).imageInUseStays},
 		{"JournalGoesOnWhereItWasLeft", (*suite).journalGoesOnWhereItWasLeft},
 		{"RestartIsStopAndStart", (*suite).restartIsStopAndStart},
-	} {
+		{"PausedIsHeldBack", (*suite).pausedIsHeldBack},
+		{"PausedCanBeEnded", (*suite).pausedCanBeEnded},
+		{"UpdateIsTold", (*suite).updateIsTold},
+		{"UseAndHealthAreTold", (*suite).useAndHealthAreTold},
+	})
+}
+
+// RunFiles checks what the contract says of containers' files. The agents hold
+// what is unpacked into a container's folder /in as it is.
+func RunFiles(t *testing.T, subject Subject) {
+	run(t, subject, []check{
+		{"FilesComeBack", (*suite).filesComeBack},
+		{"MissingFilesAreNotFound", (*suite).missingFilesAreNotFound},
+		{"CommitMakesAnImage", (*suite).commitMakesAnImage},
+	})
+}
+
+func run(t *testing.T, subject Subject, checks []check) {
+	for _, test := range checks {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -197,6 +219,16 @@ func (s *suite) unknownIsNotFound() {
 	_, err = s.agent.Restart(s.ctx, id, wire.StopRequest{})
 	s.wantKind(model.KindNotFound, err)
 	_, err = s.agent.Kill(s.ctx, id, wire.KillRequest{})
+	s.wantKind(model.KindNotFound, err)
+	_, err = s.agent.Pause(s.ctx, id)
+	s.wantKind(model.KindNotFound, err)
+	_, err = s.agent.Unpause(s.ctx, id)
+	s.wantKind(model.KindNotFound, err)
+	_, err = s.agent.Update(s.ctx, id, model.ContainerUpdate{})
+	s.wantKind(model.KindNotFound, err)
+	_, err = s.agent.Stats(s.ctx, id)
+	s.wantKind(model.KindNotFound, err)
+	_, err = s.agent.Health(s.ctx, id)
 	s.wantKind(model.KindNotFound, err)
 	_, err = s.agent.Top(s.ctx, id, "")
 	s.wantKind(model.KindNotFound, err)
