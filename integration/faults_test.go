@@ -182,7 +182,7 @@ func TestFrozenNodeDoesNotHangTheHead(t *testing.T) {
 }
 
 func dockerWithin(ctx context.Context, b *bed.Bed, args ...string) (string, error) {
-	command := bed.NewDocker(ctx, b.Env, args...)
+	command := b.Client(ctx, args...)
 	out, err := command.CombinedOutput()
 	return string(out), err
 }

@@ -20,6 +20,7 @@ type Bed struct {
 	Address string   // HOST:PORT of the registry
 	Image   string   // busybox, in the registry
 	Env     []string // points docker at the rack as one account
+	Program string   // the docker client; "" is the one in PATH
 
 	binary   string   // the program under test
 	options  []string // of spearhead dev up
@@ -41,6 +42,17 @@ func (b *Bed) Up(ctx context.Context) error {
 	}
 	b.Env = append(CleanEnv(), append(settings, "DOCKER_CONFIG="+filepath.Join(b.Dir, "..", filepath.Base(b.Dir)+"-docker"))...)
 	return nil
+}
+
+// With is the bed as another docker client meets it, with settings added to its environment.
+// program is a path; "" keeps the client.
+func (b *Bed) With(program string, settings ...string) *Bed {
+	other := *b
+	other.Env = append(slices.Clone(b.Env), settings...)
+	if program != "" {
+		other.Program = program
+	}
+	return &other
 }
 
 // CleanEnv is this process's environment without what would lead docker astray.

@@ -2,12 +2,14 @@ package bed
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Outcome is what a docker command did.
@@ -16,10 +18,22 @@ type Outcome struct {
 	Code           int
 }
 
-// Command prepares a call of the real docker client.
+// limit is how long one call of docker may take before it counts as hanging.
+const limit = 2 * time.Minute
+
+// Command prepares a call of the docker client, which is killed when the test has ended.
 func (b *Bed) Command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	return NewDocker(t.Context(), b.Env, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return b.Client(ctx, args...)
+}
+
+// Client prepares a call of the docker client, which is killed when the context ends.
+func (b *Bed) Client(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, cmp.Or(b.Program, "docker"), args...)
+	command.Env = b.Env
+	return command
 }
 
 // Try calls docker and tells how it went.
@@ -58,8 +72,10 @@ func (b *Bed) Run(t *testing.T, args ...string) string {
 // of its own, for the test's context has ended by then.
 func (b *Bed) Remove(t *testing.T, container string) {
 	t.Helper()
-	command := NewDocker(context.Background(), b.Env, "rm", "-f", "-v", container)
-	if out, err := command.CombinedOutput(); err != nil && !strings.Contains(string(out), "No such container") {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	command := b.Client(ctx, "rm", "-f", "-v", container)
+	if out, err := command.CombinedOutput(); err != nil && !strings.Contains(strings.ToLower(string(out)), "no such container") {
 		t.Errorf("docker rm -f %s: %v: %s", container, err, out)
 	}
 }
@@ -86,13 +102,6 @@ func (b *Bed) Logged(t *testing.T, container, text string) {
 		}
 		return nil
 	})
-}
-
-// NewDocker is a docker client with an environment of its own.
-func NewDocker(ctx context.Context, env []string, args ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, "docker", args...)
-	command.Env = env
-	return command
 }
 
 // Exited is nil if the container has ended.
