@@ -29,7 +29,7 @@ type Result struct {
 // outside of it was touched.
 func Apply(ctx context.Context, root string, layer io.Reader, limits Limits) (Result, error) {
 	packed := &gauge{r: layer}
-	plain, err := decompress(packed, limits.Window)
+	plain, err := tarfs.Decompress(packed, limits.Window)
 	if err != nil {
 		return Result{}, streamError(err)
 	}

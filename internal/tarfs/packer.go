@@ -42,13 +42,29 @@ const maxName = 4096
 
 // AddTree adds base in the directory parent as name, with all that is below it.
 func (p *Packer) AddTree(ctx context.Context, parent int, base, name string) error {
-	if err := ctx.Err(); err != nil {
+	fd, st, err := Pin(parent, base)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	if len(name) > maxName {
-		return fmt.Errorf("cannot archive a path of more than %d bytes: %w", maxName, unix.ENAMETOOLONG)
+	return p.addTree(ctx, fd, &st, name)
+}
+
+// AddPinned adds what was pinned as name, with all that is below it.
+func (p *Packer) AddPinned(ctx context.Context, pinned int, st *unix.Stat_t, name string) error {
+	fd, err := unix.FcntlInt(uintptr(pinned), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
 	}
-	dir, err := p.add(ctx, parent, base, name)
+	return p.addTree(ctx, fd, st, name)
+}
+
+// addTree closes pinned.
+func (p *Packer) addTree(ctx context.Context, pinned int, st *unix.Stat_t, name string) error {
+	dir, err := p.add(ctx, pinned, st, name)
+	unix.Close(pinned)
 	if err != nil || dir < 0 {
 		return err
 	}
@@ -75,7 +91,15 @@ func join(dir, name string) string {
 
 // Add adds base in the directory parent as name, and nothing below it.
 func (p *Packer) Add(ctx context.Context, parent int, base, name string) error {
-	dir, err := p.add(ctx, parent, base, name)
+	fd, st, err := Pin(parent, base)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	dir, err := p.add(ctx, fd, &st, name)
 	if dir >= 0 {
 		unix.Close(dir)
 	}
@@ -88,21 +112,19 @@ func (p *Packer) Whiteout(name string) error {
 }
 
 // add adds one file. It returns a directory opened for reading, else -1.
-func (p *Packer) add(ctx context.Context, parent int, base, name string) (dir int, err error) {
-	fd, st, err := Pin(parent, base)
-	if errors.Is(err, unix.ENOENT) {
-		return -1, nil
-	}
-	if err != nil {
+func (p *Packer) add(ctx context.Context, pinned int, st *unix.Stat_t, name string) (dir int, err error) {
+	if err := ctx.Err(); err != nil {
 		return -1, err
 	}
-	defer unix.Close(fd)
-	header, err := headerOf(fd, &st, name)
+	if len(name) > maxName {
+		return -1, fmt.Errorf("cannot archive a path of more than %d bytes: %w", maxName, unix.ENAMETOOLONG)
+	}
+	header, err := headerOf(pinned, st, name)
 	if err != nil || header == nil {
 		return -1, err
 	}
-	if isDir(&st) {
-		dir, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if isDir(st) {
+		dir, err := unix.Openat(pinned, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if errors.Is(err, unix.ENOENT) {
 			return -1, nil
 		}
@@ -122,7 +144,7 @@ func (p *Packer) add(ctx context.Context, parent int, base, name string) (dir in
 	if header.Typeflag != tar.TypeReg || header.Size == 0 {
 		return -1, p.archive.WriteHeader(header)
 	}
-	return -1, p.addContent(ctx, fd, &st, header)
+	return -1, p.addContent(ctx, pinned, st, header)
 }
 
 // addContent opens a file that is known to be a regular one.

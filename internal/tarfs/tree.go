@@ -15,6 +15,9 @@ import (
 type Tree struct {
 	// OneMount refuses to go where something else is mounted.
 	OneMount bool
+	// NoKernels refuses to resolve a directory of a file system that the
+	// kernel makes up: see IsKernels.
+	NoKernels bool
 
 	top int
 	// The directory that was asked for last: archives list what is in one
@@ -57,7 +60,19 @@ func (t *Tree) Forget() {
 // Resolve opens a directory (O_PATH), links followed inside of the tree. The
 // caller closes it.
 func (t *Tree) Resolve(name string) (int, error) {
-	return t.open(name, unix.O_DIRECTORY)
+	fd, err := t.open(name, unix.O_DIRECTORY)
+	if err != nil || !t.NoKernels {
+		return fd, err
+	}
+	hidden, err := IsKernels(fd)
+	if err == nil && hidden {
+		err = unix.EPERM
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // Lookup opens whatever has a name (O_PATH), a link in the last part not
