@@ -27,7 +27,7 @@ func TestLogFileIsDockers(t *testing.T) {
 	when := regexp.MustCompile(`"time":"20[0-9-]+T[0-9:.]+Z"`)
 	got := when.ReplaceAllString(string(b), `"time":T`)
 	for _, want := range []string{
-		`{"log":"tab\u0009here \u003c\u0026\u003e \"q\" \\ \ufffd\n","stream":"stdout","time":T}` + "\n",
+		`{"log":"tab\u0009here \u003c\u0026\u003e \"q\" \\ \ufffd\n","stream":"stdout","time":T,"raw":"dGFiCWhlcmUgPCY+ICJxIiBcIP8K"}` + "\n",
 		`{"log":"err\n","stream":"stderr","time":T}` + "\n",
 		`{"log":"no end","stream":"stdout","time":T}` + "\n",
 	} {
@@ -176,7 +176,7 @@ func TestNoLog(t *testing.T) {
 		t.Fatalf("logs: %v", err)
 	}
 	bad := sh("true")
-	bad.Log.Options = map[string]string{"tag": "x"}
+	bad.Log.Options = map[string]string{"lines": "x"}
 	if err := n.Register(n.ctx, model.NewID(), bad); !model.IsKind(err, model.KindInvalid) {
 		t.Fatalf("unknown option: %v", err)
 	}

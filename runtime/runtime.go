@@ -16,12 +16,12 @@ import (
 	"syscall"
 	"time"
 
-	units "github.com/docker/go-units"
 	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime/iod"
+	"github.com/spearheadcloud/spearhead/runtime/jsonlog"
 	"github.com/spearheadcloud/spearhead/runtime/ocispec"
 )
 
@@ -38,6 +38,7 @@ type Runtime struct {
 	init        initProgram
 	warnings    []string
 	hierarchies []hierarchy // of control groups
+	logs        jsonlog.Watcher
 
 	// cgroups is write-locked while an account's empty group is removed, so
 	// that no container is just being made in it.
@@ -147,34 +148,8 @@ func (r *Runtime) Register(ctx context.Context, id string, spec *model.Container
 
 // settings judges how a container's streams are to be treated.
 func settings(spec *model.ContainerSpec) (iod.Settings, error) {
-	set := iod.Settings{Tty: spec.Tty, Stdin: spec.OpenStdin, StdinOnce: spec.StdinOnce, LogFiles: 1}
-	switch spec.Log.Driver {
-	case "", "json-file":
-		set.Log = true
-	case "none":
-		return set, nil
-	default:
-		return set, model.Errorf(model.KindInvalid, "logger: no log driver named '%.40s' is registered", spec.Log.Driver)
-	}
-	for name, value := range spec.Log.Options {
-		var err error
-		switch name {
-		case "max-size":
-			if value == "-1" {
-				continue
-			}
-			if set.LogSize, err = units.FromHumanSize(value); err != nil || set.LogSize <= 0 {
-				return set, model.Errorf(model.KindInvalid, "invalid max-size %.40q for json-file log driver: give a size such as 10m", value)
-			}
-		case "max-file":
-			if set.LogFiles, err = strconv.Atoi(value); err != nil || set.LogFiles < 1 || set.LogFiles > 1000 {
-				return set, model.Errorf(model.KindInvalid, "invalid max-file %.40q for json-file log driver: give a number from 1 to 1000", value)
-			}
-		default:
-			return set, model.Errorf(model.KindInvalid, "unknown log opt '%.40s' for json-file log driver", name)
-		}
-	}
-	return set, nil
+	set := iod.Settings{Tty: spec.Tty, Stdin: spec.OpenStdin, StdinOnce: spec.StdinOnce}
+	return set, logSettings(spec.Log, &set)
 }
 
 func unitPath(id, action string) string {

@@ -12,8 +12,7 @@ const (
 	SocketName    = "iod.sock"      // in RunDir: HTTP
 	HoldName      = "hold.sock"     // in RunDir: descriptors for a second holder
 	UnitsName     = "units"         // in RunDir: a directory per process that runs
-	ContainerName = "containers"    // in StateDir: a directory per registered container
-	LogName       = "json.log"      // in a container's state directory; older ones have .1, .2 …
+	ContainerName = "containers"    // in StateDir: a directory per registered container; its log is as package jsonlog says
 	SettingsName  = "settings.json" // in a container's state directory: its Settings
 	PidfdKey      = "pidfd"         // the last part of the key that a process's pidfd is held by
 )
@@ -21,14 +20,15 @@ const (
 // Settings say how a process's streams are treated. They are fixed when it is
 // registered.
 type Settings struct {
-	Tty       bool   `json:"tty,omitempty"`
-	Stdin     bool   `json:"stdin,omitempty"`      // it has a standard input; else /dev/null
-	StdinOnce bool   `json:"stdin_once,omitempty"` // the first client that ends its input ends the process's
-	Log       bool   `json:"log,omitempty"`        // output is kept in the json-file log
-	LogSize   int64  `json:"log_size,omitempty"`   // bytes after which the log is rotated; 0 is never
-	LogFiles  int    `json:"log_files,omitempty"`  // files kept, this one included; 0 is 1
-	Container string `json:"container,omitempty"`  // of an exec: the container that it runs in
-	Bound     bool   `json:"bound,omitempty"`      // of an exec: it ends with the supervisor that made it
+	Tty         bool   `json:"tty,omitempty"`
+	Stdin       bool   `json:"stdin,omitempty"`        // it has a standard input; else /dev/null
+	StdinOnce   bool   `json:"stdin_once,omitempty"`   // the first client that ends its input ends the process's
+	Log         bool   `json:"log,omitempty"`          // output is kept in the json-file log
+	LogSize     int64  `json:"log_size,omitempty"`     // bytes after which the log is rotated; 0 is never
+	LogFiles    int    `json:"log_files,omitempty"`    // files kept, this one included; 0 is 1
+	LogCompress bool   `json:"log_compress,omitempty"` // rotated files are compressed while the container runs
+	Container   string `json:"container,omitempty"`    // of an exec: the container that it runs in
+	Bound       bool   `json:"bound,omitempty"`        // of an exec: it ends with the supervisor that made it
 }
 
 // StartRequest says how to start a registered process.

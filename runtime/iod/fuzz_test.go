@@ -2,7 +2,6 @@ package iod
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // FuzzSplitLines checks that pieces put together are what came in, however it
@@ -38,24 +36,6 @@ func FuzzSplitLines(f *testing.F) {
 		}
 		if !bytes.Equal(append(got, carry...), data) {
 			t.Error("something was lost or made up")
-		}
-	})
-}
-
-// FuzzLine checks that a line is JSON and says what was written.
-func FuzzLine(f *testing.F) {
-	f.Add([]byte("a\x00\u2028<>\xff\"\\\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		line := appendLine(nil, 2, text, time.Unix(1, 5).UTC())
-		var e struct{ Log, Stream, Time string }
-		if err := json.Unmarshal(line, &e); err != nil || bytes.IndexByte(line, '\n') != len(line)-1 {
-			t.Fatalf("%q: %v", line, err)
-		}
-		if want := string(bytes.ToValidUTF8(text, nil)); strings.ReplaceAll(e.Log, "\ufffd", "") != strings.ReplaceAll(want, "\ufffd", "") {
-			t.Fatalf("%q became %q", text, e.Log)
-		}
-		if e.Stream != "stderr" || e.Time != "1970-01-01T00:00:01.000000005Z" {
-			t.Fatalf("line %q", line)
 		}
 	})
 }

@@ -1,25 +1,26 @@
 package iod
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"strconv"
+	"path/filepath"
 	"time"
-	"unicode/utf8"
+
+	"github.com/spearheadcloud/spearhead/runtime/jsonlog"
 )
 
 // maxLine is where Docker cuts a line that does not end.
 const maxLine = 16 << 10
 
-// A logFile writes Docker's json-file format, one object a line, and rotates.
-// Its lines are cut as Docker's are: at each newline, and at 16 KiB without
-// one; only a text with its newline ends a line. Its hub guards it.
+// A logFile writes a log as package jsonlog describes it, and rotates it. Its
+// lines are cut as Docker's are: at each newline, and at 16 KiB without one; only a
+// text with its newline ends a line. Its hub guards it.
 type logFile struct {
-	path     string
-	maxSize  int64 // 0: never rotated
-	maxFiles int
+	dir     string
+	maxSize int64 // 0: never rotated
+	shelf   *shelf
 
 	file  *os.File
 	size  int64
@@ -28,8 +29,8 @@ type logFile struct {
 	buf   []byte
 }
 
-func newLogFile(path string, s Settings) *logFile {
-	return &logFile{path: path, maxSize: s.LogSize, maxFiles: max(s.LogFiles, 1)}
+func newLogFile(dir string, s Settings) *logFile {
+	return &logFile{dir: dir, maxSize: s.LogSize, shelf: newShelf(dir, max(s.LogFiles, 1), s.LogCompress)}
 }
 
 // write logs data that came from stream 1 or 2.
@@ -40,7 +41,7 @@ func (l *logFile) write(stream byte, data []byte) error {
 	}, l.flush)
 }
 
-// end logs what had no newline at the end of a run.
+// end logs what had no newline at the end of a run, and waits for nothing.
 func (l *logFile) end() error {
 	var errs []error
 	for stream, rest := range l.carry {
@@ -49,12 +50,18 @@ func (l *logFile) end() error {
 		}
 		l.carry[stream] = nil
 	}
-	errs = append(errs, l.flush())
-	if l.file != nil {
-		errs = append(errs, l.file.Close())
-		l.file = nil
-	}
+	errs = append(errs, l.flush(), l.close())
+	l.shelf.stop()
 	return errors.Join(errs...)
+}
+
+func (l *logFile) close() error {
+	if l.file == nil {
+		return nil
+	}
+	err := l.file.Close()
+	l.file = nil
+	return err
 }
 
 // stamp is the time now, but always later than before, so that a time tells
@@ -73,14 +80,11 @@ func (l *logFile) stamp() time.Time {
 func splitLines(carry *[]byte, data []byte, emit func([]byte) error, done func() error) error {
 	var errs []error
 	for len(data) > 0 {
-		n := min(len(data), maxLine-len(*carry))
-		end := n
-		whole := n == maxLine-len(*carry)
-		for i, c := range data[:n] {
-			if c == '\n' {
-				end, whole = i+1, true
-				break
-			}
+		room := maxLine - len(*carry)
+		end := min(len(data), room)
+		whole := end == room
+		if i := bytes.IndexByte(data[:end], '\n'); i >= 0 {
+			end, whole = i+1, true
 		}
 		part := data[:end]
 		data = data[end:]
@@ -89,7 +93,9 @@ func splitLines(carry *[]byte, data []byte, emit func([]byte) error, done func()
 			part = *carry
 		}
 		if whole {
-			errs = append(errs, emit(part))
+			if err := emit(part); err != nil {
+				errs = append(errs, err)
+			}
 			*carry = nil
 		}
 	}
@@ -98,7 +104,7 @@ func splitLines(carry *[]byte, data []byte, emit func([]byte) error, done func()
 
 func (l *logFile) line(stream byte, text []byte, at time.Time) error {
 	start := len(l.buf)
-	l.buf = appendLine(l.buf, stream, text, at)
+	l.buf = jsonlog.Append(l.buf, stream, text, at)
 	n := int64(len(l.buf) - start)
 	if l.maxSize == 0 || l.size+n <= l.maxSize || l.size == 0 && start == 0 {
 		l.size += n
@@ -112,6 +118,8 @@ func (l *logFile) line(stream byte, text []byte, at time.Time) error {
 	return err
 }
 
+// flush writes what is ready. After a failure the file is opened anew, which
+// mends its end.
 func (l *logFile) flush() error {
 	if len(l.buf) == 0 {
 		return nil
@@ -121,7 +129,7 @@ func (l *logFile) flush() error {
 		return err
 	}
 	if _, err := l.file.Write(l.buf); err != nil {
-		return fmt.Errorf("cannot write log: %w", err)
+		return errors.Join(fmt.Errorf("cannot write log: %w", err), l.close())
 	}
 	return nil
 }
@@ -130,7 +138,7 @@ func (l *logFile) open() error {
 	if l.file != nil {
 		return nil
 	}
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(l.path(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot open log: %w", err)
 	}
@@ -139,8 +147,11 @@ func (l *logFile) open() error {
 		return err
 	}
 	l.file = f
+	l.shelf.compressAll()
 	return nil
 }
+
+func (l *logFile) path() string { return filepath.Join(l.dir, jsonlog.Name) }
 
 // mendTail ends a line that a crash cut short, so that it spoils no other.
 func mendTail(f *os.File) error {
@@ -161,100 +172,18 @@ func mendTail(f *os.File) error {
 	return err
 }
 
-// load finds out how much is in the file already. All of that is from before.
-func (l *logFile) load() {
+// load finds out what there is already. All of that is from before.
+func (l *logFile) load() error {
 	l.last = time.Now().UTC()
-	if st, err := os.Stat(l.path); err == nil {
+	if st, err := os.Stat(l.path()); err == nil {
 		l.size = st.Size()
 	}
+	return l.shelf.load()
 }
 
-// rotate moves each file one place up and lets the last one go. A reader that
-// holds an old file open reads it to its end.
+// rotate puts the file on the shelf. A reader that holds it open reads it to
+// its end.
 func (l *logFile) rotate() error {
-	if l.file != nil {
-		l.file.Close()
-		l.file = nil
-	}
 	l.size = 0
-	for i := l.maxFiles - 1; i >= 1; i-- {
-		err := os.Rename(rotated(l.path, i-1), rotated(l.path, i))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("cannot rotate log: %w", err)
-		}
-	}
-	if l.maxFiles > 1 {
-		return nil
-	}
-	if err := os.Remove(l.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot rotate log: %w", err)
-	}
-	return nil
-}
-
-func rotated(path string, i int) string {
-	if i == 0 {
-		return path
-	}
-	return path + "." + strconv.Itoa(i)
-}
-
-// appendLine appends one line in Docker's json-file format.
-func appendLine(b []byte, stream byte, text []byte, at time.Time) []byte {
-	b = append(b, `{"log":`...)
-	b = appendString(b, text)
-	b = append(b, `,"stream":"`...)
-	b = append(b, streamName(stream)...)
-	b = append(b, `","time":"`...)
-	b = at.AppendFormat(b, time.RFC3339Nano)
-	return append(b, "\"}\n"...)
-}
-
-func streamName(stream byte) string {
-	if stream == 2 {
-		return "stderr"
-	}
-	return "stdout"
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendString appends s as JSON with the escapes that Docker chooses.
-func appendString(b, s []byte) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if c >= 0x20 && c != '\\' && c != '"' && c != '<' && c != '>' && c != '&' {
-				i++
-				continue
-			}
-			b = append(b, s[start:i]...)
-			switch c {
-			case '\\', '"':
-				b = append(b, '\\', c)
-			case '\n':
-				b = append(b, '\\', 'n')
-			case '\r':
-				b = append(b, '\\', 'r')
-			default:
-				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-			}
-			i++
-			start = i
-			continue
-		}
-		r, n := utf8.DecodeRune(s[i:])
-		if r == utf8.RuneError && n == 1 {
-			b = append(append(b, s[start:i]...), `\ufffd`...)
-			start = i + n
-		} else if r == '\u2028' || r == '\u2029' {
-			b = append(append(b, s[start:i]...), `\u202`...)
-			b = append(b, hexDigits[r&15])
-			start = i + n
-		}
-		i += n
-	}
-	return append(append(b, s[start:]...), '"')
+	return errors.Join(l.close(), l.shelf.add(l.path()))
 }

@@ -73,8 +73,10 @@ func (s *supervisor) newUnit(id string, set Settings) *unit {
 	if set.Container == "" {
 		u.stateDir = s.stateDir(id)
 		if set.Log {
-			u.hub.log = newLogFile(filepath.Join(u.stateDir, LogName), set)
-			u.hub.log.load()
+			u.hub.log = newLogFile(u.stateDir, set)
+			if err := u.hub.log.load(); err != nil {
+				u.logger.Warn("old log files are not in order", "err", err)
+			}
 		}
 	}
 	return u
