@@ -49,7 +49,7 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wir
 	var found model.Container
 	err := s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
 		found = c
-		if c.State.Status.Running() && !r.Force {
+		if !ended(c.State.Status) && !r.Force {
 			return wire.Ack{}, cannotRemoveRunning(c)
 		}
 		ack, err := n.Remove(ctx, c.ID, r)
@@ -69,11 +69,13 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wir
 }
 
 func cannotRemoveRunning(c model.Container) error {
-	status := c.State.Status
-	if !status.Running() {
-		status = model.StatusRunning
+	switch c.State.Status {
+	case model.StatusPaused:
+		return model.Errorf(model.KindConflict, "cannot remove container %q: container is paused and must be unpaused first", "/"+c.Name)
+	case model.StatusRestarting:
+		return model.Errorf(model.KindConflict, "cannot remove container %q: container is restarting: stop the container before removing or force remove", "/"+c.Name)
 	}
-	return model.Errorf(model.KindConflict, "cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.Name, status)
+	return model.Errorf(model.KindConflict, "cannot remove container %q: container is running: stop the container before removing or force remove", "/"+c.Name)
 }
 
 // goneDelay bounds how long a removal waits for its end to show, after the

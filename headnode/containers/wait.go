@@ -23,7 +23,7 @@ func (s *Service) Wait(ctx context.Context, a model.Account, ref string, cond do
 	if err != nil {
 		return dockerapi.WaitResult{}, err
 	}
-	w := waiter{id: c.ID, cond: cond, started: c.State, last: resultOf(c.State), index: v.Index(), order: lastOrder}
+	w := waiter{id: c.ID, cond: cond, restart: c.Spec.Restart, started: c.State, last: resultOf(c.State), index: v.Index(), order: lastOrder}
 	registered()
 	if cond == dockerapi.WaitNotRunning && ended(c.State.Status) {
 		return w.last, nil
@@ -39,6 +39,7 @@ const lastOrder = 1<<31 - 1
 type waiter struct {
 	id      string
 	cond    dockerapi.WaitCondition
+	restart model.RestartPolicy
 	started model.ContainerState // when the wait was registered
 	last    dockerapi.WaitResult
 	index   uint64
@@ -49,13 +50,7 @@ type waiter struct {
 func (w *waiter) look(v *state.View) (bool, error) {
 	for _, e := range v.Events(w.index, w.order) {
 		w.index, w.order = e.Index, e.Order
-		if e.ActorID != w.id || e.Type != "container" || e.Action != "die" {
-			continue
-		}
-		if code, err := strconv.Atoi(e.Attributes["exitCode"]); err == nil {
-			w.last = dockerapi.WaitResult{ExitCode: code}
-		}
-		if w.cond == dockerapi.WaitNextExit {
+		if e.ActorID == w.id && e.Type == "container" && w.ends(e) {
 			return true, nil
 		}
 	}
@@ -72,6 +67,34 @@ func (w *waiter) look(v *state.View) (bool, error) {
 		return died || !there, nil
 	}
 	return !there || ended(c.State.Status), nil
+}
+
+// ends reports whether an event of the container ends the wait: it may run
+// again by the time that anybody looks at its state.
+func (w *waiter) ends(e *model.Event) bool {
+	switch e.Action {
+	case "die":
+		code, err := strconv.Atoi(e.Attributes["exitCode"])
+		if err == nil {
+			w.last = dockerapi.WaitResult{ExitCode: code}
+		}
+		return w.cond == dockerapi.WaitNextExit || w.cond == dockerapi.WaitNotRunning && !w.restarts(code)
+	case "stop":
+		return w.cond == dockerapi.WaitNotRunning // by its user, whatever the policy
+	}
+	return false
+}
+
+// restarts reports whether the container's node may start it again after an
+// end with that code.
+func (w *waiter) restarts(code int) bool {
+	switch w.restart.Name {
+	case "", "no":
+		return false
+	case "on-failure":
+		return code != 0
+	}
+	return true
 }
 
 // ended reports whether a container has no process and its node will not, by

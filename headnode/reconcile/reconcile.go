@@ -34,8 +34,9 @@ type Config struct {
 	Store Store
 	// Agent is the node's agent, also of a node that is not connected.
 	Agent func(nodeID string) wire.Agent
-	// Working reports whether a request of this head is creating a container.
-	Working func(containerID string) bool
+	// Working reports whether a request of this head is creating the container
+	// or carrying out the update with that id.
+	Working func(id string) bool
 	// Images makes the state agree with the images that a node holds.
 	Images func(ctx context.Context, nodeID string) error
 	// Sweep makes nodes forget images that nobody needs, as far as it can be
@@ -76,14 +77,15 @@ func (r *Reconciler) Findings(nodeID string) Findings {
 	return found
 }
 
-// Run undoes, until ctx ends, reservations that nobody works on, and does what
-// an earlier sweep of images could not. Only the leader may call it, once at a
+// Run undoes, until ctx ends, reservations and updates that nobody works on,
+// and does what an earlier sweep of images could not. Only the leader may call it, once at a
 // time.
 func (r *Reconciler) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
 		r.reservations(ctx, func(c *model.Container) bool { return time.Since(c.Created) > staleAfter })
+		r.updates(ctx, interrupted)
 		r.Sweep(ctx)
 		select {
 		case <-tick.C:
@@ -138,6 +140,7 @@ func (r *Reconciler) settle(ctx context.Context, nodeID string, agent wire.Agent
 		return err
 	}
 	r.reservations(ctx, func(c *model.Container) bool { return c.NodeID == nodeID })
+	r.updates(ctx, func(c *model.Container) bool { return c.NodeID == nodeID })
 	v := r.Store.View()
 	again, err := agent.Containers(ctx)
 	if err != nil {

@@ -38,10 +38,10 @@ func (t *transaction) putImageName(cmd command.PutImage, image *model.Image) err
 	if name.ImageID != image.ID {
 		return model.Errorf(model.KindInvalid, "the name %s is not one of image %s", name.Ref, image.ID)
 	}
-	actor := image.ID
+	actor, shown := image.ID, familiar(name.Ref)
 	switch cmd.Action {
 	case command.ActionPull:
-		actor = name.Ref
+		actor, shown = shown, withoutTag(shown)
 	case command.ActionTag:
 	default:
 		return model.Errorf(model.KindInvalid, "unknown action %q on an image", cmd.Action)
@@ -53,7 +53,7 @@ func (t *transaction) putImageName(cmd command.PutImage, image *model.Image) err
 	if !nameless(&name) {
 		t.record(model.Event{
 			Time: cmd.Time, AccountID: name.AccountID, Type: typeImage, Action: cmd.Action, ActorID: actor,
-			Attributes: imageAttributes(image, name.Ref),
+			Attributes: imageAttributes(image, shown),
 		})
 	}
 	t.touch(name.AccountID)
@@ -74,7 +74,7 @@ func (t *transaction) removeImageName(cmd command.RemoveImageName) error {
 	image, _ := t.Image(name.ImageID)
 	event := model.Event{
 		Time: cmd.Time, AccountID: name.AccountID, Type: typeImage, Action: "untag", ActorID: name.ImageID,
-		Attributes: imageAttributes(&image, name.Ref),
+		Attributes: imageAttributes(&image, name.ImageID),
 	}
 	if !nameless(&name) {
 		t.record(event)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -42,36 +43,49 @@ func (t *transaction) recordEvent(cmd command.RecordEvent) error {
 	return nil
 }
 
-// writeEvents writes the recorded events, drops the oldest of more than
-// maxEvents and returns how many are kept of these and the have before.
-func (t *transaction) writeEvents(have int) (int, error) {
-	if len(t.events) > maxEvents {
-		t.events = t.events[len(t.events)-maxEvents:]
-	}
+// writeEvents writes the recorded events and drops the oldest until what is
+// kept is within maxEvents and maxEventBytes; m counts it.
+func (t *transaction) writeEvents(m *meta) error {
 	for i := range t.events {
-		if err := t.insert(tableEvents, &t.events[i]); err != nil {
-			return 0, err
+		e := &t.events[i]
+		if err := t.insert(tableEvents, e); err != nil {
+			return err
 		}
+		m.Events, m.EventBytes = m.Events+1, m.EventBytes+eventSize(e)
 	}
-	total := have + len(t.events)
-	if total <= maxEvents {
-		return total, nil
+	if m.Events <= maxEvents && m.EventBytes <= maxEventBytes {
+		return nil
 	}
 	it, err := t.txn.Get(tableEvents, indexID)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var old []any
-	for len(old) < total-maxEvents {
-		old = append(old, it.Next())
+	var old []*model.Event
+	for m.Events > maxEvents || m.EventBytes > maxEventBytes {
+		e := it.Next().(*model.Event)
+		m.Events, m.EventBytes = m.Events-1, m.EventBytes-eventSize(e)
+		old = append(old, e)
 	}
 	for _, e := range old {
 		if err := t.delete(tableEvents, e); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return maxEvents, nil
+	return nil
 }
+
+// eventSize is about what an event takes in a snapshot. Labels are part of it,
+// and those are as long as an account makes them.
+func eventSize(e *model.Event) int {
+	size := eventFrame
+	for k, v := range e.Attributes {
+		size += len(k) + len(v)
+	}
+	return size
+}
+
+// eventFrame is for what each event has besides attributes.
+const eventFrame = 256
 
 // containerAttributes are an event's as Docker has them: the labels of the
 // container, its image and name, and what the event itself adds.
@@ -84,9 +98,29 @@ func containerAttributes(c *model.Container, more map[string]string) map[string]
 	return a
 }
 
-func imageAttributes(i *model.Image, ref string) map[string]string {
+// imageAttributes are the labels of an image and the name that an event is
+// about, in the form that Docker's has there.
+func imageAttributes(i *model.Image, name string) map[string]string {
 	a := make(map[string]string, len(i.Config.Labels)+1)
 	maps.Copy(a, i.Config.Labels)
-	a["name"] = ref
+	a["name"] = name
 	return a
+}
+
+// familiar is a normalized reference as Docker's users write it.
+func familiar(ref string) string {
+	short, ok := strings.CutPrefix(ref, "docker.io/")
+	if !ok {
+		return ref
+	}
+	return strings.TrimPrefix(short, "library/")
+}
+
+// withoutTag is a familiar reference without tag and digest.
+func withoutTag(ref string) string {
+	ref, _, _ = strings.Cut(ref, "@")
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		return ref[:i]
+	}
+	return ref
 }

@@ -65,8 +65,9 @@ type promised struct {
 
 // meta is the only row of tableMeta.
 type meta struct {
-	Index  uint64 // of the last applied entry
-	Events int    // rows in tableEvents
+	Index      uint64 // of the last applied entry
+	Events     int    // rows in tableEvents
+	EventBytes int    // their size by eventSize
 }
 
 func schema() *memdb.DBSchema {

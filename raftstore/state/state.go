@@ -9,8 +9,12 @@ import (
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
-// maxEvents is how many events are kept; the oldest go first.
-const maxEvents = 10_000
+// Events are kept up to a number and, because labels are part of them, to a
+// sum of bytes; the oldest go first.
+const (
+	maxEvents     = 10_000
+	maxEventBytes = 64 << 20
+)
 
 // State is the tables. Apply must be called by one goroutine at a time; View
 // may be called by any at any time.
@@ -67,12 +71,10 @@ func (s *State) begin(index uint64) *transaction {
 func (t *transaction) commit() error {
 	m := t.meta()
 	m.Index = t.index
-	kept, err := t.writeEvents(m.Events)
-	if err != nil {
+	if err := t.writeEvents(&m); err != nil {
 		t.txn.Abort()
 		return err
 	}
-	m.Events = kept
 	for id := range t.changed {
 		if err := t.insert(tableVersions, &accountVersion{AccountID: id, Index: t.index}); err != nil {
 			t.txn.Abort()
