@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/agent/health"
+	"github.com/spearheadcloud/spearhead/agent/logship"
 	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/model"
@@ -32,6 +33,7 @@ type Agent struct {
 	log     *slog.Logger
 	etc     string // folder of the files that containers see in their /etc
 	node    *task.Node
+	shipper *logship.Shipper
 	execs   *execs
 
 	exitGrace time.Duration
@@ -83,6 +85,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		stop:    stop,
 		running: running,
 		tasks:   make(map[string]*task.Task),
+		shipper: logship.New(logship.Config{Logger: o.Logger}),
 
 		exitGrace: o.ExitGrace,
 	}
@@ -91,7 +94,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	}
 	a.node = &task.Node{
 		Runtime: o.Drivers.Runtime, Images: o.Drivers.Images, Network: o.Drivers.Network,
-		Records: records, Dir: a.etc, Probes: health.NewLimit(probesAtOnce), Pid: a.pid, Changed: a.noteChange, Gone: a.gone, Logger: o.Logger,
+		Records: records, Shipper: a.shipper, Dir: a.etc, Probes: health.NewLimit(probesAtOnce), Pid: a.pid, Changed: a.noteChange, Gone: a.gone, Logger: o.Logger,
 	}
 	a.execs = newExecs(a)
 	if err := a.reconcile(ctx); err != nil {
@@ -116,6 +119,7 @@ func (a *Agent) Close() error {
 		t.Close()
 	}
 	a.loops.Wait()
+	a.shipper.Close()
 	return a.records.Close()
 }
 

@@ -378,6 +378,18 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 	_, finished = acked.Load("remove")
 
 	// What a dead process leaves is its file as it is.
+	copied := copyRecords(t, dir)
+	judge(t, k, copied, killAt, id, &acked)
+	cancel()
+	life.Bury()
+	<-done
+	n.Close()
+	return finished
+}
+
+// copyRecords returns a folder with a copy of the records in dir.
+func copyRecords(t *testing.T, dir string) string {
+	t.Helper()
 	copied := t.TempDir()
 	data, err := os.ReadFile(filepath.Join(dir, "agent.db"))
 	if err != nil {
@@ -386,12 +398,7 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 	if err := os.WriteFile(filepath.Join(copied, "agent.db"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	judge(t, k, copied, killAt, id, &acked)
-	cancel()
-	life.Bury()
-	<-done
-	n.Close()
-	return finished
+	return copied
 }
 
 // judge opens an agent on what a dead one left.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spearheadcloud/spearhead/agent/journal"
+	"github.com/spearheadcloud/spearhead/agent/logship"
 	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
@@ -160,13 +161,21 @@ func (a *Agent) Logs(ctx context.Context, id string, r wire.LogsRequest) (io.Rea
 	if err != nil {
 		return nil, err
 	}
-	if s := t.Snapshot(); s.Spec.Log.Driver == "none" {
+	s := t.Snapshot()
+	if s.Spec.Log.Driver == "none" {
 		return nil, model.Errorf(model.KindNotImplemented, "configured logging driver does not support reading")
 	}
-	return a.drivers.Runtime.Logs(ctx, id, runtime.LogOptions{
+	o := runtime.LogOptions{
 		Stdout: r.Stdout, Stderr: r.Stderr, Follow: r.Follow, Timestamps: r.Timestamps, Details: r.Details,
 		Since: r.Since, Until: r.Until, Tail: r.Tail,
-	})
+	}
+	if r.Details {
+		o.Attributes, err = logship.Details(logship.Container{ID: s.ID, Name: s.Name, Created: s.Created, Spec: s.Spec})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return a.drivers.Runtime.Logs(ctx, id, o)
 }
 
 // Journal implements wire.Agent.

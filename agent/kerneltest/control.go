@@ -52,6 +52,8 @@ func (d *runtimeDriver) Stats(_ context.Context, id string) (model.Stats, error)
 	}, nil
 }
 
+func (d *runtimeDriver) LogDir(id string) string { return "/log/" + id }
+
 // Probe ends with what SetHealth says.
 func (d *runtimeDriver) Probe(ctx context.Context, id string, args []string) (int, []byte, error) {
 	d.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/spearheadcloud/spearhead/agent/health"
+	"github.com/spearheadcloud/spearhead/agent/logship"
 	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
@@ -24,6 +25,7 @@ type Runtime interface {
 	AckExit(ctx context.Context, id, run string) error
 	Clean(ctx context.Context, id string) error
 	Unregister(ctx context.Context, id string) error
+	LogDir(id string) string
 }
 
 // Images makes root file systems. All its methods may be repeated.
@@ -40,6 +42,13 @@ type Network interface {
 	Detach(ctx context.Context, container string) error
 }
 
+// Shipper sends containers' logs to where their log drivers say.
+type Shipper interface {
+	Begin(c logship.Container) error
+	End(ctx context.Context, id string)
+	Forget(id string)
+}
+
 // Records keeps records and journal; state.DB does.
 type Records interface {
 	Commit(ctx context.Context, c state.Change) (wire.Ack, error)
@@ -52,6 +61,7 @@ type Node struct {
 	Images  Images
 	Network Network
 	Records Records
+	Shipper Shipper
 	// Dir is where the files lie that containers see as /etc/hosts and so on;
 	// they are written at every start and need not survive a reboot.
 	Dir string

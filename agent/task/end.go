@@ -156,6 +156,7 @@ func (t *Task) release() error {
 	var work errgroup.Group // not bound to each other: all of it must be tried
 	var network error
 	work.Go(func() error {
+		t.node.Shipper.End(ctx, t.id) // over the network that goes now
 		network = t.node.Network.Detach(ctx, t.id)
 		return nil
 	})

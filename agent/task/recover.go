@@ -99,4 +99,5 @@ func (t *Task) adopt(alive *runtime.Process) {
 		t.thaw()
 	}
 	t.watchHealth()
+	t.shipLogs()
 }

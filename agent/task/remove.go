@@ -92,6 +92,7 @@ func (t *Task) remove() (wire.Ack, error) {
 // is tried, so that one thing that cannot be removed holds back no other.
 func (t *Task) removeParts() error {
 	err := t.releaseLeftovers()
+	t.node.Shipper.Forget(t.id)
 	ctx, cancel := t.step()
 	defer cancel()
 	return errors.Join(err,

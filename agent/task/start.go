@@ -87,6 +87,7 @@ func (t *Task) started(p runtime.Process, actions ...string) (wire.Ack, error) {
 	}
 	t.healthNow.Store(next.State.Health)
 	defer t.watchHealth()
+	defer t.shipLogs()
 	if err := failpoint.Hit("agent/start-running"); err != nil {
 		t.become(next)
 		return wire.Ack{}, err

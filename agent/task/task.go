@@ -56,6 +56,8 @@ type Task struct {
 type Snapshot struct {
 	ID        string
 	AccountID string
+	Name      string // when it was created
+	Created   time.Time
 	Spec      *model.ContainerSpec // is not changed: an update replaces it
 	Phase     state.Phase
 	Run       string
@@ -282,7 +284,7 @@ func (t *Task) become(next state.Status) {
 func (t *Task) publish() {
 	c := &t.request.Container
 	t.published.Store(&Snapshot{
-		ID: t.id, AccountID: c.AccountID, Spec: &c.Spec,
+		ID: t.id, AccountID: c.AccountID, Name: c.Name, Created: c.Created, Spec: &c.Spec,
 		Phase: t.status.Phase, Run: t.status.Run, State: t.status.State,
 	})
 }
