@@ -26,6 +26,7 @@ type Agent struct {
 	grown      chan struct{} // closed when the journal grows or the link changes
 	cut        bool
 	failCreate error
+	failUpdate error
 
 	acknowledged uint64
 }
@@ -71,6 +72,24 @@ func (a *Agent) FailCreate(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.failCreate = err
+}
+
+// FailUpdate makes updates fail with err, or succeed again if it is nil.
+func (a *Agent) FailUpdate(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failUpdate = err
+}
+
+// Spec is the specification of a container as the node has it.
+func (a *Agent) Spec(id string) model.ContainerSpec {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, err := a.get(id)
+	if err != nil {
+		return model.ContainerSpec{}
+	}
+	return c.spec.Spec
 }
 
 // Cut makes every call fail as that to a machine out of reach, and streams

@@ -47,11 +47,17 @@ func (a *Agent) Update(_ context.Context, id string, r model.ContainerUpdate) (w
 	if err != nil {
 		return wire.Ack{}, err
 	}
+	if a.failUpdate != nil {
+		return wire.Ack{}, a.failUpdate
+	}
 	if r.Limits != nil {
 		c.spec.Spec.Limits = *r.Limits
 	}
 	if r.Restart != nil {
 		c.spec.Spec.Restart = *r.Restart
+	}
+	if r.Links != nil {
+		c.spec.Spec.Links = *r.Links
 	}
 	ack := a.write(c, "update", nil)
 	a.journal[len(a.journal)-1].Update = &r
@@ -196,7 +202,8 @@ func (a *Agent) Commit(_ context.Context, id string, r wire.CommitRequest) (wire
 	}
 	img := model.Image{
 		ID: "sha256:" + model.NewID(), Digest: "sha256:" + model.NewID(), OS: "linux", Architecture: "amd64",
-		Config: r.Config, Author: r.Author, Comment: r.Comment, Created: r.Created,
+		Config: r.Config, Author: r.Author, Comment: r.Comment, Created: r.Created, Size: 1 << 10,
+		DiffIDs: []string{"sha256:" + model.NewID()}, History: []model.ImageHistory{{Size: 1 << 10}},
 	}
 	a.images[img.ID] = img
 	return wire.Committed{Image: img, Ack: a.write(c, "commit", nil)}, nil
