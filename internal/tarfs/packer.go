@@ -61,6 +61,16 @@ func (p *Packer) AddPinned(ctx context.Context, pinned int, st *unix.Stat_t, nam
 	return p.addTree(ctx, fd, st, name)
 }
 
+// AddBelow adds all that is below a pinned directory, by names relative to it.
+func (p *Packer) AddBelow(ctx context.Context, pinned int) error {
+	dir, err := unix.Openat(pinned, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	return p.addChildren(ctx, dir, "")
+}
+
 // addTree closes pinned.
 func (p *Packer) addTree(ctx context.Context, pinned int, st *unix.Stat_t, name string) error {
 	dir, err := p.add(ctx, pinned, st, name)
@@ -69,13 +79,17 @@ func (p *Packer) addTree(ctx context.Context, pinned int, st *unix.Stat_t, name 
 		return err
 	}
 	defer unix.Close(dir)
+	return p.addChildren(ctx, dir, join(name, ""))
+}
+
+func (p *Packer) addChildren(ctx context.Context, dir int, prefix string) error {
 	names, err := visible(dir)
 	if err != nil {
 		return err
 	}
 	slices.Sort(names)
 	for _, child := range names {
-		if err := p.AddTree(ctx, dir, child, join(name, child)); err != nil {
+		if err := p.AddTree(ctx, dir, child, prefix+child); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -122,6 +123,34 @@ func (t *Tree) Parent(dir string) (int, error) {
 	t.Forget()
 	t.last, t.lastName = fd, dir
 	return fd, nil
+}
+
+// Place opens what is at a name (O_PATH), links followed inside of the tree,
+// for something to be mounted there: a directory or a file, which is made if it
+// is missing. The caller closes it.
+func (t *Tree) Place(name string, isDir bool) (int, error) {
+	if isDir {
+		dir, err := t.Parent(name)
+		if err != nil {
+			return -1, err
+		}
+		return unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
+	}
+	fd, err := t.open(name, 0)
+	if !errors.Is(err, unix.ENOENT) {
+		return fd, err
+	}
+	dir, base := path.Split(name)
+	parent, err := t.Parent(dir)
+	if err != nil {
+		return -1, err
+	}
+	made, err := unix.Openat(parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o755)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(made)
+	return unix.Openat(parent, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
 // makeAll makes the missing directories of a name. A dangling link on the way

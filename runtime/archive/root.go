@@ -18,9 +18,10 @@ import (
 // Root is the file tree of one container. Its methods may be called at the
 // same time; all of them must have ended before Close.
 type Root struct {
+	id       string
 	fd       int
 	view     *view // nil where the tree is seen as it is
-	readOnly bool  // the container's own tree, though it can be written to
+	readOnly bool  // the container's own tree, though it could be written to
 }
 
 // OpenRunning opens the root of a running container as its processes see it,
@@ -46,7 +47,7 @@ func OpenRunning(pid int, id string) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the container's root: %w", err)
 	}
-	return &Root{fd: fd}, nil
+	return &Root{id: id, fd: fd}, nil
 }
 
 func notRunning(id string) error {
@@ -67,23 +68,23 @@ func inCgroup(process int, id string) bool {
 	return err == nil && id != "" && bytes.Contains(content.Bytes(), []byte("/"+id))
 }
 
-// OpenStopped opens the tree below dir, where the root of a container that
-// does not run is mounted, with mounts on top. readOnly refuses to write to
-// it, but for the mounts.
-func OpenStopped(dir string, mounts []Mount, readOnly bool) (*Root, error) {
+// OpenStopped opens the tree below dir, where the root of the container id,
+// which does not run, is mounted, with mounts on top. readOnly refuses to write
+// to it, but for the mounts.
+func OpenStopped(id, dir string, mounts []Mount, readOnly bool) (*Root, error) {
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the container's root: %w", err)
 	}
 	if len(mounts) == 0 {
-		return &Root{fd: fd, readOnly: readOnly}, nil
+		return &Root{id: id, fd: fd, readOnly: readOnly}, nil
 	}
 	defer unix.Close(fd)
 	v, top, err := newView(fd, mounts)
 	if err != nil {
 		return nil, err
 	}
-	return &Root{fd: top, view: v, readOnly: readOnly}, nil
+	return &Root{id: id, fd: top, view: v, readOnly: readOnly}, nil
 }
 
 // Close gives the root back.
@@ -111,7 +112,9 @@ func (r *Root) tree() (*tarfs.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tarfs.NewTree(fd), nil
+	t := tarfs.NewTree(fd)
+	t.NoKernels = true
+	return t, nil
 }
 
 // checkPath refuses what cannot be a path.
