@@ -49,14 +49,16 @@ func newView(fd int, mounts []Mount) (*view, int, error) {
 		// never leave the namespace again.
 		runtime.LockOSThread()
 		var err error
-		v, top, err = enterView(trees)
+		if v, top, err = enterView(trees[0].fd); err == nil {
+			err = placeAll(top, trees[1:])
+		}
 		done <- err
 	}()
 	if err := <-done; err != nil {
+		if v != nil {
+			err = errors.Join(err, unix.Close(top), v.close())
+		}
 		return nil, -1, err
-	}
-	if err := placeAll(top, trees[1:]); err != nil {
-		return nil, -1, errors.Join(err, unix.Close(top), v.close())
 	}
 	return v, top, nil
 }
@@ -116,8 +118,8 @@ func copyMount(m Mount) (detached, error) {
 }
 
 // enterView moves the calling thread to a new namespace that holds the root
-// alone.
-func enterView(trees []detached) (v *view, top int, err error) {
+// alone. Only from there can anything be mounted in it.
+func enterView(root int) (v *view, top int, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return nil, -1, fmt.Errorf("cannot make a mount namespace: %w", err)
 	}
@@ -127,8 +129,8 @@ func enterView(trees []detached) (v *view, top int, err error) {
 	}
 	for _, step := range []func() error{
 		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") },
-		func() error { return unix.MoveMount(trees[0].fd, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH) },
-		func() error { return unix.Fchdir(trees[0].fd) },
+		func() error { return unix.MoveMount(root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH) },
+		func() error { return unix.Fchdir(root) },
 		// The old root comes to lie on the new one, and is taken away.
 		func() error { return unix.PivotRoot(".", ".") },
 		func() error { return unix.Unmount(".", unix.MNT_DETACH) },
