@@ -34,6 +34,11 @@ func Apply(c model.ImageConfig, instruction []string) (model.ImageConfig, error)
 	if strings.TrimSpace(text) == "" {
 		return c, nil
 	}
+	for line := range strings.Lines(text) {
+		if len(line) > maxLine {
+			return c, model.Errorf(model.KindInvalid, "an instruction is longer than the %d bytes allowed", maxLine)
+		}
+	}
 	file, err := parser.Parse(strings.NewReader(text))
 	if err != nil {
 		return c, invalid("the changes", err)
@@ -41,7 +46,7 @@ func Apply(c model.ImageConfig, instruction []string) (model.ImageConfig, error)
 	var commands []instructions.Command
 	for _, node := range file.AST.Children {
 		if !allowed(node.Value) {
-			return c, model.Errorf(model.KindInvalid, "%.64s is not a valid change command", node.Value)
+			return c, model.Errorf(model.KindInvalid, "%.64s is not a valid change command", strings.ToLower(node.Value))
 		}
 		command, err := instructions.ParseCommand(node)
 		if err != nil {
@@ -57,6 +62,9 @@ func Apply(c model.ImageConfig, instruction []string) (model.ImageConfig, error)
 	}
 	return s.config, nil
 }
+
+// maxLine is what the parser reads of a line.
+const maxLine = 65_000
 
 func invalid(what string, err error) error {
 	return model.Errorf(model.KindInvalid, "cannot apply %.128q: %s", what, err)
@@ -140,7 +148,7 @@ func (s *state) apply(command instructions.Command) error {
 // line is a command line; one that is no JSON list is the shell's to read.
 func (s *state) line(l instructions.ShellDependantCmdLine) []string {
 	if !l.PrependShell {
-		return slices.Clone(l.CmdLine)
+		return append([]string{}, l.CmdLine...) // an empty list says that there is none
 	}
 	sh := s.config.Shell
 	if len(sh) == 0 {
