@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
 )
@@ -74,6 +76,25 @@ func TestExec(t *testing.T) {
 	if _, _, err := n.Top(n.ctx, id, "-eo comm=PID,pid=X"); !model.IsKind(err, model.KindInvalid) {
 		t.Errorf("top with renamed columns: %v", err)
 	}
+}
+
+// TestContainerEndsAfterAFailedExec: what the OCI runtime leaves of a failure is
+// in the container's process namespace, which does not end before it is reaped.
+func TestContainerEndsAfterAFailedExec(t *testing.T) {
+	n := newNode(t)
+	spec := sh("sleep 1000")
+	id := n.create(spec)
+	n.start(id, spec)
+	if _, err := n.ExecStart(n.ctx, id, runtime.ExecSpec{ID: model.NewID(), Args: []string{"nosuch"}}); !model.IsKind(err, model.KindInvalid) {
+		t.Fatal(err)
+	}
+	if err := n.Signal(n.ctx, id, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if e := n.waitExit(id); e.ExitCode != 137 {
+		t.Errorf("got %+v", e)
+	}
+	n.remove(id)
 }
 
 func TestExecSurvivesTheSupervisor(t *testing.T) {

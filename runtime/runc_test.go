@@ -12,6 +12,11 @@ func TestWithRunc(t *testing.T) {
 		"terminal": TestTerminal,
 		"size":     TestTerminalHasItsSizeFromTheFirstMoment,
 		"exec":     TestExec,
+		"failed":   TestContainerEndsAfterAFailedExec,
+		"init":     TestInit,
+		"late":     TestLateProbeIsKilledWithItsChildren,
+		"pause":    TestPauseHoldsAllProcessesBack,
+		"update":   TestUpdateOfALivingContainer,
 		"memory":   TestMemoryLimitKills,
 		"crash":    TestRestartedAgentFindsItsContainers,
 	} {

@@ -20,7 +20,7 @@ const onVersion2 = `mount --make-rprivate / && umount -R /sys/fs/cgroup && mount
 
 // version2Tests are what is run there: the basic life of containers, crashes,
 // and the census.
-const version2Tests = "^(TestContainerWritesAndEnds|TestTerminal|TestExec|TestNothingIsLeft|TestRestartedAgentFindsItsContainers|TestPrivilegedContainer|TestLimitsNeedControllers)$"
+const version2Tests = "^(TestContainerWritesAndEnds|TestTerminal|TestExec|TestPause.*|TestPaused.*|TestProbe.*|TestLateProbe.*|TestStats|TestUmask.*|TestNothingIsLeft|TestRestartedAgentFindsItsContainers|TestPrivilegedContainer|TestLimitsNeedControllers)$"
 
 // unfilteredTests need no filter of devices, which crun cannot install with
 // version 2 when it may not raise its limit of locked memory.

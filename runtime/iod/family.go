@@ -14,7 +14,7 @@ const familyRounds = 100
 
 // killFamily kills a unit's process and all that it has started: what descends
 // from it, and what lost its parent but is in its session, which OCI runtimes
-// make new for each process. It goes on until there is nobody new.
+// make new for each exec. It goes on until there is nobody new.
 func (s *supervisor) killFamily(u *unit) {
 	u.mu.Lock()
 	leader := u.rec.Process
@@ -25,10 +25,11 @@ func (s *supervisor) killFamily(u *unit) {
 			first = st.Process.Pid
 		}
 	}
+	session := sessionOf(leader)
 	killed := map[Process]bool{}
 	for range familyRounds {
 		before := len(killed)
-		for _, p := range family(leader.Pid, first) {
+		for _, p := range family(leader, first, session) {
 			if !killed[p] {
 				killed[p] = true
 				p.kill()
@@ -40,9 +41,19 @@ func (s *supervisor) killFamily(u *unit) {
 	}
 }
 
+// sessionOf returns the session that a process was given, 0 for none.
+func sessionOf(p Process) int {
+	st, err := readStat(p.Pid)
+	own, err2 := unix.Getsid(0)
+	if err != nil || err2 != nil || st.startTicks != p.StartTicks || st.session == own {
+		return 0
+	}
+	return st.session
+}
+
 // family lists living processes: leader, its descendants, and those descendants
-// of first that are in leader's session.
-func family(leader, first int) (list []Process) {
+// of first that are in a session.
+func family(leader Process, first, session int) (list []Process) {
 	seen := map[int]bool{}
 	var visit func(pid int, all bool)
 	visit = func(pid int, all bool) {
@@ -51,14 +62,16 @@ func family(leader, first int) (list []Process) {
 			return
 		}
 		seen[pid] = true
-		if st.state != 'Z' && (all || st.session == leader) {
+		if st.state != 'Z' && (all || session > 0 && st.session == session) {
 			list = append(list, Process{Pid: pid, StartTicks: st.startTicks})
 		}
 		for _, child := range childrenOf(pid) {
 			visit(child, all)
 		}
 	}
-	visit(leader, true)
+	if ticks, err := StartTicks(leader.Pid); err == nil && ticks == leader.StartTicks {
+		visit(leader.Pid, true)
+	}
 	if first > 0 {
 		visit(first, false)
 	}

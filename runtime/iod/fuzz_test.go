@@ -51,7 +51,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add("POST", "/probes", []byte(`{"container":"a","limit":-1}`))
 	dir := f.TempDir()
 	s := &supervisor{
-		cfg: Config{RunDir: dir, StateDir: dir, Logger: slog.New(slog.DiscardHandler)}, keeper: newKeeper(), reaper: &reaper{known: map[int]int{}},
+		cfg: Config{RunDir: dir, StateDir: dir, Logger: slog.New(slog.DiscardHandler)}, keeper: newKeeper(), reaper: &reaper{missed: make(chan struct{}, 1), known: map[int]int{}},
 		units: map[string]*unit{}, changed: make(chan struct{}), chunks: sync.Pool{New: func() any { return &chunk{buf: make([]byte, chunkSize)} }},
 	}
 	s.ctx, s.cancel = f.Context(), func() {}

@@ -25,15 +25,26 @@ type reaper struct {
 	// starting is read-locked from before the runtime is run until the process
 	// that it leaves behind is known: its status must not be taken meanwhile.
 	starting sync.RWMutex
-	mu       sync.Mutex
-	known    map[int]int // pids that somebody waits for → how many do
+	// missed tells that starting was let go: what died meanwhile was left, and
+	// nothing else may ever die.
+	missed chan struct{}
+	mu     sync.Mutex
+	known  map[int]int // pids that somebody waits for → how many do
 }
 
 func newReaper() (*reaper, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot become a child subreaper: %w", err)
 	}
-	return &reaper{known: map[int]int{}}, nil
+	return &reaper{missed: make(chan struct{}, 1), known: map[int]int{}}, nil
+}
+
+// hold keeps strays from being reaped until release.
+func (r *reaper) hold() { r.starting.RLock() }
+
+func (r *reaper) release() {
+	r.starting.RUnlock()
+	notify(r.missed)
 }
 
 func (r *reaper) claim(pid, by int) {
@@ -54,6 +65,7 @@ func (r *reaper) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-died:
+		case <-r.missed:
 		}
 		if r.starting.TryLock() {
 			r.reapStrays()

@@ -138,16 +138,16 @@ func (u *unit) launch(req StartRequest) (err error) {
 	if err := errors.Join(u.writeRecord(), failpoint.Hit("iod/start-recorded")); err != nil {
 		return err
 	}
-	u.sup.reaper.starting.RLock()
+	u.sup.reaper.hold()
 	io, err := u.create(req)
 	if err != nil {
-		u.sup.reaper.starting.RUnlock()
+		u.sup.reaper.release()
 		return err
 	}
 	if err = failpoint.Hit("iod/start-created"); err == nil {
 		err = u.identify()
 	}
-	u.sup.reaper.starting.RUnlock()
+	u.sup.reaper.release()
 	if err != nil {
 		io.close()
 		u.sup.killRuntime(req.Command, u.id)
