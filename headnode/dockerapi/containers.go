@@ -106,10 +106,27 @@ func (s *server) killContainer(c *call) error {
 // outlive them.
 func (s *server) removeContainer(c *call) error {
 	if c.query.bool("link") {
-		return model.Errorf(model.KindNotImplemented, "links are not implemented, so none can be removed: leave out \"link\"")
+		return s.removeLink(c)
 	}
 	r := wire.RemoveRequest{Force: c.query.bool("force")}
 	if err := s.Containers.Remove(c.ctx(), c.account, c.vars["id"], r); err != nil {
+		return err
+	}
+	return c.done(http.StatusNoContent)
+}
+
+// removeLink takes a link from a container: NAME/ALIAS in the path names it,
+// written as one part or as two.
+func (s *server) removeLink(c *call) error {
+	name := strings.Trim(c.vars["id"]+"/"+c.vars["alias"], "/")
+	at := strings.LastIndex(name, "/")
+	switch {
+	case !c.query.bool("link"):
+		return model.Errorf(model.KindNotFound, "No such container: %.128s", name)
+	case at < 0:
+		return model.Errorf(model.KindConflict, "Conflict, cannot remove the default link name of the container")
+	}
+	if err := s.Control.RemoveLink(c.ctx(), c.account, name[:at], name[at+1:]); err != nil {
 		return err
 	}
 	return c.done(http.StatusNoContent)

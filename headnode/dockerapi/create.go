@@ -73,7 +73,7 @@ func (d *creation) decode(body []byte) error {
 	steps := []func() error{
 		d.command, d.identity, d.environment, d.ports, d.lifecycle, d.logging,
 		d.network, d.nameService, d.mounts, d.devices,
-		d.limits, d.cpuLimits, d.ulimits,
+		d.limits, d.ulimits,
 		d.capabilities, d.security, d.namespaces, d.sysctls, d.elsewhere,
 	}
 	for _, step := range steps {
@@ -235,6 +235,9 @@ func fieldsOf(t reflect.Type) map[string]bool {
 	keys := map[string]bool{}
 	for _, field := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" && field.Anonymous {
+			continue // its own fields stand in its place
+		}
 		if name == "" {
 			name = field.Name
 		}

@@ -28,7 +28,7 @@ func (s *server) events(c *call) error {
 	flush := http.NewResponseController(c.w).Flush
 	flush()
 	return s.System.Events(c.ctx(), c.account, since, until, func(e model.Event) error {
-		if !match(e) || c.version.Has(compat.FewEvents) && e.Type != "container" && e.Type != "image" {
+		if !match(e) || !c.version.KnowsEvent(e.Type, e.Action) {
 			return nil
 		}
 		line, err := encodeEvent(c.version, e)

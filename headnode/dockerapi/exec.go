@@ -22,6 +22,9 @@ func (s *server) createExec(c *call) error {
 	if err := checkEnv(r.Env); err != nil {
 		return err
 	}
+	if err := checkDetachKeys(r.DetachKeys); err != nil {
+		return err
+	}
 	size, err := consoleSize("ConsoleSize", r.ConsoleSize, r.Tty)
 	if err != nil {
 		return err

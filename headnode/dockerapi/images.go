@@ -24,7 +24,7 @@ func (s *server) listImages(c *call) error {
 	if err != nil {
 		return err
 	}
-	match, err := f.imageRule(all)
+	match, err := f.imageRule(all, s.now())
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func namesOf(i *Image) (tags, digests []string) {
 }
 
 // imageRule turns the filters of a list into one test.
-func (f filters) imageRule(all []Image) (func(i *Image, tags, digests []string) bool, error) {
+func (f filters) imageRule(all []Image, now time.Time) (func(i *Image, tags, digests []string) bool, error) {
 	dangling, danglingGiven, err := f.flag("dangling")
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (f filters) imageRule(all []Image) (func(i *Image, tags, digests []string) 
 		return nil, err
 	}
 	for _, text := range f["until"] {
-		t, err := query{map[string][]string{"until": {text}}}.time("until")
+		t, err := pastTime(text, now)
 		if err != nil {
 			return nil, err
 		}
@@ -257,12 +257,16 @@ func (s *server) removeImage(c *call) error {
 	if err != nil {
 		return err
 	}
+	return c.answer(http.StatusOK, removedItems(&removed))
+}
+
+func removedItems(r *RemovedImage) []image.DeleteResponse {
 	items := []image.DeleteResponse{}
-	for _, name := range removed.Untagged {
+	for _, name := range r.Untagged {
 		items = append(items, image.DeleteResponse{Untagged: name})
 	}
-	for _, id := range removed.Deleted {
+	for _, id := range r.Deleted {
 		items = append(items, image.DeleteResponse{Deleted: id})
 	}
-	return c.answer(http.StatusOK, items)
+	return items
 }

@@ -42,6 +42,14 @@ func (q query) bool(name string) bool {
 	return true
 }
 
+// boolOr is bool for a parameter that is value when it is missing.
+func (q query) boolOr(name string, value bool) bool {
+	if !q.Has(name) {
+		return value
+	}
+	return q.bool(name)
+}
+
 // int reads a whole number; missing tells that the parameter is not there or
 // empty.
 func (q query) int(name string) (value int, missing bool, err error) {
@@ -66,14 +74,23 @@ func (q query) time(name string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return t, nil
 	}
+	t, err := parseSeconds(text)
+	if err != nil {
+		return time.Time{}, model.Errorf(model.KindInvalid, "invalid value for %q: %.40q is neither a time in seconds since 1970 nor in RFC 3339", name, text)
+	}
+	return t, nil
+}
+
+// parseSeconds reads seconds since 1970, with or without a fraction.
+func parseSeconds(text string) (time.Time, error) {
 	seconds, fraction, _ := strings.Cut(text, ".")
 	whole, err := strconv.ParseInt(seconds, 10, 64)
 	if err != nil || len(fraction) > 9 || strings.Trim(fraction, "0123456789") != "" || whole > 1<<40 || whole < -1<<40 {
-		return time.Time{}, model.Errorf(model.KindInvalid, "invalid value for %q: %.40q is neither a time in seconds since 1970 nor in RFC 3339", name, text)
+		return time.Time{}, fmt.Errorf("%.40q is no number of seconds", text)
 	}
 	nanos, err := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
 	if err != nil {
-		return time.Time{}, model.Errorf(model.KindInvalid, "invalid value for %q", name)
+		return time.Time{}, fmt.Errorf("%.40q is no number of seconds", text)
 	}
 	return time.Unix(whole, nanos), nil
 }

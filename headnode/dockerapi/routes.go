@@ -8,7 +8,8 @@ import (
 
 // routes is Docker's whole route table. A route that stands before another is
 // tried first.
-var routes = slices.Concat(systemRoutes, containerRoutes, imageRoutes, missingRoutes(), swarmRoutes())
+var routes = slices.Concat(systemRoutes, containerRoutes, fileRoutes, imageRoutes, networkRoutes, volumeRoutes,
+	missingRoutes(), emptyRoutes, swarmRoutes())
 
 var systemRoutes = []route{
 	{name: "GET /_ping", handle: (*server).ping, open: true},
@@ -18,97 +19,113 @@ var systemRoutes = []route{
 	{name: compat.Info, handle: (*server).info},
 	{name: "POST /auth", handle: (*server).login},
 	{name: compat.Events, handle: (*server).events},
+	{name: compat.DiskUsage, handle: (*server).diskUsage},
 }
 
 var containerRoutes = []route{
 	{name: compat.ContainerList, handle: (*server).listContainers},
 	{name: compat.ContainerCreate, handle: (*server).createContainer},
-	{name: "POST /containers/prune", handle: notImplemented("pruning of containers is")},
+	{name: "POST /containers/prune", handle: (*server).pruneContainers},
 	{name: compat.ContainerInspect, handle: (*server).inspectContainer},
 	{name: "POST /containers/{id}/start", handle: (*server).startContainer},
 	{name: compat.ContainerStop, handle: (*server).stopContainer},
 	{name: compat.ContainerRestart, handle: (*server).restartContainer},
 	{name: "POST /containers/{id}/kill", handle: (*server).killContainer},
+	{name: "POST /containers/{id}/pause", handle: (*server).pauseContainer},
+	{name: "POST /containers/{id}/unpause", handle: (*server).unpauseContainer},
+	{name: compat.ContainerUpdate, handle: (*server).updateContainer},
 	{name: compat.ContainerWait, handle: (*server).waitContainer},
 	{name: "DELETE /containers/{id}", handle: (*server).removeContainer},
-	{name: "DELETE /containers/{id}/{alias}", handle: notImplemented("removing links is")},
+	{name: "DELETE /containers/{id}/{alias}", handle: (*server).removeLink},
 	{name: "POST /containers/{id}/rename", handle: (*server).renameContainer},
 	{name: "POST /containers/{id}/resize", handle: (*server).resizeContainer},
 	{name: "POST /containers/{id}/attach", handle: (*server).attachContainer},
+	{name: "GET /containers/{id}/attach/ws", handle: (*server).attachSocket},
 	{name: compat.ContainerLogs, handle: (*server).containerLogs},
 	{name: "GET /containers/{id}/top", handle: (*server).topContainer},
+	{name: compat.ContainerStats, handle: (*server).containerStats},
 	{name: compat.ExecCreate, handle: (*server).createExec},
 	{name: compat.ExecStart, handle: (*server).startExec},
 	{name: "POST /exec/{id}/resize", handle: (*server).resizeExec},
 	{name: "GET /exec/{id}/json", handle: (*server).inspectExec},
 }
 
+var fileRoutes = []route{
+	{name: "GET /containers/{id}/archive", handle: (*server).readArchive},
+	{name: "HEAD /containers/{id}/archive", handle: (*server).statArchive},
+	{name: compat.ArchivePut, handle: (*server).writeArchive},
+	{name: "POST /containers/{id}/copy", handle: (*server).copyFrom},
+	{name: "GET /containers/{id}/export", handle: (*server).exportContainer},
+	{name: "GET /containers/{id}/changes", handle: (*server).listChanges},
+	{name: "POST /commit", handle: (*server).commitContainer},
+}
+
 var imageRoutes = []route{
 	{name: compat.ImageList, handle: (*server).listImages},
 	{name: compat.ImageCreate, handle: (*server).pullImage},
-	{name: "GET /images/search", handle: notImplemented("searching registries is")},
-	{name: "GET /images/get", handle: notImplemented("saving images is")},
-	{name: "POST /images/load", handle: notImplemented("loading images is")},
-	{name: "POST /images/prune", handle: notImplemented("pruning of images is")},
+	{name: "POST /images/prune", handle: (*server).pruneImages},
 	{name: compat.ImageInspect, handle: (*server).inspectImage},
 	{name: compat.ImageHistory, handle: (*server).imageHistory},
 	{name: "POST /images/{name...}/tag", handle: (*server).tagImage},
-	{name: "DELETE /images/{name...}", handle: (*server).removeImage},
-	{name: "GET /images/{name...}/get", handle: notImplemented("saving images is")},
-	{name: "POST /images/{name...}/push", handle: notImplemented("pushing images is")},
-	{name: "GET /images/{name...}/attestations", handle: notImplemented("attestations of images are")},
+	{name: compat.ImageRemove, handle: (*server).removeImage},
+}
+
+var networkRoutes = []route{
+	{name: compat.NetworkList, handle: (*server).listNetworks},
+	{name: "POST /networks/prune", handle: (*server).pruneNetworks},
+	{name: compat.NetworkInspect, handle: (*server).inspectNetwork},
+	{name: "DELETE /networks/{id}", handle: (*server).removeNetwork},
+}
+
+var volumeRoutes = []route{
+	{name: "GET /volumes", handle: (*server).listVolumes},
+	{name: "POST /volumes/prune", handle: (*server).pruneVolumes},
+	{name: "GET /volumes/{name}", handle: (*server).inspectVolume},
+	{name: "DELETE /volumes/{name}", handle: (*server).removeVolume},
 }
 
 // missingRoutes are those of Docker that this server does not have, with what
 // they are for.
 func missingRoutes() []route {
 	missing := map[string][]compat.Route{
-		"pausing of containers is":         {"POST /containers/{id}/pause", "POST /containers/{id}/unpause"},
-		"changing a container's limits is": {"POST /containers/{id}/update"},
-		"statistics of containers are":     {"GET /containers/{id}/stats"},
-		"exporting containers is":          {"GET /containers/{id}/export"},
-		"listing changed files is":         {"GET /containers/{id}/changes"},
-		"attaching by WebSocket is":        {"GET /containers/{id}/attach/ws"},
+		"searching registries is":    {"GET /images/search"},
+		"saving images is":           {"GET /images/get", "GET /images/{name...}/get"},
+		"loading images is":          {"POST /images/load"},
+		"pushing images is":          {"POST /images/{name...}/push"},
+		"attestations of images are": {"GET /images/{name...}/attestations"},
 		"checkpoints are": {
 			"GET /containers/{id}/checkpoints", "POST /containers/{id}/checkpoints", "DELETE /containers/{id}/checkpoints/{checkpoint}",
 		},
-		"copying files is": {
-			"GET /containers/{id}/archive", "HEAD /containers/{id}/archive", "PUT /containers/{id}/archive", "POST /containers/{id}/copy",
-		},
-		"making images from containers is": {"POST /commit"},
-		"building images is":               {"POST /build", "POST /build/prune", "POST /build/cancel", "POST /session", "POST /grpc"},
-		"asking registries about images is": {
-			"GET /distribution/{name...}/json",
-		},
-		"measuring the use of disks is": {"GET /system/df"},
+		"building images is":                {"POST /build", "POST /build/cancel"},
+		"asking registries about images is": {"GET /distribution/{name...}/json"},
 		"managing networks is": {
-			"GET /networks", "POST /networks/create", "POST /networks/prune",
-			"POST /networks/{id}/connect", "POST /networks/{id}/disconnect", "DELETE /networks/{id}",
+			"POST /networks/create", "POST /networks/{id}/connect", "POST /networks/{id}/disconnect",
 		},
-		"managing volumes is": {
-			"GET /volumes", "POST /volumes/create", "POST /volumes/prune",
-			"PUT /volumes/{name}", "DELETE /volumes/{name}",
-		},
+		"managing volumes is": {"POST /volumes/create", "PUT /volumes/{name}"},
 		"plugins are": {
-			"GET /plugins", "GET /plugins/privileges", "POST /plugins/pull", "POST /plugins/create",
+			"GET /plugins/privileges", "POST /plugins/pull", "POST /plugins/create",
 			"DELETE /plugins/{name...}", "POST /plugins/{name...}/enable", "POST /plugins/{name...}/disable",
 			"POST /plugins/{name...}/upgrade", "POST /plugins/{name...}/push", "POST /plugins/{name...}/set",
 		},
 		"joining swarms is": {"POST /swarm/init", "POST /swarm/join"},
 	}
-	// docker inspect NAME asks for one noun after the other, and goes on only
-	// where it hears that there is none of that name.
-	all := []route{
-		{name: "GET /networks/{id}", handle: noneOf("network", "id")},
-		{name: "GET /volumes/{name}", handle: noneOf("volume", "name")},
-		{name: "GET /plugins/{name...}/json", handle: noneOf("plugin", "name")},
-	}
+	var all []route
 	for what, names := range missing {
 		for _, name := range names {
 			all = append(all, route{name: name, handle: notImplemented(what)})
 		}
 	}
 	return all
+}
+
+// emptyRoutes answer that there is nothing. Tools that find no BuildKit behind
+// /session and /grpc go on without.
+var emptyRoutes = []route{
+	{name: "GET /plugins", handle: emptyList},
+	{name: "GET /plugins/{name...}/json", handle: noneOf("plugin", "name")},
+	{name: "POST /build/prune", handle: (*server).pruneBuilds},
+	{name: "POST /session", handle: pageNotFound},
+	{name: "POST /grpc", handle: pageNotFound},
 }
 
 func swarmRoutes() []route {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -53,6 +54,8 @@ func New(c Config) http.Handler {
 		lists:    newListCache(),
 		inspects: newInspectCache(),
 		now:      time.Now,
+
+		statsInterval: statsInterval,
 	}
 }
 
@@ -62,6 +65,8 @@ type server struct {
 	lists    *listCache
 	inspects *inspectCache
 	now      func() time.Time
+
+	statsInterval time.Duration
 }
 
 // call is one request on its way through a handler.
@@ -74,6 +79,7 @@ type call struct {
 	route   compat.Route
 	vars    map[string]string // what stood in the place of the pattern's {names}
 	query   query
+	broken  bool // the answer's body ended early: the client must see it
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -87,6 +93,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.serve(c); err != nil {
 		s.fail(c, tracked, err)
 	}
+	if c.broken {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 func newRequestID() string {
@@ -98,7 +107,7 @@ func newRequestID() string {
 // serve finds the route, checks who asks and runs the handler. Nothing but
 // the open routes can be told apart without an identity.
 func (s *server) serve(c *call) error {
-	if c.r.Header.Get("Origin") != "" {
+	if origin := c.r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, c.r.Host) {
 		return model.Errorf(model.KindForbidden, "requests of web pages are refused: they carry an Origin header")
 	}
 	versionText, path := splitVersion(c.r.URL.EscapedPath())
@@ -135,6 +144,14 @@ func (s *server) serve(c *call) error {
 	}
 	compat.RaiseQuery(c.route, c.version, c.query.Values)
 	return match.route.handle(s, c)
+}
+
+// sameOrigin reports whether an Origin header names this server. Clients of
+// WebSockets send such a one; a web page's names where the page came from, and
+// none comes from here.
+func sameOrigin(origin, host string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
 }
 
 // errPageNotFound is what Docker says of a path that is no part of its API.

@@ -35,10 +35,37 @@ func mediaType(v compat.Version, tty bool) string {
 	return types.MediaTypeMultiplexedStream
 }
 
-func (s *server) attachContainer(c *call) error {
+// attachRequest reads which streams to join.
+func (c *call) attachRequest() (wire.AttachRequest, error) {
 	r := wire.AttachRequest{
 		Stdin: c.query.bool("stdin"), Stdout: c.query.bool("stdout"), Stderr: c.query.bool("stderr"),
 		Logs: c.query.bool("logs"), Stream: c.query.bool("stream"), DetachKeys: c.query.Get("detachKeys"),
+	}
+	return r, checkDetachKeys(r.DetachKeys)
+}
+
+// checkDetachKeys refuses what is no sequence of keys: single characters and
+// ctrl- with a letter or one of @ [ \ ] ^ _, separated by commas.
+func checkDetachKeys(keys string) error {
+	if keys == "" {
+		return nil
+	}
+	for key := range strings.SplitSeq(keys, ",") {
+		control, held := strings.CutPrefix(key, "ctrl-")
+		switch {
+		case !held && len(key) == 1 && key[0] < 0x80:
+		case held && len(control) == 1 && strings.ContainsAny(control, `abcdefghijklmnopqrstuvwxyz@[\]^_`):
+		default:
+			return invalid("Invalid detach keys (%.64s) provided: use single characters or ctrl- with a letter, separated by commas", keys)
+		}
+	}
+	return nil
+}
+
+func (s *server) attachContainer(c *call) error {
+	r, err := c.attachRequest()
+	if err != nil {
+		return err
 	}
 	found, err := s.Containers.Get(c.ctx(), c.account, c.vars["id"])
 	if err != nil {

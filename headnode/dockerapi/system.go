@@ -238,6 +238,12 @@ func noneOf(noun, variable string) func(*server, *call) error {
 	}
 }
 
+// emptyList answers a list of a noun that this server has none of.
+func emptyList(_ *server, c *call) error { return c.answer(http.StatusOK, []any{}) }
+
+// pageNotFound answers as for a path that is no part of the API.
+func pageNotFound(*server, *call) error { return errPageNotFound }
+
 // noSwarm answers the routes of swarm mode as an engine outside of a swarm does.
 func noSwarm(*server, *call) error {
 	return model.Errorf(model.KindUnavailable, "%s", `This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`)

@@ -32,9 +32,8 @@ const (
 	NoUpdate
 	// NoPrune: nothing can be pruned.
 	NoPrune
-	// LegacyDiskUsage: the answer of GET /system/df lists objects without being
-	// asked to, so its newest form must hold them.
-	LegacyDiskUsage
+	// NetworksWithContainers: lists of networks tell which containers are on them.
+	NetworksWithContainers
 )
 
 // before holds, for each behaviour, the first version that does not show it.
@@ -52,7 +51,8 @@ var before = map[Behaviour]Version{
 	WholeSockets:       V(42),
 	NoUpdate:           V(22),
 	NoPrune:            V(25),
-	LegacyDiskUsage:    V(53),
+
+	NetworksWithContainers: V(28),
 }
 
 // Has reports whether clients of version v see behaviour b.
