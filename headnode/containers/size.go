@@ -95,8 +95,8 @@ func applyPackage(l *model.Limits, p model.Package, trusted bool) model.Resource
 	l.Memory = cmp.Or(l.Memory, p.Memory)
 	l.MemorySwap = cmp.Or(l.MemorySwap, l.Memory+p.Swap)
 	l.MemoryReservation = min(l.MemoryReservation, l.Memory)
-	if l.CPU() == 0 && p.CPUCap > 0 {
-		l.CPUPeriod, l.CPUQuota = cpuPeriod, p.CPUCap*cpuPeriod/1000
+	if l.CPU() == 0 && p.CPUCap > 0 { // as by --cpus, which updates can then change
+		l.NanoCPUs, l.CPUPeriod, l.CPUQuota = p.CPUCap*1_000_000, cpuPeriod, p.CPUCap*cpuPeriod/1000
 	}
 	l.CPUShares = cmp.Or(l.CPUShares, p.CPUShares)
 	l.Disk = cmp.Or(l.Disk, p.Disk)

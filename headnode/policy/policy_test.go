@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -54,8 +55,34 @@ var forbidden = []struct {
 	{"HostConfig.MemorySwap", func(r *model.CreateContainer) { r.Spec.Limits.MemorySwap = -1 }},
 	{"HostConfig.CpusetCpus", func(r *model.CreateContainer) { r.Spec.Limits.CpusetCpus = "0" }},
 	{"HostConfig.CpusetMems", func(r *model.CreateContainer) { r.Spec.Limits.CpusetMems = "0" }},
+	{"HostConfig.UsernsMode", func(r *model.CreateContainer) { r.Spec.UsernsMode = "host" }},
+	{"HostConfig.CgroupParent", func(r *model.CreateContainer) { r.Spec.CgroupParent = "/system.slice" }},
+	{"HostConfig.DeviceCgroupRules", func(r *model.CreateContainer) { r.Spec.DeviceCgroupRules = []string{"a *:* rwm"} }},
+	{"HostConfig.Annotations", func(r *model.CreateContainer) {
+		r.Spec.Annotations = map[string]string{"run.oci.keep_original_groups": "1"}
+	}},
+	{"HostConfig.CpuRealtimePeriod", func(r *model.CreateContainer) { r.Spec.Limits.CPURealtimePeriod = 1000 }},
+	{"HostConfig.CpuRealtimeRuntime", func(r *model.CreateContainer) { r.Spec.Limits.CPURealtimeRuntime = 1000 }},
+	{"HostConfig.BlkioWeightDevice", func(r *model.CreateContainer) { r.Spec.Limits.BlkioWeightDevice = sda }},
+	{"HostConfig.BlkioDeviceReadBps", func(r *model.CreateContainer) { r.Spec.Limits.BlkioReadBps = sda }},
+	{"HostConfig.BlkioDeviceWriteBps", func(r *model.CreateContainer) { r.Spec.Limits.BlkioWriteBps = sda }},
+	{"HostConfig.BlkioDeviceReadIOps", func(r *model.CreateContainer) { r.Spec.Limits.BlkioReadIOps = sda }},
+	{"HostConfig.BlkioDeviceWriteIOps", func(r *model.CreateContainer) { r.Spec.Limits.BlkioWriteIOps = sda }},
+	{"HostConfig.LogConfig", func(r *model.CreateContainer) { r.Spec.Log = model.LogConfig{Driver: "syslog"} }},
+	{"HostConfig.LogConfig", func(r *model.CreateContainer) { logTo(r, "syslog", "unixgram:///dev/log") }},
+	{"HostConfig.LogConfig", func(r *model.CreateContainer) { logTo(r, "fluentd", "/run/fluent.sock") }},
+	{"HostConfig.LogConfig", func(r *model.CreateContainer) { logTo(r, "fluentd", "localhost:24224") }},
+	{"HostConfig.LogConfig", func(r *model.CreateContainer) { logTo(r, "gelf", "udp://127.1.2.3:12201") }},
+	{"HostConfig.LogConfig", func(r *model.CreateContainer) { logTo(r, "gelf", "tcp://[::ffff:127.0.0.1]:12201") }},
+	{"HostConfig.LogConfig", func(r *model.CreateContainer) { logTo(r, "syslog", "tcp://:514") }},
 	{"NetworkingConfig.MacAddress", func(r *model.CreateContainer) { r.Asked.MACAddress = "02:00:00:00:00:01" }},
 	{"NetworkingConfig.IPAMConfig", func(r *model.CreateContainer) { r.Asked.StaticAddress = []string{"10.0.0.1"} }},
+}
+
+var sda = []model.BlkioLimit{{Path: "/dev/sda", Rate: 1}}
+
+func logTo(r *model.CreateContainer, driver, address string) {
+	r.Spec.Log = model.LogConfig{Driver: driver, Options: map[string]string{driver + "-address": address}}
 }
 
 // allowed is what any tenant may ask.
@@ -74,6 +101,10 @@ var allowed = []func(*model.CreateContainer){
 	func(r *model.CreateContainer) { r.Spec.Limits.Memory = 1 << 30 },
 	func(r *model.CreateContainer) { r.Asked.Isolation = "default" },
 	func(r *model.CreateContainer) { r.Spec.User = "0" },
+	func(r *model.CreateContainer) { r.Spec.Limits.BlkioWeight = 500 },
+	func(r *model.CreateContainer) { r.Spec.Healthcheck = &model.Healthcheck{Test: []string{"CMD", "true"}} },
+	func(r *model.CreateContainer) { r.Asked.Links, r.Asked.VolumesFrom = []string{"db"}, []string{"db"} },
+	func(r *model.CreateContainer) { r.Spec.Init = true },
 }
 
 func set(r *model.CreateContainer, sysctl string) {
@@ -145,5 +176,45 @@ func TestExec(t *testing.T) {
 	}
 	if vs := slices.Concat(CheckExec(model.Account{}, false), CheckExec(model.Account{Policy: model.PolicyTrusted}, true)); len(vs) > 0 {
 		t.Errorf("refused: %v", vs)
+	}
+}
+
+func TestLogsOfTenantsMayGoElsewhere(t *testing.T) {
+	t.Parallel()
+	for driver, address := range map[string]string{
+		"syslog": "tcp+tls://logs.example.org:6514", "gelf": "udp://203.0.113.7:12201", "fluentd": "fluent.example.org:24224",
+	} {
+		var r model.CreateContainer
+		logTo(&r, driver, address)
+		if vs := Check(model.Account{}, &r); len(vs) > 0 {
+			t.Errorf("%s: refused: %v", address, vs)
+		}
+	}
+}
+
+// An update must not get what a creation does not.
+func TestUpdateIsJudgedAsACreation(t *testing.T) {
+	t.Parallel()
+	judged := 0
+	for _, f := range forbidden {
+		var r model.CreateContainer
+		f.ask(&r)
+		vs := CheckLimits(model.Account{Policy: model.PolicyTenant}, &r.Spec.Limits)
+		if cmp.Equal(r.Spec.Limits, model.Limits{}) {
+			if len(vs) > 0 {
+				t.Errorf("%s: refused without a limit: %v", f.field, vs)
+			}
+			continue
+		}
+		judged++
+		if len(vs) != 1 || vs[0].Field != f.field {
+			t.Errorf("%s: got %v", f.field, vs)
+		}
+		if vs := CheckLimits(model.Account{Policy: model.PolicyTrusted}, &r.Spec.Limits); len(vs) > 0 {
+			t.Errorf("%s: a trusted account is refused", f.field)
+		}
+	}
+	if judged < 11 {
+		t.Errorf("%d limits are judged", judged)
 	}
 }

@@ -145,6 +145,19 @@ func (a *Agent) Exit(id string, code int) {
 	}
 }
 
+// ExitAndRestart ends a running container once for each code, and starts it
+// again after each end: all of it in one batch of the journal.
+func (a *Agent) ExitAndRestart(id string, codes ...int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, code := range codes {
+		if c := a.containers[id]; c != nil {
+			a.die(c, code)
+			a.start(c)
+		}
+	}
+}
+
 func (a *Agent) wake() {
 	close(a.grown)
 	a.grown = make(chan struct{})
