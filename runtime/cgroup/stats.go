@@ -102,9 +102,7 @@ func (g Group) stats1(s *model.Stats) error {
 func (g Group) block1(name string) []model.BlkEntry {
 	for _, layer := range []string{"blkio.throttle.", "blkio.bfq.", "blkio."} {
 		if text, err := read(g.file("blkio", layer+name)); err == nil {
-			if entries := parseBlock1(text); len(entries) > 0 {
-				return entries
-			}
+			return parseBlock1(text)
 		}
 	}
 	return nil
