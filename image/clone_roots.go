@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/spearheadcloud/spearhead/image/delta"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -32,6 +33,15 @@ func (c *cloneRoots) unmount(context.Context, string) error { return nil }
 
 func (c *cloneRoots) remove(ctx context.Context, container string) error {
 	return c.datasets.Destroy(ctx, rootDataset(container))
+}
+
+func (c *cloneRoots) tree(ctx context.Context, container string) (string, delta.Kind, error) {
+	dir, err := c.datasets.Mount(ctx, rootDataset(container))
+	return dir, delta.Clone, err
+}
+
+func (c *cloneRoots) size(ctx context.Context, container string) (int64, error) {
+	return c.datasets.Used(ctx, rootDataset(container))
 }
 
 func (c *cloneRoots) list(ctx context.Context) (map[string]string, error) {

@@ -135,7 +135,7 @@ func (p *pull) unpack(ctx context.Context, desc ocispec.Descriptor, parent, name
 			s.log.Error("half-unpacked layer stays until the next start", "op", "pull", "err", err)
 		}
 	})
-	result, err := s.apply(ctx, desc, mounts, key, p.report)
+	result, err := p.apply(ctx, desc, mounts, key)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,8 @@ func (p *pull) unpack(ctx context.Context, desc ocispec.Descriptor, parent, name
 }
 
 // apply mounts a layer's snapshot out of everyone's sight and unpacks into it.
-func (s *Store) apply(ctx context.Context, desc ocispec.Descriptor, mounts []mount.Mount, key string, report *reporter) (result unpack.Result, err error) {
+func (p *pull) apply(ctx context.Context, desc ocispec.Descriptor, mounts []mount.Mount, key string) (result unpack.Result, err error) {
+	s := p.store
 	blob, err := s.content.ReaderAt(ctx, desc)
 	if err != nil {
 		return unpack.Result{}, fmt.Errorf("cannot open layer: %w", err)
@@ -171,9 +172,9 @@ func (s *Store) apply(ctx context.Context, desc ocispec.Descriptor, mounts []mou
 	if err := failpoint.Hit("image.unpack.mounted"); err != nil {
 		return unpack.Result{}, err
 	}
-	shown := &meter{reporter: report, layer: desc.Digest, status: StatusExtracting, total: desc.Size}
+	shown := &meter{reporter: p.report, layer: desc.Digest, status: StatusExtracting, total: desc.Size}
 	source := &counter{r: io.NopCloser(io.NewSectionReader(blob, 0, blob.Size())), count: func(int64) {}, meter: shown}
-	if result, err = unpack.Apply(ctx, dir, source, s.limits); err != nil {
+	if result, err = unpack.Apply(ctx, dir, source, p.limits); err != nil {
 		return unpack.Result{}, err
 	}
 	return result, syncTree(dir)

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/containerd/v2/core/mount"
 	"golang.org/x/sys/unix"
 
+	"github.com/spearheadcloud/spearhead/image/delta"
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 )
 
@@ -103,6 +104,25 @@ func (o *overlayRoots) remove(ctx context.Context, container string) error {
 		return err
 	}
 	return o.uppers.remove(ctx, container)
+}
+
+func (o *overlayRoots) tree(ctx context.Context, container string) (string, delta.Kind, error) {
+	dir, err := o.uppers.dir(ctx, container)
+	return filepath.Join(dir, "upper"), delta.Upper, err
+}
+
+// size counts the files: what a dataset says has the work directory in it.
+func (o *overlayRoots) size(ctx context.Context, container string) (int64, error) {
+	dir, _, err := o.tree(ctx, container)
+	if err != nil {
+		return 0, err
+	}
+	fd, err := openDirectory(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	return delta.Size(ctx, fd)
 }
 
 func (o *overlayRoots) list(ctx context.Context) (map[string]string, error) {

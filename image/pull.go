@@ -13,6 +13,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/image/manifest"
 	"github.com/spearheadcloud/spearhead/image/registry"
+	"github.com/spearheadcloud/spearhead/image/unpack"
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -56,7 +57,7 @@ func (s *Store) Pull(ctx context.Context, r PullRequest, progress func(Progress)
 		Username: r.Username, Password: r.Password, IdentityToken: r.IdentityToken, RegistryToken: r.RegistryToken,
 	})
 	defer client.Close()
-	p := &pull{store: s, client: client, platform: platform, report: &reporter{send: progress}}
+	p := &pull{store: s, limits: s.limits, client: client, platform: platform, report: &reporter{send: progress}}
 
 	leased, release, err := s.lease(scoped(ctx), ref.String())
 	if err != nil {
@@ -86,6 +87,7 @@ func parseRef(name string) (reference.Named, error) {
 // pull is one pull under way.
 type pull struct {
 	store    *Store
+	limits   unpack.Limits
 	client   *registry.Client
 	platform ocispec.Platform
 	report   *reporter

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/spearheadcloud/spearhead/image/delta"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -21,6 +22,11 @@ type rootDriver interface {
 	unmount(ctx context.Context, container string) error
 	// remove unmounts and removes a root; a missing one is no error.
 	remove(ctx context.Context, container string) error
+	// tree returns the directory that tells what the container wrote, and
+	// what it is. The root need not be mounted.
+	tree(ctx context.Context, container string) (dir string, kind delta.Kind, err error)
+	// size returns the bytes that the container wrote.
+	size(ctx context.Context, container string) (int64, error)
 	// list returns the image of each container that has a root.
 	list(ctx context.Context) (map[string]string, error)
 	// quota tells whether roots are held to theirs.

@@ -55,6 +55,9 @@ func checkEnv(c model.ImageConfig) error {
 
 func checkArguments(c model.ImageConfig) error {
 	lists := map[string][]string{"Entrypoint": c.Entrypoint, "Cmd": c.Cmd, "Shell": c.Shell, "OnBuild": c.OnBuild}
+	if c.Healthcheck != nil {
+		lists["Healthcheck"] = c.Healthcheck.Test
+	}
 	for name, list := range lists {
 		if len(list) > maxArguments {
 			return invalid("%s has more than %d parts", name, maxArguments)

@@ -2,10 +2,9 @@ package manifest
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 
 	"github.com/containerd/platforms"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -16,14 +15,8 @@ import (
 // what only Docker's has.
 type document struct {
 	ocispec.Image
-	Comment string      `json:"comment"`
-	Config  imageConfig `json:"config"`
-}
-
-type imageConfig struct {
-	ocispec.ImageConfig
-	OnBuild []string `json:"OnBuild"`
-	Shell   []string `json:"Shell"`
+	Comment string                          `json:"comment,omitempty"`
+	Config  dockerspec.DockerOCIImageConfig `json:"config"`
 }
 
 // Config reads an image's configuration and holds it to the manifest it came
@@ -39,7 +32,7 @@ func Config(data []byte, m ocispec.Manifest) (model.Image, error) {
 	if err := checkLayers(d, m); err != nil {
 		return model.Image{}, err
 	}
-	config := d.modelConfig()
+	config := decodeConfig(d.Config)
 	if err := checkConfig(config); err != nil {
 		return model.Image{}, err
 	}
@@ -94,22 +87,6 @@ func Suits(image model.Image, want ocispec.Platform) error {
 		return NoMatch(want)
 	}
 	return nil
-}
-
-func (d document) modelConfig() model.ImageConfig {
-	return model.ImageConfig{
-		User:         d.Config.User,
-		ExposedPorts: slices.Sorted(maps.Keys(d.Config.ExposedPorts)),
-		Env:          d.Config.Env,
-		Entrypoint:   d.Config.Entrypoint,
-		Cmd:          d.Config.Cmd,
-		Volumes:      slices.Sorted(maps.Keys(d.Config.Volumes)),
-		WorkingDir:   d.Config.WorkingDir,
-		Labels:       d.Config.Labels,
-		StopSignal:   d.Config.StopSignal,
-		Shell:        d.Config.Shell,
-		OnBuild:      d.Config.OnBuild,
-	}
 }
 
 // Sizes gives an image the sizes of its unpacked layers, lowest first, and
