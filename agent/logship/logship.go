@@ -9,6 +9,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/runtime/jsonlog"
 )
 
 // Container is one whose log may be sent.
@@ -36,6 +37,8 @@ type Config struct {
 // own. Its methods may be called by many goroutines at once.
 type Shipper struct {
 	cfg Config
+
+	logs jsonlog.Watcher
 
 	mu     sync.Mutex
 	closed bool
@@ -69,11 +72,12 @@ func (s *Shipper) Begin(c Container) error {
 	if s.closed || s.runs[c.ID] != nil {
 		return nil
 	}
-	r, err := newRun(s.cfg, c, config)
+	r, err := s.newRun(c, config)
 	if err != nil {
 		return fmt.Errorf("cannot send the log of container %s: %w", c.ID, err)
 	}
 	s.runs[c.ID] = r
+	r.begin()
 	return nil
 }
 
@@ -91,7 +95,7 @@ func (s *Shipper) End(ctx context.Context, id string) {
 // Forget stops at once to send the log of a container, which is to be removed.
 func (s *Shipper) Forget(id string) {
 	if r := s.take(id); r != nil {
-		r.stop()
+		r.stop(false)
 	}
 }
 
@@ -103,7 +107,7 @@ func (s *Shipper) Close() {
 	s.runs = nil
 	s.mu.Unlock()
 	for _, r := range runs {
-		r.stop()
+		r.stop(true)
 	}
 }
 
