@@ -48,6 +48,8 @@ func TestCheck(t *testing.T) {
 		{"syslog", m{"syslog-address": "tcp://h/x"}, "path"},
 		{"syslog", m{"syslog-address": "udp://h", "syslog-facility": "24"}, "invalid syslog facility"},
 		{"syslog", m{"syslog-address": "udp://h", "syslog-format": "x"}, "Invalid syslog format"},
+		{"syslog", m{"syslog-address": "udp://h", "labels": "a"}, "'labels' needs syslog-format=rfc5424"},
+		{"syslog", m{"syslog-address": "udp://h", "labels": "a", "syslog-format": "rfc5424micro"}, ""},
 		{"syslog", m{"syslog-address": "tcp+tls://h", "syslog-tls-key": "/etc/key"}, "log opt 'syslog-tls-key' is not supported"},
 		{"syslog", m{"syslog-address": "tcp+tls://h", "syslog-tls-ca-cert": "/etc/ca"}, "PEM text"},
 		{"syslog", m{"syslog-address": "tcp+tls://h", "syslog-tls-skip-verify": "true"}, ""},

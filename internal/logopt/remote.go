@@ -120,6 +120,11 @@ func (c *Config) syslog(o *opts) error {
 	if !slices.Contains([]string{"", "rfc3164", "rfc5424", "rfc5424micro"}, s.Format) {
 		return errors.New("Invalid syslog format") //nolint:staticcheck // Docker's words
 	}
+	for _, name := range []string{"env", "env-regex", "labels", "labels-regex"} {
+		if o.get(name) != "" && !strings.HasPrefix(s.Format, "rfc5424") {
+			return fmt.Errorf("log opt '%s' needs syslog-format=rfc5424 or rfc5424micro: other formats have no place for it", name)
+		}
+	}
 	if err := s.readTLS(o); err != nil {
 		return err
 	}
