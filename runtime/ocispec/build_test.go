@@ -27,16 +27,30 @@ func input(spec model.ContainerSpec) ocispec.Input {
 		ID: "c1", Spec: &spec, Rootfs: "/roots/c1", Netns: "/run/netns/c1", CgroupsPath: "/spearhead/a1/c1",
 		User: ocispec.User{Home: "/root", Groups: []uint32{0}},
 		Host: ocispec.Host{
-			CgroupVersion: 1, SwapLimit: true, BlkioWeight: true, FileLimit: 1 << 20,
+			CgroupVersion: 1, SwapLimit: true, BlkioWeight: true, CPURealtime: true, FileLimit: 1 << 20,
 			Capabilities: append(ocispec.DefaultCapabilities(), "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"),
 		},
+		Init: "/usr/bin/tini-static", BlockDevices: map[string]ocispec.BlockDevice{"/dev/sda": {Major: 8}},
 	}
 }
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	none := []string{}
+	umask, swappiness := uint32(0o077), int64(10)
+	disk := func(rate uint64) []model.BlkioLimit { return []model.BlkioLimit{{Path: "/dev/sda", Rate: rate}} }
+	version2 := input(model.ContainerSpec{Limits: model.Limits{CPUShares: 512, Memory: 64 << 20, BlkioWriteIOps: disk(9)}})
+	version2.Host.CgroupVersion = 2
 	cases := map[string]ocispec.Input{
+		"version2": version2,
+		"init-and-parent": input(model.ContainerSpec{
+			Init: true, Umask: &umask, Annotations: map[string]string{"org.example.key": "value"}, CgroupParent: "/machine/mine/",
+			DeviceCgroupRules: []string{"c 10:* rw", "b 8:1 m", "a *:* r"}, UsernsMode: "host",
+			Limits: model.Limits{
+				Memory: 1 << 20, MemorySwap: -1, MemorySwappiness: &swappiness, CPURealtimePeriod: 1000, CPURealtimeRuntime: 500, OomKillDisable: true,
+				BlkioWeightDevice: disk(20), BlkioReadBps: disk(1), BlkioWriteBps: disk(2), BlkioReadIOps: disk(3), BlkioWriteIOps: disk(4),
+			},
+		}),
 		"default": input(model.ContainerSpec{}),
 		"limits": input(model.ContainerSpec{Limits: model.Limits{
 			Memory: 64 << 20, MemoryReservation: 32 << 20, CPUShares: 512, CPUQuota: 50000, CPUPeriod: 100000, CpusetCpus: "0",
@@ -130,6 +144,22 @@ func TestRefusals(t *testing.T) {
 		"unknown mount type":     {Mounts: []model.Mount{{Type: "overlay", Target: "/x"}}},
 		"unknown pid mode":       {PidMode: "mine"},
 		"unknown cgroup ns mode": {CgroupnsMode: "mine"},
+		"unknown user ns mode":   {UsernsMode: "mine"},
+		"umask too large":        {Umask: ptr(uint32(0o1000))},
+		"annotation of crun":     {Annotations: map[string]string{"run.oci.hooks.stdout": "/etc/passwd"}},
+		"annotation of systemd":  {Annotations: map[string]string{"Org.Systemd.property.x": "1"}},
+		"annotation, no name":    {Annotations: map[string]string{"": "1"}},
+		"relative cgroup parent": {CgroupParent: "mine"},
+		"a way out of a parent":  {CgroupParent: "/a/../../b"},
+		"device rule, no access": {DeviceCgroupRules: []string{"c 1:3 "}},
+		"device rule, no minor":  {DeviceCgroupRules: []string{"c 1 rwm"}},
+		"device rule, sign":      {DeviceCgroupRules: []string{"c -1:3 rwm"}},
+		"device rule, type":      {DeviceCgroupRules: []string{"p 1:3 rwm"}},
+		"device rule, access":    {DeviceCgroupRules: []string{"c 1:3 rx"}},
+		"swappiness over 100":    {Limits: model.Limits{MemorySwappiness: ptr(int64(101))}},
+		"real time over period":  {Limits: model.Limits{CPURealtimePeriod: 10, CPURealtimeRuntime: 11}},
+		"weight of a disk":       {Limits: model.Limits{BlkioWeightDevice: []model.BlkioLimit{{Path: "/dev/sda", Rate: 9}}}},
+		"unknown disk":           {Limits: model.Limits{BlkioReadBps: []model.BlkioLimit{{Path: "/dev/sdb", Rate: 9}}}},
 	} {
 		if _, err := ocispec.Build(input(spec)); !model.IsKind(err, model.KindInvalid) {
 			t.Errorf("%s: %v", name, err)
@@ -182,6 +212,7 @@ func FuzzTenantGetsNothingPrivileged(f *testing.F) {
 func clean(s *model.ContainerSpec) {
 	s.Privileged, s.CapAdd, s.Devices, s.Seccomp = false, nil, nil, ""
 	s.PidMode, s.UTSMode, s.CgroupnsMode, s.MaskedPaths, s.ReadonlyPaths = "", "", "", nil, nil
+	s.CgroupParent, s.DeviceCgroupRules = "", nil
 	if s.IpcMode == "host" {
 		s.IpcMode = ""
 	}
@@ -209,7 +240,7 @@ func checkHarmless(t *testing.T, s *specs.Spec) {
 	}
 	dev := false
 	for _, m := range s.Mounts {
-		if m.Type == "bind" {
+		if m.Type == "bind" && (m.Source != "/usr/bin/tini-static" || !slices.Contains(m.Options, "ro")) {
 			t.Errorf("binds %s", m.Source)
 		}
 		dev = dev || m.Destination == "/dev" && m.Type == "tmpfs"
@@ -219,6 +250,14 @@ func checkHarmless(t *testing.T, s *specs.Spec) {
 	}
 	if !dev || len(s.Linux.MaskedPaths) == 0 || len(s.Linux.ReadonlyPaths) == 0 || len(s.Linux.Devices) != 0 {
 		t.Errorf("lacks protection: %+v", s.Linux)
+	}
+	for name := range s.Annotations {
+		if strings.HasPrefix(name, "run.oci.") {
+			t.Errorf("steers crun by %s", name)
+		}
+	}
+	if s.Linux.CgroupsPath != "/spearhead/a1/c1" {
+		t.Errorf("is in the group %s", s.Linux.CgroupsPath)
 	}
 	if s.Process.Cwd == "/proc" || strings.HasPrefix(s.Process.Cwd, "/proc/") {
 		t.Errorf("works in %s", s.Process.Cwd)
