@@ -55,10 +55,14 @@ func (b *Bed) With(program string, settings ...string) *Bed {
 	return &other
 }
 
-// CleanEnv is this process's environment without what would lead docker astray.
+// astray are the beginnings of settings that would lead docker or compose astray; the last
+// two make docker-py trust others than the CA that it is given.
+var astray = []string{"DOCKER_", "COMPOSE_", "REQUESTS_CA_BUNDLE=", "CURL_CA_BUNDLE="}
+
+// CleanEnv is this process's environment without what would lead clients astray.
 func CleanEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(setting string) bool {
-		return strings.HasPrefix(setting, "DOCKER_") || strings.HasPrefix(setting, "COMPOSE_")
+		return slices.ContainsFunc(astray, func(begin string) bool { return strings.HasPrefix(setting, begin) })
 	})
 }
 

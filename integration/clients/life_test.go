@@ -18,6 +18,7 @@ func TestLife(t *testing.T) {
 		{"wait", 20, wait},
 		{"rename", 20, rename},
 		{"update", 22, update},
+		{"file systems in memory", 22, memoryFiles},
 		{"rm", 20, remove},
 		{"rm by the server", 25, removeByServer},
 		{"run --rm", 20, runAndRemove},
@@ -187,6 +188,15 @@ func update(t *testing.T, b *bed.Bed) {
 		t.Errorf("the container's limit is %s", got)
 	}
 	b.Docker(t, "update", "--restart", "no", id)
+}
+
+func memoryFiles(t *testing.T, b *bed.Bed) {
+	out := b.Docker(t, "run", "--rm", "--tmpfs", "/quick:size=1m", "--shm-size", "8m", b.Image, "sh", "-c", "grep -E ' /(quick|dev/shm) ' /proc/mounts; df -k /quick /dev/shm")
+	for _, want := range []string{"tmpfs /quick tmpfs", "size=1024k", "8192"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("file systems in memory lack %q:\n%s", want, out)
+		}
+	}
 }
 
 func remove(t *testing.T, b *bed.Bed) {

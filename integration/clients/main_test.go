@@ -1,12 +1,14 @@
 package clients
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
@@ -102,4 +104,9 @@ var noName = regexp.MustCompile(`[^a-zA-Z0-9]+`)
 // unique is a name for a container of this test alone.
 func unique(t *testing.T) string {
 	return strings.ToLower(noName.ReplaceAllString(strings.TrimPrefix(t.Name(), "Test"), "-"))
+}
+
+// afterTest bounds what cleans up when a test's own context has ended.
+func afterTest() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Minute)
 }

@@ -3,14 +3,12 @@ package clients
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
@@ -21,7 +19,7 @@ func TestReach(t *testing.T) {
 		{"attach and detach", 22, attachAndDetach},
 		{"exec", 20, execute},
 		{"exec in the background", 20, executeDetached},
-		{"exec privileged", 20, executePrivileged},
+		{"exec privileged", 22, executePrivileged},
 		{"exec environment and folder", newest, executeWithEnvironment},
 		{"cp files", 20, copyFiles},
 		{"cp folders", 20, copyFolders},
@@ -44,7 +42,6 @@ func attach(t *testing.T, b *bed.Bed) {
 	var stdout, stderr strings.Builder
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
-	// Docker 1.8 ends before it learns of the container's exit code.
 	if code := command.ProcessState.ExitCode(); code != 8 || stdout.String() != "got this\n" || stderr.String() != "bad\n" {
 		t.Errorf("docker attach: code %d (%v), printed %q and %q", code, err, stdout.String(), stderr.String())
 	}
@@ -315,7 +312,7 @@ func commit(t *testing.T, b *bed.Bed) {
 // removeImage ends the name of an image at the end of a test.
 func removeImage(t *testing.T, b *bed.Bed, ref string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := afterTest()
 	defer cancel()
 	if out, err := b.Client(ctx, "rmi", "-f", ref).CombinedOutput(); err != nil {
 		t.Errorf("docker rmi %s: %v: %s", ref, err, out)

@@ -1,0 +1,142 @@
+package clients
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spearheadcloud/spearhead/integration/bed"
+)
+
+// composes are the two generations of compose, as a bed whose client they are.
+var composes = map[string]func(t *testing.T) string{
+	"docker-compose-1": func(t *testing.T) string { return inPath(t, "docker-compose") },
+	"compose-5":        func(t *testing.T) string { return installed(t, "compose-v5.*") },
+}
+
+// project is a folder with a compose file of its own, whose name is the project's.
+func project(t *testing.T, b *bed.Bed, file string) *bed.Bed {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "compose.yml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return b.With("", "COMPOSE_FILE="+path, "COMPOSE_PROJECT_NAME="+unique(t), "IMAGE="+b.Image, "DOCKER_CONFIG="+t.TempDir(), "NO_COLOR=1")
+}
+
+// TestCompose brings three services up, works with them and takes them down.
+func TestCompose(t *testing.T) {
+	shared := setting.Shared(t)
+	for name, find := range composes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			docker := project(t, shared, "three.yml")
+			compose := docker.With(find(t))
+			t.Cleanup(func() { removeProject(t, docker, unique(t)) })
+			compose.Docker(t, "up", "-d")
+			if got := services(t, docker); got != "db web worker" {
+				t.Fatalf("after up, these run: %s", got)
+			}
+			if out := compose.Docker(t, "ps"); !strings.Contains(out, "web") || !strings.Contains(out, "healthy") {
+				t.Errorf("compose ps:\n%s", out)
+			}
+			bed.Eventually(t, func() error {
+				done := compose.Try(t, "exec", "-T", "web", "wget", "-q", "-O", "-", "http://db:5432/hosts")
+				if done.Code != 0 || !strings.Contains(done.Stdout, "localhost") {
+					return fmt.Errorf("the web service reads from the db %q", done.Stdout+done.Stderr)
+				}
+				return nil
+			})
+			compose.Docker(t, "up", "-d", "--scale", "worker=3")
+			if got := services(t, docker); got != "db web worker worker worker" {
+				t.Errorf("scaled, these run: %s", got)
+			}
+			followLogs(t, compose)
+			compose.Docker(t, "restart", "-t", "0", "worker")
+			compose.Docker(t, "up", "-d", "--scale", "worker=1")
+			if got := services(t, docker); got != "db web worker" {
+				t.Errorf("scaled down, these run: %s", got)
+			}
+			compose.Docker(t, "stop", "-t", "0", "worker")
+			compose.Docker(t, "start", "worker")
+			compose.Docker(t, "down", "-t", "0")
+			if got := docker.Docker(t, "ps", "-aq", "--filter", "label=com.docker.compose.project="+unique(t)); got != "" {
+				t.Errorf("compose down left %s", got)
+			}
+		})
+	}
+}
+
+// services are those of the project that run, one word for each container.
+func services(t *testing.T, docker *bed.Bed) string {
+	t.Helper()
+	out := docker.Docker(t, "ps", "--filter", "label=com.docker.compose.project="+unique(t), "--format", `{{.Label "com.docker.compose.service"}}`)
+	words := strings.Fields(out)
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// followLogs waits until all three workers have spoken in one followed log.
+func followLogs(t *testing.T, compose *bed.Bed) {
+	t.Helper()
+	command := compose.Command(t, "logs", "-f", "--no-color", "worker")
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	spoke := map[string]bool{}
+	for lines := bufio.NewScanner(out); len(spoke) < 3 && lines.Scan(); {
+		if who, what, cut := strings.Cut(lines.Text(), "|"); cut && strings.Contains(what, "at work") {
+			spoke[strings.TrimSpace(who)] = true
+		}
+	}
+	if err := command.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = command.Wait() // it was killed
+	if len(spoke) < 3 {
+		t.Errorf("these workers spoke in compose logs -f: %v", spoke)
+	}
+}
+
+// removeProject removes what a failed test has left.
+func removeProject(t *testing.T, docker *bed.Bed, name string) {
+	t.Helper()
+	ctx, cancel := afterTest()
+	defer cancel()
+	out, err := docker.Client(ctx, "ps", "-aq", "--filter", "label=com.docker.compose.project="+name).Output()
+	if err != nil {
+		t.Error(err)
+	}
+	for id := range strings.FieldsSeq(string(out)) {
+		docker.Remove(t, id)
+	}
+}
+
+// TestComposeWithItsOwnNetwork has a file as most are: compose makes a network for it.
+func TestComposeWithItsOwnNetwork(t *testing.T) {
+	shared := setting.Shared(t)
+	for name, find := range composes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			docker := project(t, shared, "network.yml")
+			compose := docker.With(find(t))
+			t.Cleanup(func() { removeProject(t, docker, unique(t)) })
+			done := compose.Try(t, "up", "-d")
+			if said := done.Stdout + done.Stderr; done.Code == 0 || !strings.Contains(said, "managing networks is not implemented") || strings.Contains(said, "Traceback") {
+				t.Errorf("compose up: code %d, %s", done.Code, said)
+			}
+		})
+	}
+}
