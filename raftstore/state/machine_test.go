@@ -36,7 +36,7 @@ func containerName(t *rapid.T) string {
 
 func randomCommand(t *rapid.T) command.Command {
 	now := epoch.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "time")) * time.Second)
-	switch rapid.IntRange(0, 17).Draw(t, "command") {
+	switch rapid.IntRange(0, 22).Draw(t, "command") {
 	case 0:
 		id := accountID(t)
 		return command.CreateAccount{Account: model.Account{ID: id, Login: "user" + id[len(id)-1:], Policy: model.PolicyTenant, Created: now}}
@@ -73,6 +73,22 @@ func randomCommand(t *rapid.T) command.Command {
 			Name:   model.ImageName{AccountID: accountID(t), Ref: imageRef(t), ImageID: id, Updated: now},
 			Action: rapid.SampledFrom([]string{command.ActionPull, command.ActionTag}).Draw(t, "action"), Time: now,
 		}
+	case 17:
+		id := imageID(t)
+		return command.PutImage{
+			Image:  model.Image{ID: id, Holders: []string{nodeID(t)}, Created: now},
+			Name:   model.ImageName{AccountID: accountID(t), Ref: id, ImageID: id, Updated: now},
+			Action: command.ActionTag, Time: now,
+		}
+	case 18, 19:
+		return command.ReserveUpdate{
+			ID: containerID(t), Operation: updateOperation(t), Package: "p", Before: randomLimits(t), Time: now,
+			Needs: model.Resources{Memory: rapid.Int64Range(0, 3).Draw(t, "memory"), CPU: rapid.Int64Range(0, 2).Draw(t, "cpu")},
+		}
+	case 20:
+		return command.ReleaseUpdate{ID: containerID(t), Operation: updateOperation(t)}
+	case 21:
+		return command.RecordEvent{Event: model.Event{AccountID: accountID(t), Type: "container", Action: "prune", Time: now}}
 	}
 	if rapid.Bool().Draw(t, "holder") {
 		return command.DropImageHolder{ImageID: imageID(t), NodeID: nodeID(t)}
@@ -80,11 +96,26 @@ func randomCommand(t *rapid.T) command.Command {
 	return command.RemoveImageName{AccountID: accountID(t), Ref: imageRef(t), Time: now}
 }
 
+func updateOperation(t *rapid.T) string {
+	return fmt.Sprint("u", rapid.IntRange(1, 2).Draw(t, "update"))
+}
+
+func randomLimits(t *rapid.T) model.Limits {
+	return model.Limits{Memory: rapid.Int64Range(0, 3).Draw(t, "limit")}
+}
+
 func randomReservation(t *rapid.T, now time.Time) command.Command {
 	c := model.Container{
 		ID: containerID(t), Name: containerName(t), AccountID: accountID(t), NodeID: nodeID(t), Created: now,
 		Reserved: model.Resources{Memory: rapid.Int64Range(0, 2).Draw(t, "memory"), CPU: rapid.Int64Range(0, 2).Draw(t, "cpu")},
 		Spec:     model.ContainerSpec{Image: "i", ImageID: imageID(t)},
+	}
+	c.Spec.Limits.Memory = c.Reserved.Memory
+	for i := range rapid.IntRange(0, 2).Draw(t, "links") {
+		alias := fmt.Sprint("a", i)
+		c.Spec.Links = append(c.Spec.Links, model.Link{
+			ContainerID: containerID(t), Name: "n", Alias: alias, Env: []string{model.LinkNameVariable(c.Name, alias)},
+		})
 	}
 	if rapid.Bool().Draw(t, "has operation") {
 		c.Operation = fmt.Sprint("op", rapid.IntRange(1, 6).Draw(t, "operation"))
@@ -106,15 +137,33 @@ func randomJournal(t *rapid.T, now time.Time) command.Command {
 	for range rapid.IntRange(0, 4).Draw(t, "entries") {
 		e := model.JournalEntry{
 			Seq: seq, Time: now, ContainerID: containerID(t),
-			Action: rapid.SampledFrom([]string{"create", "start", "die", "destroy"}).Draw(t, "action"),
+			Action: rapid.SampledFrom([]string{"create", "start", "die", "destroy", "update"}).Draw(t, "action"),
 		}
 		if e.Action == "start" {
 			e.State = &model.ContainerState{Status: model.StatusRunning, Pid: 1, StartedAt: now}
+		}
+		if e.Action == "update" {
+			e.Update = randomUpdate(t)
 		}
 		c.Entries = append(c.Entries, e)
 		seq++
 	}
 	return c
+}
+
+func randomUpdate(t *rapid.T) *model.ContainerUpdate {
+	u := &model.ContainerUpdate{Operation: updateOperation(t)}
+	if rapid.Bool().Draw(t, "limits") {
+		l := randomLimits(t)
+		u.Limits = &l
+	}
+	if rapid.Bool().Draw(t, "restart") {
+		u.Restart = &model.RestartPolicy{Name: "always"}
+	}
+	if rapid.Bool().Draw(t, "forget links") {
+		u.Links = &[]model.Link{}
+	}
+	return u
 }
 
 func testNetwork(n int) command.PutNetwork {
@@ -219,6 +268,11 @@ func checkPromises(t *rapid.T, v *View) {
 		}
 		sums[c.NodeID] = sums[c.NodeID].Add(c.Reserved)
 		counts[c.NodeID]++
+		needs := c.Spec.Limits.Needs(c.Reserved)
+		if c.Update == nil && c.Reserved.Memory != needs.Memory || c.Reserved.Memory < needs.Memory {
+			t.Fatalf("container %s is promised %+v and needs %+v; its update is %+v", c.ID, c.Reserved, needs, c.Update)
+		}
+		checkLinksOf(t, v, c)
 		if _, ok := v.Account(c.AccountID); !ok {
 			t.Fatalf("container %s has no account", c.ID)
 		}
@@ -248,6 +302,20 @@ func checkPromises(t *rapid.T, v *View) {
 	}
 	if defaults > 1 {
 		t.Fatalf("%d networks are the default", defaults)
+	}
+}
+
+// checkLinksOf looks whether the links of c lead to the account's containers,
+// by their names of now, and say its own.
+func checkLinksOf(t *rapid.T, v *View, c *model.Container) {
+	for _, l := range c.Spec.Links {
+		other, ok := v.Container(l.ContainerID)
+		if !ok || other.AccountID != c.AccountID {
+			t.Fatalf("container %s is linked to %s, which is not there for it", c.ID, l.ContainerID)
+		}
+		if c.LinksStale && (l.Env[0] != model.LinkNameVariable(c.Name, l.Alias)) {
+			t.Fatalf("container %s is called %s and its link says %s", c.ID, c.Name, l.Env[0])
+		}
 	}
 }
 
