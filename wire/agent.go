@@ -17,6 +17,9 @@ import (
 // exec; KindConflict and KindNotModified with Docker's meaning; and
 // KindUnavailable when the node cannot be reached.
 type Agent interface {
+	ImageStore
+	Peer
+
 	// Info describes the machine.
 	Info(ctx context.Context) (model.NodeInfo, error)
 
@@ -73,7 +76,9 @@ type Agent interface {
 	// ReadArchive returns a file, or a directory with all that is below it, as
 	// a tar archive whose entries begin with the path's last part.
 	ReadArchive(ctx context.Context, id, path string) (Archive, error)
-	// WriteArchive unpacks a tar archive into a directory of the container.
+	// WriteArchive unpacks a tar archive into a directory of the container. It
+	// may return before all of tar was read, when it refuses it; tar may then
+	// still be read from for a moment.
 	WriteArchive(ctx context.Context, id string, r WriteArchiveRequest, tar io.Reader) error
 	// Export returns the container's whole root as a tar archive.
 	Export(ctx context.Context, id string) (io.ReadCloser, error)

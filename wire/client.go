@@ -244,7 +244,7 @@ func (c *Client) sendBody(ctx context.Context, method, path string, in io.Reader
 		case err != nil:
 			(*end)(nil)
 		case resp.StatusCode != http.StatusSwitchingProtocols: // else the stream's caller ends it
-			resp.Body = &body{resp.Body, end}
+			resp.Body = &body{resp.Body, ctx, resp, end}
 		}
 	}()
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, in)

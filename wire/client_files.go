@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -32,12 +31,11 @@ func (c *Client) ReadArchive(ctx context.Context, id, path string) (Archive, err
 
 // WriteArchive implements Agent.
 func (c *Client) WriteArchive(ctx context.Context, id string, r WriteArchiveRequest, tar io.Reader) error {
-	encoded, err := json.Marshal(r)
+	at, err := withArguments(containerPath(id, "/archive/write"), r)
 	if err != nil {
-		return model.WrapError(model.KindInvalid, err, "cannot encode the request")
+		return err
 	}
-	query := url.Values{requestParameter: {string(encoded)}}
-	resp, err := c.sendBody(ctx, http.MethodPost, containerPath(id, "/archive/write?"+query.Encode()), tar, contentRaw, "")
+	resp, err := c.sendBody(ctx, http.MethodPost, at, tar, contentRaw, "")
 	if err != nil {
 		return err
 	}

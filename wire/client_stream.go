@@ -40,7 +40,7 @@ func (c *Client) PullImage(ctx context.Context, r PullRequest) (PullStream, erro
 	if err != nil {
 		return nil, err
 	}
-	return &pullStream{lines}, nil
+	return &messageStream[PullMessage]{lines}, nil
 }
 
 // Journal implements Agent.
@@ -100,10 +100,24 @@ type lineStream struct {
 }
 
 func (c *Client) lines(ctx context.Context, path string, in any) (*lineStream, error) {
+	return c.follow(ctx, func(ctx context.Context) (*http.Response, error) {
+		return c.send(ctx, http.MethodPost, path, in, "")
+	})
+}
+
+// linesFor is lines for a body that is not encoded. While it is being sent the
+// node may say nothing for long: what it reads is its sign of life.
+func (c *Client) linesFor(ctx context.Context, path string, in io.Reader) (*lineStream, error) {
+	return c.follow(ctx, func(ctx context.Context) (*http.Response, error) {
+		return c.sendBody(ctx, http.MethodPost, path, in, contentRaw, "")
+	})
+}
+
+func (c *Client) follow(ctx context.Context, ask func(context.Context) (*http.Response, error)) (*lineStream, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	silent := model.Errorf(model.KindUnavailable, "the node fell silent; try again when it is back")
 	alarm := time.AfterFunc(lifeTimeout, func() { cancel(silent) })
-	resp, err := c.send(ctx, http.MethodPost, path, in, "")
+	resp, err := ask(ctx)
 	if err != nil {
 		alarm.Stop()
 		if context.Cause(ctx) == silent {
@@ -166,20 +180,6 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 			return nil, io.ErrUnexpectedEOF
 		case err != bufio.ErrBufferFull:
 			return nil, err
-		}
-	}
-}
-
-type pullStream struct{ *lineStream }
-
-func (s *pullStream) Next() (PullMessage, error) {
-	for {
-		var m PullMessage
-		if err := s.next(&m); err != nil {
-			return PullMessage{}, err
-		}
-		if m != (PullMessage{}) { // an empty one is a sign of life
-			return m, nil
 		}
 	}
 }

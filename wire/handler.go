@@ -56,6 +56,7 @@ func NewHandler(a Agent, logger *slog.Logger) http.Handler {
 	route("GET "+pathPrefix+"/images", answer(h, func(ctx context.Context, _ string, _ none) ([]string, error) { return a.Images(ctx) }))
 	route("DELETE "+pathPrefix+"/images/{id}", perform(h, func(ctx context.Context, id string, _ none) error { return a.RemoveImage(ctx, id) }))
 	route("POST "+pathPrefix+"/images/pull", h.pull)
+	h.imageRoutes(route)
 	route("POST "+pathPrefix+"/journal", h.journal)
 	return mux
 }

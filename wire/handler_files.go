@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-
-	"github.com/spearheadcloud/spearhead/model"
 )
 
 func (h *handler) readArchive(w http.ResponseWriter, r *http.Request) {
@@ -30,11 +28,13 @@ func (h *handler) readArchive(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) writeArchive(w http.ResponseWriter, r *http.Request) {
 	var in WriteArchiveRequest
-	if err := json.Unmarshal([]byte(r.URL.Query().Get(requestParameter)), &in); err != nil {
-		h.fail(w, r, model.WrapError(model.KindInvalid, err, "the message is not valid JSON of the expected form"))
+	if !h.arguments(w, r, &in) {
 		return
 	}
 	if err := h.agent.WriteArchive(r.Context(), r.PathValue("id"), in, r.Body); err != nil {
+		// Else the server would first wait for the rest of the archive, whose
+		// sender may be silent.
+		w.Header().Set("Connection", "close")
 		h.fail(w, r, err)
 		return
 	}
@@ -51,13 +51,24 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 	h.copyOut(w, r, content)
 }
 
-// copyOut sends all of a content whose length is not known. If it fails the
-// connection breaks, so that the reader sees that it is not the end.
+// copyOut sends all of a content whose length is not known.
 func (h *handler) copyOut(w http.ResponseWriter, r *http.Request, content io.Reader) {
 	w.Header().Set("Content-Type", contentRaw)
 	w.WriteHeader(http.StatusOK)
+	http.NewResponseController(w).Flush() // so that an error can follow also a short content
 	if _, err := io.CopyBuffer(writerOnly{w}, readerOnly{content}, make([]byte, streamBuffer)); err != nil {
-		h.report(r, err)
+		h.failBehind(w, r, err)
+	}
+}
+
+// failBehind ends an answer whose content has begun and cannot go on: the
+// reader finds the reason behind it. When it is the reader that is gone, or
+// does not take it, the connection breaks.
+func (h *handler) failBehind(w http.ResponseWriter, r *http.Request, err error) {
+	h.report(r, err)
+	reason, encodeErr := json.Marshal(NewErrorBody(err))
+	if !fromReader(err) || encodeErr != nil {
 		panic(http.ErrAbortHandler)
 	}
+	w.Header().Set(http.TrailerPrefix+errorTrailer, string(reason))
 }

@@ -177,8 +177,8 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if err != nil {
-			h.report(r, err)
-			panic(http.ErrAbortHandler) // the reader sees that it is not the end
+			h.failBehind(w, r, readFailure{err})
+			return
 		}
 	}
 }
@@ -189,52 +189,7 @@ func (h *handler) pull(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	stream, err := h.agent.PullImage(r.Context(), in)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	defer stream.Close()
-	out := newLineWriter(w)
-	messages := make(chan PullMessage)
-	failed := make(chan error, 1)
-	go func() {
-		defer close(messages)
-		for {
-			m, err := stream.Next()
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case messages <- m:
-			case <-r.Context().Done():
-				failed <- r.Context().Err()
-				return
-			}
-		}
-	}()
-	out.relay(messages)
-	if err := <-failed; err != io.EOF {
-		out.send(PullMessage{Error: NewErrorBody(err)})
-	}
-}
-
-// relay sends each message as it comes, and an empty one where a while has
-// passed without any, until messages is closed.
-func (o *lineWriter) relay(messages <-chan PullMessage) {
-	life := time.NewTicker(signOfLife)
-	defer life.Stop()
-	for {
-		select {
-		case m, more := <-messages:
-			if !more {
-				return
-			}
-			o.send(m)
-		case <-life.C:
-			o.send(PullMessage{})
-		}
-	}
+	tell(h, w, r, stream, err, func(e *ErrorBody) PullMessage { return PullMessage{Error: e} })
 }
 
 func (h *handler) journal(w http.ResponseWriter, r *http.Request) {

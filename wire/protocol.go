@@ -24,6 +24,13 @@ const (
 
 	// statHeader tells, in the answer to a read of an archive, what it is of.
 	statHeader = "Spearhead-Path-Stat"
+	// errorTrailer follows a content that could not be sent to its end, with
+	// an ErrorBody.
+	errorTrailer = "Spearhead-Error"
+	// sizeHeader tells, in the answer to a call for a blob, how long all of it is.
+	sizeHeader = "Spearhead-Size"
+	// blobsPath is the one place where nodes may call each other.
+	blobsPath = "/blobs/"
 	// requestParameter holds the arguments of a call whose body is a stream.
 	requestParameter = "request"
 )

@@ -2,7 +2,9 @@ package wire
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"net/http"
 	"sync"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -44,10 +46,32 @@ func (w *waiting) abandon() {
 	clear(w.calls)
 }
 
-// body is an answer's, with which its call ends.
+// body is an answer's, with which its call ends. An error of Read has a kind,
+// also when it is the node's own and comes behind the content.
 type body struct {
 	io.ReadCloser
-	end *context.CancelCauseFunc
+	ctx  context.Context
+	resp *http.Response
+	end  *context.CancelCauseFunc
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == nil:
+		return n, nil
+	case err != io.EOF:
+		return n, broken(b.ctx, err)
+	}
+	reason := b.resp.Trailer.Get(errorTrailer)
+	if reason == "" {
+		return n, io.EOF
+	}
+	var told ErrorBody
+	if err := json.Unmarshal([]byte(reason), &told); err != nil {
+		return n, broken(b.ctx, err)
+	}
+	return n, told.Err()
 }
 
 func (b *body) Close() error {
