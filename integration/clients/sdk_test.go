@@ -59,6 +59,7 @@ func TestDockerode(t *testing.T) {
 // and fails at what does not work.
 func script(t *testing.T, b *bed.Bed, name string) {
 	t.Helper()
+	setting.Shared(t).Docker(t, "pull", b.Image)
 	out, err := b.With("", "IMAGE="+b.Image, "PREFIX="+unique(t)).Command(t, filepath.Join("testdata", name)).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, out)
