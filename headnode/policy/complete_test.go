@@ -15,11 +15,11 @@ var harmless = []string{
 	"Image", "ImageID", "ImageDigest", "Hostname", "Domainname", "User", "WorkingDir", "Entrypoint", "Cmd", "Env", "Labels",
 	"Tty", "OpenStdin", "StdinOnce", "ConsoleSize", "StopSignal", "StopTimeout", "AutoRemove", "Init", "Healthcheck", "Links",
 	"Restart", "DNS", "DNSSearch", "DNSOptions", "ExtraHosts", "Ports", "Tmpfs", "ShmSize", "ReadonlyRootfs",
-	"CapDrop", "NoNewPrivileges", "GroupAdd", "Umask",
+	"CapDrop", "NoNewPrivileges", "GroupAdd", "Umask", "Log",
 	"Limits.Memory", "Limits.MemorySwap", "Limits.MemoryReservation", "Limits.CPUShares", "Limits.CPUQuota", "Limits.CPUPeriod", "Limits.NanoCPUs",
 	"Limits.Pids", "Limits.BlkioWeight", "Limits.Disk", "Limits.Ulimits", "Limits.MemorySwappiness",
 	// These are refused by value; forbidden has the values.
-	"Network", "PidMode", "IpcMode", "UTSMode", "CgroupnsMode", "UsernsMode", "Asked.UsernsMode", "Log", "OomScoreAdj",
+	"Network", "PidMode", "IpcMode", "UTSMode", "CgroupnsMode", "UsernsMode", "Asked.UsernsMode", "OomScoreAdj",
 	// These name the account's own containers, which the use case resolves.
 	"Asked.VolumesFrom", "Asked.Links",
 }

@@ -30,7 +30,6 @@ func Check(a model.Account, r *model.CreateContainer) []Violation {
 	c.security(&r.Spec, &r.Asked)
 	c.resources(&r.Spec, &r.Asked)
 	c.limits(&r.Spec.Limits)
-	c.logging(&r.Spec.Log)
 	c.networks(&r.Asked)
 	return c.found
 }
