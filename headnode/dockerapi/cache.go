@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 
@@ -110,7 +111,7 @@ type inspectKey struct {
 }
 
 // inspectCache keeps encoded containers while nothing that can change in one
-// has changed. Specifications never do.
+// has changed. Of a specification that is limits, restart policy and links.
 type inspectCache struct {
 	mu      sync.Mutex
 	answers map[inspectKey]inspectAnswer
@@ -145,5 +146,6 @@ func (i *inspectCache) put(key inspectKey, of *model.Container, body []byte) {
 }
 
 func unchanged(a, b *model.Container) bool {
-	return a.Name == b.Name && a.NodeID == b.NodeID && a.Phase == b.Phase && a.State == b.State && slices.Equal(a.NICs, b.NICs)
+	return a.Name == b.Name && a.NodeID == b.NodeID && a.Phase == b.Phase && a.State == b.State && slices.Equal(a.NICs, b.NICs) &&
+		a.Spec.Restart == b.Spec.Restart && reflect.DeepEqual(&a.Spec.Limits, &b.Spec.Limits) && reflect.DeepEqual(a.Spec.Links, b.Spec.Links)
 }

@@ -132,9 +132,6 @@ func (d *creation) command() error {
 		return err
 	}
 	spec.ConsoleSize = size
-	d.refuse(len(c.Shell) > 0, "Shell")
-	d.refuse(len(c.OnBuild) > 0, "OnBuild")
-	d.refuse(c.ArgsEscaped, "ArgsEscaped")
 	return nil
 }
 
@@ -153,33 +150,53 @@ func (d *creation) lifecycle() error {
 	if h.AutoRemove && !h.RestartPolicy.IsNone() {
 		return invalid("can't create 'AutoRemove' container with restart policy")
 	}
-	disabled := c.Healthcheck != nil && len(c.Healthcheck.Test) == 1 && c.Healthcheck.Test[0] == "NONE"
-	empty := c.Healthcheck == nil || reflect.ValueOf(*c.Healthcheck).IsZero()
-	d.refuse(!disabled && !empty, "Healthcheck")
-	d.refuse(h.Init != nil && *h.Init, "HostConfig.Init")
+	spec.Init = h.Init != nil && *h.Init
+	health, err := healthcheckOf(c.Healthcheck)
+	if err != nil {
+		return err
+	}
+	if len(c.Shell) > 0 { // which is only for health checks, of the image too
+		if health == nil {
+			health = &model.Healthcheck{}
+		}
+		health.Shell = c.Shell
+	}
+	spec.Healthcheck = health
 	return nil
 }
 
-// elsewhere names what other engines have and this one has not.
+// elsewhere decides what comes from other containers and what the node's
+// runtime is told, and names what other engines have and this one has not.
 func (d *creation) elsewhere() error {
-	c, h, asked := d.asked.Config, d.asked.HostConfig, &d.out.Asked
-	asked.CgroupParent, asked.Runtime = h.CgroupParent, h.Runtime
-	d.refuse(h.CgroupParent != "", "HostConfig.CgroupParent")
-	d.refuse(h.Runtime != "", "HostConfig.Runtime")
+	c, h, asked, spec := d.asked.Config, d.asked.HostConfig, &d.out.Asked, &d.out.Spec
+	if strings.Contains("/"+h.CgroupParent+"/", "/../") || strings.ContainsAny(h.CgroupParent, "\x00\n") {
+		return invalid("invalid value for HostConfig.CgroupParent: %.128q is no path below the hierarchy", h.CgroupParent)
+	}
+	if asked.CgroupParent = h.CgroupParent; h.CgroupParent != "" {
+		spec.CgroupParent = path.Join("/", h.CgroupParent)
+	}
+	asked.VolumesFrom = noneIfEmpty(h.VolumesFrom)
+	if _, empty := h.Annotations[""]; empty {
+		return invalid("invalid Annotations: the empty string is not permitted as an annotation key")
+	}
+	if len(h.Annotations) > 0 {
+		spec.Annotations = h.Annotations
+	}
+	if h.Umask != nil && *h.Umask > 0o777 {
+		return invalid("invalid value for HostConfig.Umask: %d is more than 511 (0777)", *h.Umask)
+	}
+	spec.Umask = h.Umask
 	if !h.Isolation.IsDefault() {
 		asked.Isolation = string(h.Isolation)
 		d.refuse(true, "HostConfig.Isolation")
 	}
-	asked.VolumesFrom = h.VolumesFrom
-	d.refuse(len(h.VolumesFrom) > 0, "HostConfig.VolumesFrom")
+	asked.Runtime = h.Runtime
+	d.refuse(h.Runtime != "", "HostConfig.Runtime (the operator chooses it)")
 	if h.VolumeDriver != "local" {
 		asked.VolumeDriver = h.VolumeDriver
 		d.refuse(h.VolumeDriver != "", "HostConfig.VolumeDriver")
 	}
-	d.refuse(len(h.Annotations) > 0, "HostConfig.Annotations")
-	d.refuse(h.Umask != nil, "HostConfig.Umask")
 	d.refuse(h.Cgroup != "", "HostConfig.Cgroup")
-	d.refuse(c.NetworkDisabled, "NetworkDisabled")
 	for _, volume := range sortedKeys(c.Volumes) {
 		d.refuse(true, fmt.Sprintf("Volumes[%q]", volume))
 	}

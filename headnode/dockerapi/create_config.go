@@ -8,11 +8,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 
+	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
 )
+
+// maxHostname is what RFC 1123 allows, and Docker.
+const maxHostname = 63
 
 var hostnameRule = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`)
 
@@ -20,8 +24,8 @@ var hostnameRule = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_]
 func (d *creation) identity() error {
 	c, spec := d.asked.Config, &d.out.Spec
 	for field, name := range map[string]string{"Hostname": c.Hostname, "Domainname": c.Domainname} {
-		if name != "" && (len(name) > 64 || !hostnameRule.MatchString(name)) {
-			return invalid("invalid value for %s: %.70q is not a host name of at most 64 characters", field, name)
+		if name != "" && (len(name) > maxHostname || !hostnameRule.MatchString(name)) {
+			return invalid("invalid value for %s: invalid hostname format: %.70s; use at most %d letters, digits, dots and hyphens", field, name, maxHostname)
 		}
 	}
 	spec.Hostname, spec.Domainname = c.Hostname, c.Domainname
@@ -77,7 +81,10 @@ func (d *creation) ports() error {
 	for port, bindings := range d.asked.HostConfig.PortBindings {
 		ports[port] = true
 		for _, b := range bindings {
-			same := b.HostPort == "" || b.HostPort == "0" || b.HostPort == strconv.Itoa(int(port.Num()))
+			same, err := bindsTo(b.HostPort, port.Num())
+			if err != nil {
+				return err
+			}
 			d.refuse(!same, "HostConfig.PortBindings["+strconv.Quote(port.String())+"].HostPort")
 			anywhere := !b.HostIP.IsValid() || b.HostIP.IsUnspecified()
 			d.refuse(!anywhere, "HostConfig.PortBindings["+strconv.Quote(port.String())+"].HostIp")
@@ -97,34 +104,31 @@ func (d *creation) ports() error {
 	return nil
 }
 
+// bindsTo reports whether what stands for a port of the host, a number or a
+// range, takes in the container's own number, or leaves it open.
+func bindsTo(text string, number uint16) (bool, error) {
+	if text == "" {
+		return true, nil
+	}
+	low, high, ranged := strings.Cut(text, "-")
+	if !ranged {
+		high = low
+	}
+	first, errA := strconv.ParseUint(low, 10, 16)
+	last, errB := strconv.ParseUint(high, 10, 16)
+	if errA != nil || errB != nil || first > last {
+		return false, invalid("invalid port specification: %.32q", text)
+	}
+	return last == 0 || first <= uint64(number) && uint64(number) <= last, nil
+}
+
 func (d *creation) logging() error {
 	l := d.asked.HostConfig.LogConfig
-	d.out.Spec.Log.Driver = l.Type
-	switch l.Type {
-	case "":
-		d.out.Spec.Log.Driver = "json-file"
-	case "json-file", "none":
-	default:
-		d.refuse(true, "HostConfig.LogConfig.Type")
+	driver := cmp.Or(l.Type, logopt.JSONFile)
+	if err := logopt.Check(driver, l.Config); err != nil {
+		return invalid("%s", err)
 	}
-	for _, key := range sortedKeys(l.Config) {
-		value := l.Config[key]
-		field := "HostConfig.LogConfig.Config[" + strconv.Quote(clipKey(key)) + "]"
-		switch {
-		case l.Type == "none":
-			return invalid("invalid value for %s: the log driver none has no options", field)
-		case key == "max-size":
-			if size, err := units.RAMInBytes(value); err != nil || size < -1 || size == 0 {
-				return invalid("invalid value for %s: %.32q is not a size", field, value)
-			}
-		case key == "max-file":
-			if n, err := strconv.Atoi(value); err != nil || n < 1 {
-				return invalid("invalid value for %s: %.32q is not a number of files", field, value)
-			}
-		default:
-			d.refuse(true, field)
-		}
-	}
+	d.out.Spec.Log.Driver = driver
 	if len(l.Config) > 0 {
 		d.out.Spec.Log.Options = l.Config
 	}
@@ -135,8 +139,8 @@ func (d *creation) logging() error {
 // engine, bridge and default, stand for the account's default network.
 func (d *creation) network() error {
 	mode := ownNetwork(string(d.asked.HostConfig.NetworkMode))
-	if target, ok := strings.CutPrefix(mode, "container:"); ok && target == "" {
-		return invalid("invalid value for HostConfig.NetworkMode: no container is named")
+	if err := d.checkNetworkMode(container.NetworkMode(mode)); err != nil {
+		return err
 	}
 	ends := d.asked.NetworkingConfig.EndpointsConfig
 	d.refuse(len(ends) > 1, "NetworkingConfig.EndpointsConfig")
@@ -150,7 +154,45 @@ func (d *creation) network() error {
 			d.endpoint("NetworkingConfig.EndpointsConfig["+strconv.Quote(clipKey(name))+"].", e)
 		}
 	}
+	if d.asked.NetworkDisabled {
+		if mode != "" && mode != network.NetworkNone {
+			return invalid("conflicting options: NetworkDisabled and the network mode %.64q", mode)
+		}
+		mode = network.NetworkNone
+	}
 	d.out.Spec.Network = mode
+	return nil
+}
+
+// checkNetworkMode refuses what a container cannot have of its own when it
+// shares another's network or the node's, in Docker's words.
+func (d *creation) checkNetworkMode(mode container.NetworkMode) error {
+	c, h := d.asked.Config, d.asked.HostConfig
+	if h.UTSMode.IsHost() && c.Hostname != "" {
+		return invalid("conflicting options: hostname and the UTS mode")
+	}
+	if mode.IsHost() && len(h.Links) > 0 {
+		return invalid("conflicting options: host type networking can't be used with links. This would result in undefined behavior")
+	}
+	if !mode.IsContainer() {
+		return nil
+	}
+	for _, conflict := range []struct {
+		given bool
+		text  string
+	}{
+		{mode.ConnectedContainer() == "", "invalid network mode: invalid container format container:<name|id>"},
+		{len(h.Links) > 0, "conflicting options: container type network can't be used with links. This would result in undefined behavior"},
+		{c.Hostname != "", "conflicting options: hostname and the network mode"},
+		{len(h.DNS) > 0, "conflicting options: dns and the network mode"},
+		{len(h.ExtraHosts) > 0, "conflicting options: custom host-to-IP mapping and the network mode"},
+		{len(h.PortBindings) > 0 || h.PublishAllPorts, "conflicting options: port publishing and the container type network mode"},
+		{len(c.ExposedPorts) > 0, "conflicting options: port exposing and the container type network mode"},
+	} {
+		if conflict.given {
+			return invalid("%s", conflict.text)
+		}
+	}
 	return nil
 }
 
@@ -188,7 +230,6 @@ func (d *creation) endpoint(field string, e *network.EndpointSettings) {
 func (d *creation) nameService() error {
 	h, spec := d.asked.HostConfig, &d.out.Spec
 	d.out.Asked.Links = append(d.out.Asked.Links, h.Links...)
-	d.refuse(len(h.Links) > 0, "HostConfig.Links")
 	for _, a := range h.DNS {
 		if !a.IsValid() {
 			return invalid("invalid value for HostConfig.Dns: an address is empty")
@@ -205,8 +246,8 @@ func (d *creation) nameService() error {
 	spec.DNSSearch, spec.DNSOptions = noneIfEmpty(h.DNSSearch), noneIfEmpty(h.DNSOptions)
 	for _, host := range h.ExtraHosts {
 		name, text, ok := strings.Cut(host, ":")
-		if ok && text == "host-gateway" {
-			d.refuse(true, "HostConfig.ExtraHosts["+strconv.Quote(clipKey(host))+"]")
+		if text == "host-gateway" && hostnameRule.MatchString(name) {
+			spec.ExtraHosts = append(spec.ExtraHosts, host) // the node knows the address
 			continue
 		}
 		a, err := netip.ParseAddr(strings.Trim(text, "[]"))

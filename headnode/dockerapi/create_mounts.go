@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -197,6 +198,9 @@ func checkTmpfsOptions(text string) error {
 	return nil
 }
 
+// deviceRule is Docker's: a type, major and minor numbers, and what is allowed.
+var deviceRule = regexp.MustCompile(`^[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}$`)
+
 // devices decides which devices of the node the container may use.
 func (d *creation) devices() error {
 	h := d.asked.HostConfig
@@ -207,8 +211,13 @@ func (d *creation) devices() error {
 		}
 		d.out.Spec.Devices = append(d.out.Spec.Devices, out)
 	}
+	for _, rule := range h.DeviceCgroupRules {
+		if !deviceRule.MatchString(rule) {
+			return invalid("invalid device cgroup rule format: '%.64s'", rule)
+		}
+	}
 	d.out.Asked.DeviceCgroupRules = noneIfEmpty(h.DeviceCgroupRules)
-	d.refuse(len(h.DeviceCgroupRules) > 0, "HostConfig.DeviceCgroupRules")
+	d.out.Spec.DeviceCgroupRules = d.out.Asked.DeviceCgroupRules
 	for _, r := range h.DeviceRequests {
 		name := r.Driver
 		for _, all := range r.Capabilities {

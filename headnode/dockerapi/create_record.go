@@ -15,7 +15,7 @@ func (d *creation) record() error {
 	kept := container.CreateRequest{
 		Config: &container.Config{
 			AttachStdin: d.asked.AttachStdin, AttachStdout: d.asked.AttachStdout, AttachStderr: d.asked.AttachStderr,
-			Healthcheck: d.asked.Healthcheck,
+			ArgsEscaped: d.asked.ArgsEscaped, NetworkDisabled: d.asked.NetworkDisabled, OnBuild: d.asked.OnBuild, Shell: d.asked.Shell,
 		},
 		HostConfig: d.asked.HostConfig,
 	}

@@ -119,7 +119,7 @@ func (d *creation) namespaces() error {
 	case !h.UTSMode.Valid():
 		return invalid("invalid UTS mode: %.64s", h.UTSMode)
 	case !h.UsernsMode.Valid():
-		return invalid("invalid userns mode: %.64s", h.UsernsMode)
+		return invalid("invalid user namespace mode: %.64s", h.UsernsMode)
 	case !h.CgroupnsMode.Valid():
 		return invalid("invalid cgroup namespace mode: %.64s", h.CgroupnsMode)
 	}
@@ -127,7 +127,7 @@ func (d *creation) namespaces() error {
 	if h.IpcMode != container.IPCModePrivate {
 		spec.IpcMode = string(h.IpcMode)
 	}
-	d.out.Asked.UsernsMode = string(h.UsernsMode)
+	spec.UsernsMode, d.out.Asked.UsernsMode = string(h.UsernsMode), string(h.UsernsMode)
 	return nil
 }
 

@@ -34,7 +34,7 @@ func statusText(c *model.Container, now time.Time) string {
 	since := func(t time.Time) string { return units.HumanDuration(now.Sub(t)) }
 	switch currentStatus(c) {
 	case model.StatusRunning:
-		return "Up " + since(st.StartedAt)
+		return "Up " + since(st.StartedAt) + healthText(st.Health)
 	case model.StatusPaused:
 		return "Up " + since(st.StartedAt) + " (Paused)"
 	case model.StatusRestarting:
@@ -51,6 +51,27 @@ func statusText(c *model.Container, now time.Time) string {
 	default:
 		return "Created"
 	}
+}
+
+// healthText is what docker ps adds to the status of a container that has a
+// health check.
+func healthText(h *model.Health) string {
+	switch healthStatus(h) {
+	case model.HealthNone:
+		return ""
+	case model.HealthStarting:
+		return " (health: starting)"
+	default:
+		return " (" + string(h.Status) + ")"
+	}
+}
+
+// healthStatus is "none" for a container without a health check.
+func healthStatus(h *model.Health) model.HealthStatus {
+	if h == nil || h.Status == "" {
+		return model.HealthNone
+	}
+	return h.Status
 }
 
 // splitCommand splits a command line into its program and the rest.

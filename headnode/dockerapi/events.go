@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types"
 	"github.com/moby/moby/api/types/events"
 
@@ -138,6 +139,15 @@ func ofImage(e model.Event, want []string) bool {
 		name = e.Attributes["name"]
 	}
 	return slices.ContainsFunc(want, func(w string) bool {
-		return w == e.ActorID && e.Type == "image" || normalName(w) == normalName(name)
+		return w == e.ActorID && e.Type == "image" || normalName(w) == normalName(name) || normalName(w) == normalName(repository(name))
 	})
+}
+
+// repository is the name of an image without its tag or digest.
+func repository(name string) string {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return name
+	}
+	return reference.TrimNamed(named).String()
 }

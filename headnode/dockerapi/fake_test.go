@@ -42,6 +42,14 @@ type fake struct {
 	pulled     PullRequest
 	logged     wire.LogsRequest
 	sizes      []wire.TerminalSize
+
+	sampled     int // how often something was measured
+	cgroups     int // version of them, 1 unless said
+	archive     io.Reader
+	differences []model.FileChange
+	unpacked    wire.WriteArchiveRequest
+	written     []byte
+	committed   CommitRequest
 }
 
 // fakeProcess is the streams of a container or an exec.
@@ -94,7 +102,9 @@ func (f *fake) changedNow() {
 }
 
 func (f *fake) handler() http.Handler {
-	return New(Config{Auth: f, Containers: f, Execs: f, Images: fakeImages{f}, System: f, Version: "0.1.0"})
+	return New(Config{
+		Auth: f, Containers: f, Control: f, Usage: f, Files: f, Execs: f, Images: fakeImages{f}, Pruner: f, Networks: f, System: f, Version: "0.1.0",
+	})
 }
 
 // serve starts the API in front of f.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"github.com/moby/moby/api/types/blkiodev"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/api/types/storage"
@@ -18,18 +19,27 @@ import (
 // defaultShmSize is the size of /dev/shm where none was asked for.
 const defaultShmSize = 64 << 20
 
+// inspectContainer answers from the last encoded answer while that is still
+// right. What only the node knows, the newest probes and sizes, is asked for
+// anew each time.
 func (s *server) inspectContainer(c *call) error {
 	found, err := s.Containers.Get(c.ctx(), c.account, c.vars["id"])
 	if err != nil {
 		return err
 	}
+	fresh := c.query.bool("size") || found.State.Health != nil
 	key := inspectKey{account: c.account.ID, id: found.ID, version: c.version}
-	if body, ok := s.inspects.get(key, &found); ok {
+	if body, ok := s.inspects.get(key, &found); ok && !fresh {
 		return c.send(http.StatusOK, body)
 	}
 	inspected, err := inspection(c, &found, s.networkNames())
 	if err != nil {
 		return err
+	}
+	if fresh {
+		if err := s.addFresh(c, &found, inspected); err != nil {
+			return err
+		}
 	}
 	body, err := json.Marshal(inspected)
 	if err != nil {
@@ -38,12 +48,44 @@ func (s *server) inspectContainer(c *call) error {
 	if body, err = compat.Lower(c.route, c.version, body); err != nil {
 		return err
 	}
-	s.inspects.put(key, &found, body)
+	if !fresh {
+		s.inspects.put(key, &found, body)
+	}
 	return c.send(http.StatusOK, body)
 }
 
-// inspection describes a container. Paths of files and pids of the node that
-// it is on mean nothing to a client and are left empty, but for the pid.
+// addFresh adds what only the node knows.
+func (s *server) addFresh(c *call, found *model.Container, to *container.InspectResponse) error {
+	if found.State.Health != nil {
+		health, err := s.Usage.Health(c.ctx(), *found)
+		if err != nil {
+			return err
+		}
+		to.State.Health = healthOf(&health)
+	}
+	if !c.query.bool("size") {
+		return nil
+	}
+	sizes, err := s.Usage.Sizes(c.ctx(), c.account, []string{found.ID})
+	if err != nil {
+		return err
+	}
+	if size, ok := sizes[found.ID]; ok {
+		to.SizeRw, to.SizeRootFs = &size.RW, &size.Root
+	}
+	return nil
+}
+
+func healthOf(from *model.Health) *container.Health {
+	health := &container.Health{Status: container.HealthStatus(from.Status), FailingStreak: from.FailingStreak, Log: []*container.HealthcheckResult{}}
+	for _, p := range from.Log {
+		health.Log = append(health.Log, &container.HealthcheckResult{Start: p.Start, End: p.End, ExitCode: p.ExitCode, Output: p.Output})
+	}
+	return health
+}
+
+// inspection describes a container. Paths of files of the node that it is on
+// mean nothing to a client and are left empty.
 func inspection(c *call, found *model.Container, names *networkNames) (*container.InspectResponse, error) {
 	asked := container.CreateRequest{}
 	if len(found.DockerRequest) > 0 {
@@ -56,8 +98,8 @@ func inspection(c *call, found *model.Container, names *networkNames) (*containe
 		ID: found.ID, Created: timeText(found.Created), Path: path, Args: args,
 		State: stateOf(found), Image: found.Spec.ImageID, Name: "/" + found.Name,
 		RestartCount: found.State.RestartCount, Driver: storageDriver, Platform: "linux",
-		GraphDriver: &storage.DriverData{Name: storageDriver, Data: map[string]string{}},
-		HostConfig:  hostConfig(found, asked.HostConfig), Config: config(found, asked.Config), Mounts: mountPoints(found),
+		Storage:    &storage.Storage{RootFS: &storage.RootFSStorage{Snapshot: &storage.RootFSStorageSnapshot{Name: storageDriver}}},
+		HostConfig: hostConfig(found, asked.HostConfig), Config: config(found, asked.Config), Mounts: mountPoints(found),
 		NetworkSettings: &container.NetworkSettings{
 			SandboxID: found.ID, Ports: portMap(found), Networks: endpoints(c.ctx(), found, names),
 		},
@@ -91,7 +133,20 @@ func config(c *model.Container, asked *container.Config) *container.Config {
 		AttachStdin: asked.AttachStdin, AttachStdout: asked.AttachStdout, AttachStderr: asked.AttachStderr,
 		Tty: spec.Tty, OpenStdin: spec.OpenStdin, StdinOnce: spec.StdinOnce, ExposedPorts: ports,
 		Env: spec.Env, Cmd: spec.Cmd, Entrypoint: spec.Entrypoint, Image: spec.Image, Labels: spec.Labels,
-		Healthcheck: asked.Healthcheck, StopSignal: spec.StopSignal, StopTimeout: spec.StopTimeout,
+		Healthcheck: healthConfig(spec.Healthcheck), StopSignal: spec.StopSignal, StopTimeout: spec.StopTimeout,
+		ArgsEscaped: asked.ArgsEscaped, NetworkDisabled: asked.NetworkDisabled, OnBuild: asked.OnBuild, Shell: asked.Shell,
+	}
+}
+
+// healthConfig is the health check that a container has, of its request and of
+// its image.
+func healthConfig(from *model.Healthcheck) *container.HealthConfig {
+	if from == nil {
+		return nil
+	}
+	return &container.HealthConfig{
+		Test: from.Test, Interval: from.Interval, Timeout: from.Timeout, StartPeriod: from.StartPeriod,
+		StartInterval: from.StartInterval, Retries: from.Retries,
 	}
 }
 
@@ -101,7 +156,7 @@ func hostConfig(c *model.Container, asked *container.HostConfig) *container.Host
 	if asked != nil {
 		h = *asked
 	}
-	spec, limits := &c.Spec, &c.Spec.Limits
+	spec := &c.Spec
 	h.NetworkMode = container.NetworkMode(networkMode(c))
 	h.AutoRemove = spec.AutoRemove
 	h.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyMode(spec.Restart.Name), MaximumRetryCount: spec.Restart.MaxRetries}
@@ -112,20 +167,10 @@ func hostConfig(c *model.Container, asked *container.HostConfig) *container.Host
 	if h.LogConfig.Config == nil {
 		h.LogConfig.Config = map[string]string{}
 	}
-	h.Memory, h.MemorySwap, h.MemoryReservation = limits.Memory, limits.MemorySwap, limits.MemoryReservation
-	h.CPUShares, h.CpusetCpus, h.CpusetMems = limits.CPUShares, limits.CpusetCpus, limits.CpusetMems
-	h.CPUQuota, h.CPUPeriod = limits.CPUQuota, limits.CPUPeriod
-	if h.NanoCPUs != 0 {
-		h.CPUQuota, h.CPUPeriod = 0, 0
+	h.Resources = resourcesOf(&spec.Limits, h.Resources)
+	if spec.Limits.Disk > 0 {
+		h.StorageOpt = map[string]string{"size": strconv.FormatInt(spec.Limits.Disk, 10)}
 	}
-	h.BlkioWeight = limits.BlkioWeight
-	if limits.Pids > 0 {
-		h.PidsLimit = &limits.Pids
-	}
-	if limits.Disk > 0 {
-		h.StorageOpt = map[string]string{"size": strconv.FormatInt(limits.Disk, 10)}
-	}
-	h.OomKillDisable = &limits.OomKillDisable
 	h.ShmSize = spec.ShmSize
 	if h.ShmSize == 0 {
 		h.ShmSize = defaultShmSize
@@ -134,8 +179,63 @@ func hostConfig(c *model.Container, asked *container.HostConfig) *container.Host
 	if h.IpcMode == "" {
 		h.IpcMode = container.IPCModePrivate
 	}
+	h.Links = nil
+	for _, link := range spec.Links {
+		h.Links = append(h.Links, "/"+link.Name+":/"+c.Name+"/"+link.Alias)
+	}
+	h.MaskedPaths, h.ReadonlyPaths = protectedPaths(spec)
 	fillLists(&h)
 	return &h
+}
+
+// resourcesOf is the limits that hold now, an update's too, in Docker's form;
+// asked has what no update changes.
+func resourcesOf(l *model.Limits, asked container.Resources) container.Resources {
+	r := asked
+	r.Memory, r.MemorySwap, r.MemoryReservation, r.MemorySwappiness = l.Memory, l.MemorySwap, l.MemoryReservation, l.MemorySwappiness
+	r.CPUShares, r.CpusetCpus, r.CpusetMems = l.CPUShares, l.CpusetCpus, l.CpusetMems
+	r.CPUQuota, r.CPUPeriod, r.NanoCPUs = l.CPUQuota, l.CPUPeriod, l.NanoCPUs
+	if r.NanoCPUs != 0 {
+		r.CPUQuota, r.CPUPeriod = 0, 0
+	}
+	r.CPURealtimePeriod, r.CPURealtimeRuntime = l.CPURealtimePeriod, l.CPURealtimeRuntime
+	r.BlkioWeight = l.BlkioWeight
+	r.BlkioWeightDevice = nil
+	for _, d := range l.BlkioWeightDevice {
+		r.BlkioWeightDevice = append(r.BlkioWeightDevice, &blkiodev.WeightDevice{Path: d.Path, Weight: uint16(d.Rate)})
+	}
+	for _, device := range throttles(l, &r) {
+		*device.asked = nil
+		for _, d := range *device.limit {
+			*device.asked = append(*device.asked, &blkiodev.ThrottleDevice{Path: d.Path, Rate: d.Rate})
+		}
+	}
+	r.PidsLimit = nil
+	if l.Pids > 0 {
+		r.PidsLimit = &l.Pids
+	}
+	r.OomKillDisable = &l.OomKillDisable
+	r.Ulimits = nil
+	for _, u := range l.Ulimits {
+		r.Ulimits = append(r.Ulimits, &container.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
+	}
+	return r
+}
+
+// protectedPaths are the paths that the container cannot see, and those that it
+// cannot write.
+func protectedPaths(spec *model.ContainerSpec) (masked, readonly []string) {
+	if spec.Privileged {
+		return nil, nil
+	}
+	masked, readonly = model.DefaultMaskedPaths(), model.DefaultReadonlyPaths()
+	if spec.MaskedPaths != nil {
+		masked = *spec.MaskedPaths
+	}
+	if spec.ReadonlyPaths != nil {
+		readonly = *spec.ReadonlyPaths
+	}
+	return masked, readonly
 }
 
 // fillLists makes lists and objects that clients go through without asking.

@@ -22,6 +22,9 @@ func (s *server) listContainers(c *call) error {
 		return err
 	}
 	now := s.now()
+	if c.query.bool("size") {
+		return s.listSizes(c, all, now)
+	}
 	key := listKey{account: c.account.ID, query: c.query.Encode(), version: c.version}
 	body, err := s.lists.get(key, listState{number, now.Unix()}, func(last listParts) ([]byte, listParts, error) {
 		return s.encodeList(c, all, now, last)
@@ -41,13 +44,7 @@ func (s *server) encodeList(c *call, all []*model.Container, now time.Time, last
 	}
 	parts := make(listParts, len(last))
 	bodies, size := make([][]byte, 0, len(last)), len("[]")
-	for _, found := range all {
-		if selection.limit > 0 && len(parts) >= selection.limit {
-			break
-		}
-		if !selection.has(found) {
-			continue
-		}
+	for _, found := range selection.of(all) {
 		part := listPart{status: statusText(found, now), networks: selection.names.of(c.ctx(), found)}
 		if known := last[found]; known.body != nil && known.status == part.status && known.networks == part.networks {
 			part = known
@@ -59,6 +56,26 @@ func (s *server) encodeList(c *call, all []*model.Container, now time.Time, last
 		size += len(part.body) + len(",")
 	}
 	return joinList(bodies, size), parts, nil
+}
+
+// listSizes answers with the sizes of containers, which are measured each time.
+func (s *server) listSizes(c *call, all []*model.Container, now time.Time) error {
+	selection, err := newSelection(c.ctx(), c.query, all, s.networkNames())
+	if err != nil {
+		return err
+	}
+	selected := selection.of(all)
+	sizes, err := s.sizes(c, selected)
+	if err != nil {
+		return err
+	}
+	summaries := []*container.Summary{}
+	for _, found := range selected {
+		sum := summary(c.ctx(), found, statusText(found, now), selection.names)
+		sum.SizeRw, sum.SizeRootFs = sizes[found.ID].RW, sizes[found.ID].Root
+		summaries = append(summaries, sum)
+	}
+	return c.answer(http.StatusOK, summaries)
 }
 
 // joinList makes a JSON list of at most size bytes.
@@ -92,6 +109,11 @@ func summary(ctx context.Context, c *model.Container, status string, names *netw
 	if sum.Labels == nil {
 		sum.Labels = map[string]string{}
 	}
-	sum.HostConfig.NetworkMode = networkMode(c)
+	sum.HostConfig.NetworkMode, sum.HostConfig.Annotations = networkMode(c), c.Spec.Annotations
+	health := &container.HealthSummary{Status: container.HealthStatus(healthStatus(c.State.Health))}
+	if c.State.Health != nil {
+		health.FailingStreak = c.State.Health.FailingStreak
+	}
+	sum.Health = health
 	return sum
 }

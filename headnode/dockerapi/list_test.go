@@ -94,7 +94,6 @@ func TestListFilters(t *testing.T) {
 		{"", `{"label":["tier=back"]}`, ""},
 		{"", `{"before":["box-2"]}`, "1 0"},
 		{"", `{"since":["box-6"]}`, "8 7"},
-		{"before=box-2", "", "1 0"},
 		{"", `{"ancestor":["busybox:latest"],"label":["i=1"]}`, "1"},
 		{"", `{"ancestor":["111111111111"],"label":["i=1"]}`, "1"},
 		{"", `{"ancestor":["redis"]}`, ""},

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,19 +226,4 @@ func (s *server) removeNetwork(c *call) error {
 		return err
 	}
 	return model.Errorf(model.KindForbidden, "%s is a pre-defined network and cannot be removed", found.Name)
-}
-
-// hostGateway is the address that "host-gateway" stands for in a container on
-// the named network, "" being the default one: the network's way out.
-func (s *server) hostGateway(c *call, name string) (netip.Addr, error) {
-	found, err := s.Networks.Networks(c.ctx(), c.account)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	for _, n := range found {
-		if (n.Name == name || n.ID == name || name == "" && n.Default) && n.Gateway.IsValid() {
-			return n.Gateway, nil
-		}
-	}
-	return netip.Addr{}, invalid("unable to derive the IP value for host-gateway: the container's network has no gateway; give an address in HostConfig.ExtraHosts")
 }

@@ -29,7 +29,7 @@ type selection struct {
 // newSelection reads the parameters of a list. all are the account's containers,
 // among which before and since are looked up.
 func newSelection(ctx context.Context, q query, all []*model.Container, names *networkNames) (*selection, error) {
-	f, err := q.filters("ancestor", "annotation", "before", "exited", "expose", "health", "id", "is-task",
+	f, err := q.filters("ancestor", "annotation", "before", "exited", "expose", "health", "id", "is-task", "isolation",
 		"label", "name", "network", "publish", "since", "status", "volume")
 	if err != nil {
 		return nil, err
@@ -42,24 +42,12 @@ func newSelection(ctx context.Context, q query, all []*model.Container, names *n
 	if limit > 0 {
 		s.limit, s.stopped = limit, true
 	}
-	for _, name := range []string{"before", "since"} { // parameters of their own, before they were filters
-		if ref := q.Get(name); ref != "" {
-			s.add(name, ref)
-		}
-	}
 	for _, read := range []func([]*model.Container) error{s.readRules, s.readStatus, s.readOrder, s.readFlags} {
 		if err := read(all); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
-}
-
-func (s *selection) add(name, value string) {
-	if s.filters == nil {
-		s.filters = filters{}
-	}
-	s.filters[name] = append(s.filters[name], value)
 }
 
 func (s *selection) readRules([]*model.Container) error {
@@ -151,11 +139,12 @@ func (s *selection) readFlags([]*model.Container) error {
 	if given && tasks {
 		s.none = true // no container is a task of a swarm
 	}
-	if health := s.filters["health"]; len(health) > 0 && !slices.Contains(health, "none") {
-		s.none = true // no container has health checks
-	}
-	if len(s.filters["annotation"]) > 0 {
-		s.none = true // nor annotations
+	for _, text := range s.filters["health"] {
+		switch model.HealthStatus(text) {
+		case model.HealthNone, model.HealthStarting, model.HealthHealthy, model.HealthUnhealthy:
+		default:
+			return model.Errorf(model.KindInvalid, "invalid filter 'health=%.40s': use none, starting, healthy or unhealthy", text)
+		}
 	}
 	for _, name := range []string{"publish", "expose"} {
 		for _, text := range s.filters[name] {
@@ -165,6 +154,20 @@ func (s *selection) readFlags([]*model.Container) error {
 		}
 	}
 	return nil
+}
+
+// of returns the selected ones, at most as many as were asked for.
+func (s *selection) of(all []*model.Container) []*model.Container {
+	selected := make([]*model.Container, 0, len(all))
+	for _, c := range all {
+		if s.limit > 0 && len(selected) >= s.limit {
+			break
+		}
+		if s.has(c) {
+			selected = append(selected, c)
+		}
+	}
+	return selected
 }
 
 // has reports whether a container is selected.
@@ -187,11 +190,14 @@ func (s *selection) hasIdentity(c *model.Container) bool {
 	if len(s.nameRules) > 0 && !slices.ContainsFunc(s.nameRules, matches) {
 		return false
 	}
-	return s.filters.labels("label", c.Spec.Labels)
+	return s.filters.labels("label", c.Spec.Labels) && s.filters.labels("annotation", c.Spec.Annotations)
 }
 
 func (s *selection) hasState(c *model.Container, status model.Status) bool {
 	if want := s.filters["status"]; len(want) > 0 && !slices.Contains(want, string(status)) {
+		return false
+	}
+	if want := s.filters["health"]; len(want) > 0 && !slices.Contains(want, string(healthStatus(c.State.Health))) {
 		return false
 	}
 	if len(s.exited) == 0 {
@@ -207,10 +213,12 @@ func (s *selection) hasParts(c *model.Container) bool {
 	}
 	parts := map[string]func(want string) bool{
 		"ancestor": func(want string) bool { return madeFrom(c, want) },
-		"network":  func(want string) bool { return s.isOn(c, want) },
-		"volume":   func(want string) bool { return mounts(c, want) },
-		"expose":   func(want string) bool { return hasPort(c, want, false) },
-		"publish":  func(want string) bool { return hasPort(c, want, true) },
+		// all are isolated in the one way that there is
+		"isolation": func(want string) bool { return want == "" || want == "default" },
+		"network":   func(want string) bool { return s.isOn(c, want) },
+		"volume":    func(want string) bool { return mounts(c, want) },
+		"expose":    func(want string) bool { return hasPort(c, want, false) },
+		"publish":   func(want string) bool { return hasPort(c, want, true) },
 	}
 	for name, match := range parts {
 		if want := s.filters[name]; len(want) > 0 && !slices.ContainsFunc(want, match) {
@@ -241,7 +249,7 @@ func normalName(name string) string {
 }
 
 func (s *selection) isOn(c *model.Container, network string) bool {
-	if c.Spec.Network == network || networkMode(c) == network {
+	if c.Spec.Network == network || ownNetwork(network) == "" && c.Spec.Network == "" {
 		return true
 	}
 	return slices.ContainsFunc(c.NICs, func(n model.NIC) bool {

@@ -135,7 +135,7 @@ func TestPathsAreNeverRewritten(t *testing.T) {
 func TestEveryRouteOfDockerIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := newFake().serve(t)
-	status, body := request(t, s, "GET", "/v1.44/networks", "")
+	status, body := request(t, s, "POST", "/v1.44/networks/create", "{}")
 	if status != 501 || body != `{"message":"managing networks is not implemented by this server"}`+"\n" {
 		t.Errorf("networks: %d %s", status, body)
 	}
