@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -36,10 +35,6 @@ type CommitOptions struct {
 	Created   time.Time
 }
 
-// errAbandoned ends the lease of a commit that failed: unlike a pull it cannot
-// be continued.
-var errAbandoned = errors.New("the commit failed")
-
 // Commit makes an image of a container's root: its image's layers and one more
 // with what it changed, unless it changed nothing. Nothing of what is mounted in
 // the container is in it. When Commit returns, containers can be made from the
@@ -53,23 +48,18 @@ func (s *Store) Commit(ctx context.Context, containerID string, o CommitOptions)
 	if err != nil {
 		return model.Image{}, err
 	}
-	leased, release, err := s.lease(scoped(ctx), "commit "+model.NewID())
+	leased, release, err := s.leaseCommit(scoped(ctx))
 	if err != nil {
 		return model.Image{}, err
 	}
+	defer release()
 	limits := s.limits
 	limits.Ratio = math.MaxInt64 // the container's quota has bounded it already
 	c := &commit{
 		pull:      pull{store: s, limits: limits, report: &reporter{}},
 		container: containerID, base: base.image, options: o,
 	}
-	image, err := c.run(leased)
-	if err != nil {
-		release(errAbandoned)
-		return model.Image{}, err
-	}
-	release(nil)
-	return image, nil
+	return c.run(leased)
 }
 
 // commit is one commit under way. What it makes it keeps as a pull does.

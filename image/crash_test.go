@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -61,7 +62,18 @@ func liveOnce(text string) error {
 	if err := s.PrepareRoot(ctx, "c1", img.ID, 64<<20); err != nil {
 		return err
 	}
-	if _, err := s.MountRoot(ctx, "c1"); err != nil {
+	root, err := s.MountRoot(ctx, "c1")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(root, "committed"), []byte("x"), 0o600); err != nil {
+		return err
+	}
+	committed, err := s.Commit(ctx, "c1", image.CommitOptions{})
+	if err != nil {
+		return err
+	}
+	if err := s.Remove(ctx, committed.ID); err != nil {
 		return err
 	}
 	if err := s.RemoveRoot(ctx, "c1"); err != nil {
@@ -88,7 +100,7 @@ func (l life) config(ctx context.Context) (image.Config, error) {
 // step, goes on after it, and then takes everything away.
 func TestKillAtAnyStepLeavesNothingBehind(t *testing.T) {
 	needRoot(t)
-	both := []string{"image.unpack.mounted", "image.unpack.before-commit", "image.pull.before-record"}
+	both := []string{"image.commit.packed", "image.commit.unpacked", "image.unpack.mounted", "image.unpack.before-commit", "image.pull.before-record"}
 	for snapshotter, points := range map[string][]string{
 		image.Overlay: append(both, "image.root.made", "image.root.mounted", "image.root.unmounted"),
 		image.ZFS:     append(both, "image.dataset.made", "image.dataset.remove"),

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/leases"
@@ -72,6 +73,45 @@ func (s *Store) claim(ctx context.Context, kind, id string) error {
 	}
 	if err := s.leases.AddResource(ctx, leases.Lease{ID: lease}, leases.Resource{ID: id, Type: kind}); err != nil {
 		return fmt.Errorf("cannot hold on to a part of the image: %w", err)
+	}
+	return nil
+}
+
+// commitLeases begin the names of leases of commits, which end with them.
+const commitLeases = "commit-"
+
+// leaseCommit protects what a commit makes. Once the lease is released, what no
+// image holds goes.
+func (s *Store) leaseCommit(ctx context.Context) (leased context.Context, release func(), err error) {
+	lease, err := s.leases.Create(ctx, leases.WithID(commitLeases+model.NewID()), leases.WithExpiration(leaseTime))
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot begin commit: %w", err)
+	}
+	return leases.WithLease(ctx, lease.ID), func() {
+		ctx := context.WithoutCancel(ctx)
+		err := s.leases.Delete(ctx, lease)
+		if err == nil {
+			err = s.CollectGarbage(ctx)
+		}
+		if err != nil {
+			s.log.Error("space of a commit is not free yet", "op", "commit", "err", err)
+		}
+	}, nil
+}
+
+// dropCommits ends the leases of commits that a crash cut short.
+func (s *Store) dropCommits(ctx context.Context) error {
+	found, err := s.leases.List(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list leases: %w", err)
+	}
+	for _, lease := range found {
+		if !strings.HasPrefix(lease.ID, commitLeases) {
+			continue
+		}
+		if err := s.leases.Delete(ctx, lease); err != nil {
+			return fmt.Errorf("cannot end a lease: %w", err)
+		}
 	}
 	return nil
 }

@@ -29,10 +29,12 @@ func isOpaque(fd int) (bool, error) {
 	return err == nil && string(value[:n]) == "y", err
 }
 
-// untouched tells whether a file of a clone is the one that was cloned: a
-// change of any sort sets the time of the last one, which no program can choose.
+// untouched tells whether a file of a clone is the one that was cloned. A change
+// of any sort sets the time of the last one, which no program can choose; the
+// rest is for file systems that know it in whole seconds only.
 func untouched(was, is *unix.Stat_t) bool {
-	return was.Ino == is.Ino && was.Ctim == is.Ctim && was.Mode == is.Mode
+	return was.Ino == is.Ino && was.Ctim == is.Ctim && was.Mtim == is.Mtim && was.Size == is.Size &&
+		was.Mode == is.Mode && was.Uid == is.Uid && was.Gid == is.Gid && was.Rdev == is.Rdev
 }
 
 // differs tells whether a directory is not as the image has it.

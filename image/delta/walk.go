@@ -163,7 +163,7 @@ func (w *walker) both(change Change, image, fd int, was, is *unix.Stat_t, whole 
 		}
 	}
 	err = w.children(change.Path, lower, fd, whole)
-	w.above = w.above[:min(depth-1, len(w.above))]
+	w.above = w.above[:depth-1]
 	return err
 }
 
