@@ -72,7 +72,7 @@ func parseOwn(line []byte, e *Entry) bool {
 	if !ok {
 		return false
 	}
-	// No quote stands in the text without a backslash before it, so this is found in no text.
+	// In a text a backslash stands before each quote, so this is found in none.
 	from := max(len(rest)-tailLen, 0)
 	end := bytes.LastIndex(rest[from:], beforeStream)
 	if end < 0 {
@@ -187,27 +187,18 @@ func appendEscaped(b []byte, c byte) []byte {
 }
 
 // unescape undoes appendText in the memory of s. It returns false, and s as it
-// was, if there are escapes in it that appendText does not make.
+// was, if there is something in it that appendText does not write.
 func unescape(s []byte) ([]byte, bool) {
 	i := bytes.IndexByte(s, '\\')
-	if i == len(s)-2 && i >= 0 && s[i+1] == 'n' { // most lines
+	if i < 0 {
+		return s, bytes.IndexByte(s, '"') < 0
+	}
+	if i == len(s)-2 && s[i+1] == 'n' && bytes.IndexByte(s[:i], '"') < 0 { // most lines
 		s[i] = '\n'
 		return s[:i+1], true
 	}
-	if i < 0 {
-		return s, true
-	}
-	for j := i; j >= 0 && j < len(s); {
-		_, n := escaped(s[j:])
-		if n == 0 {
-			return s, false
-		}
-		j += n
-		if k := bytes.IndexByte(s[j:], '\\'); k < 0 {
-			break
-		} else {
-			j += k
-		}
+	if !ours(s) {
+		return s, false
 	}
 	out := s[:i]
 	for rest := s[i:]; len(rest) > 0; {
@@ -220,6 +211,29 @@ func unescape(s []byte) ([]byte, bool) {
 		out, rest = append(out, rest[:i]...), rest[i:]
 	}
 	return out, true
+}
+
+// ours reports whether s has only escapes that appendText makes, and no quote
+// without one.
+func ours(s []byte) bool {
+	for len(s) > 0 {
+		plain := bytes.IndexByte(s, '\\')
+		if plain < 0 {
+			plain = len(s)
+		}
+		if bytes.IndexByte(s[:plain], '"') >= 0 {
+			return false
+		}
+		if s = s[plain:]; len(s) == 0 {
+			break
+		}
+		_, n := escaped(s)
+		if n == 0 {
+			return false
+		}
+		s = s[n:]
+	}
+	return true
 }
 
 // escaped reads the escape that s begins with; n is 0 if it is none of ours.
