@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
-	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // target is a container that a new one is linked to.
@@ -169,13 +169,18 @@ func runsOf(ports []model.Port) [][2]model.Port {
 	return runs
 }
 
-// RemoveLink implements dockerapi.Control.
+// RemoveLink implements dockerapi.Control. A container that runs keeps what it
+// was told at its start; its node hears of it before the next one.
 func (s *Service) RemoveLink(ctx context.Context, a model.Account, ref, alias string) error {
-	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
-		left := slices.DeleteFunc(slices.Clone(c.Spec.Links), func(l model.Link) bool { return l.Alias == alias })
-		if len(left) == len(c.Spec.Links) {
-			return wire.Ack{}, model.Errorf(model.KindNotFound, "Could not get parent container for link /%s/%s: it has no such link", c.Name, alias)
-		}
-		return n.Update(ctx, c.ID, model.ContainerUpdate{Links: &left})
-	})
+	leave, err := s.requests.enter(a.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	c, err := find(s.store.View(), a.ID, ref)
+	if err != nil {
+		return err
+	}
+	_, err = s.store.Propose(ctx, command.RemoveLink{ID: c.ID, Alias: alias})
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -41,11 +42,12 @@ func (s *Service) prepareStart(ctx context.Context, n wire.Agent, c *model.Conta
 	if !c.LinksStale {
 		return nil
 	}
-	ack, err := n.Update(ctx, c.ID, model.ContainerUpdate{Links: &c.Spec.Links})
-	if err != nil {
+	links := append([]model.Link{}, c.Spec.Links...) // on the wire, nil would be no change
+	if _, err := n.Update(ctx, c.ID, model.ContainerUpdate{Links: &links}); err != nil {
 		return err
 	}
-	return s.see(ctx, c.NodeID, ack)
+	_, err := s.store.Propose(ctx, command.LinksTold{ID: c.ID, Links: c.Spec.Links})
+	return err
 }
 
 // checkLinks refuses a start while a container that c is linked to does not

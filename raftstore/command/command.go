@@ -36,6 +36,8 @@ const (
 	NumberReserveUpdate    Number = 20
 	NumberReleaseUpdate    Number = 21
 	NumberRecordEvent      Number = 22
+	NumberRemoveLink       Number = 23
+	NumberLinksTold        Number = 24
 )
 
 // version is that of every command as this program writes it. A command whose
@@ -146,6 +148,10 @@ func decodeFields(e envelope) (Command, error) {
 		return fields[ReleaseUpdate](e)
 	case NumberRecordEvent:
 		return fields[RecordEvent](e)
+	case NumberRemoveLink:
+		return fields[RemoveLink](e)
+	case NumberLinksTold:
+		return fields[LinksTold](e)
 	}
 	return nil, &NewerError{Number: e.Number, Version: e.Version}
 }

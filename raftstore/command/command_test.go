@@ -35,6 +35,8 @@ func all() []Command {
 		ForgetContainer{ID: "c", Time: now},
 		ReserveUpdate{ID: "c", Operation: "o", Package: "p", Before: model.Limits{Memory: 1}, Needs: model.Resources{CPU: 2}, Time: now},
 		ReleaseUpdate{ID: "c", Operation: "o"},
+		RemoveLink{ID: "c", Alias: "a"},
+		LinksTold{ID: "c", Links: []model.Link{{Alias: "a"}}},
 		RecordEvent{Event: model.Event{AccountID: "a", Type: "image", Action: "prune", Time: now}},
 	}
 }
@@ -60,15 +62,15 @@ func TestCommandsComeBackFromTheLog(t *testing.T) {
 			t.Errorf("%T: %s", c, diff)
 		}
 	}
-	if len(seen) != int(NumberRecordEvent) {
-		t.Errorf("%d of %d commands are tested", len(seen), NumberRecordEvent)
+	if len(seen) != int(NumberLinksTold) {
+		t.Errorf("%d of %d commands are tested", len(seen), NumberLinksTold)
 	}
 }
 
 func TestWhatIsNotUnderstoodAsksForANewerVersion(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{
-		`{"n":23,"v":1,"c":{}}`,
+		`{"n":999,"v":1,"c":{}}`,
 		`{"n":2,"v":2,"c":{"id":"a"}}`,
 		`{"n":2,"v":1,"c":{"id":"a","force":true}}`,
 		`{"n":2,"v":1,"c":{"id":"a"},"signature":"x"}`,

@@ -32,6 +32,26 @@ type ReleaseUpdate struct {
 	Operation string `json:"operation"`
 }
 
+// RemoveLink takes the link of that alias from a container. Its node is to be
+// told before the container starts again.
+type RemoveLink struct {
+	ID    string `json:"id"`
+	Alias string `json:"alias"`
+}
+
+// LinksTold records that a container's node knows these links. It changes
+// nothing if they are not the container's any more.
+type LinksTold struct {
+	ID    string       `json:"id"`
+	Links []model.Link `json:"links"`
+}
+
+// Number implements Command.
+func (RemoveLink) Number() Number { return NumberRemoveLink }
+
+// Number implements Command.
+func (LinksTold) Number() Number { return NumberLinksTold }
+
 // Number implements Command.
 func (ReserveUpdate) Number() Number { return NumberReserveUpdate }
 

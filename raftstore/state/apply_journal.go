@@ -60,7 +60,7 @@ func (t *transaction) commitEntry(nodeID string, e model.JournalEntry) error {
 			return err
 		}
 	}
-	if e.Action != "" && !ofLinksOnly(e.Update) {
+	if e.Action != "" {
 		t.recordOf(&c, e.Action, e.Time, e.Attributes)
 	}
 	if e.Action == model.ActionDestroy {
@@ -68,10 +68,4 @@ func (t *transaction) commitEntry(nodeID string, e model.JournalEntry) error {
 	}
 	t.touch(c.AccountID)
 	return t.insert(tableContainers, &c)
-}
-
-// ofLinksOnly reports whether an update is one that nobody asked of the node
-// for its own sake.
-func ofLinksOnly(u *model.ContainerUpdate) bool {
-	return u != nil && u.Links != nil && u.Limits == nil && u.Restart == nil
 }

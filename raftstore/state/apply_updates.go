@@ -51,9 +51,6 @@ func (t *transaction) updateContainer(c *model.Container, u *model.ContainerUpda
 	if u.Restart != nil {
 		c.Spec.Restart = *u.Restart
 	}
-	if u.Links != nil {
-		c.Spec.Links, c.LinksStale = *u.Links, false
-	}
 	if u.Limits == nil {
 		return nil
 	}

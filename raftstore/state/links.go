@@ -1,9 +1,11 @@
 package state
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
 // checkLinks refuses links to containers that are not the account's.
@@ -75,4 +77,27 @@ func (t *transaction) dropLinksTo(c *model.Container) error {
 	return t.changeLinks(c.ID, func(links []model.Link) []model.Link {
 		return slices.DeleteFunc(links, func(l model.Link) bool { return l.ContainerID == c.ID })
 	})
+}
+
+func (t *transaction) removeLink(cmd command.RemoveLink) error {
+	c, ok := t.Container(cmd.ID)
+	if !ok {
+		return model.Errorf(model.KindNotFound, "No such container: %s", cmd.ID)
+	}
+	left := slices.DeleteFunc(slices.Clone(c.Spec.Links), func(l model.Link) bool { return l.Alias == cmd.Alias })
+	if len(left) == len(c.Spec.Links) {
+		return model.Errorf(model.KindNotFound, "No such link: /%s/%s", c.Name, cmd.Alias)
+	}
+	c.Spec.Links, c.LinksStale = left, true
+	t.touch(c.AccountID)
+	return t.insert(tableContainers, &c)
+}
+
+func (t *transaction) linksTold(cmd command.LinksTold) error {
+	c, ok := t.Container(cmd.ID)
+	if !ok || len(c.Spec.Links)+len(cmd.Links) > 0 && !reflect.DeepEqual(c.Spec.Links, cmd.Links) {
+		return nil
+	}
+	c.LinksStale = false
+	return t.insert(tableContainers, &c)
 }

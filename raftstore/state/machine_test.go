@@ -36,7 +36,7 @@ func containerName(t *rapid.T) string {
 
 func randomCommand(t *rapid.T) command.Command {
 	now := epoch.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "time")) * time.Second)
-	switch rapid.IntRange(0, 22).Draw(t, "command") {
+	switch rapid.IntRange(0, 24).Draw(t, "command") {
 	case 0:
 		id := accountID(t)
 		return command.CreateAccount{Account: model.Account{ID: id, Login: "user" + id[len(id)-1:], Policy: model.PolicyTenant, Created: now}}
@@ -88,6 +88,10 @@ func randomCommand(t *rapid.T) command.Command {
 	case 20:
 		return command.ReleaseUpdate{ID: containerID(t), Operation: updateOperation(t)}
 	case 21:
+		return command.RemoveLink{ID: containerID(t), Alias: rapid.SampledFrom([]string{"a0", "a1"}).Draw(t, "alias")}
+	case 22:
+		return command.LinksTold{ID: containerID(t)}
+	case 23:
 		return command.RecordEvent{Event: model.Event{AccountID: accountID(t), Type: "container", Action: "prune", Time: now}}
 	}
 	if rapid.Bool().Draw(t, "holder") {
@@ -159,9 +163,6 @@ func randomUpdate(t *rapid.T) *model.ContainerUpdate {
 	}
 	if rapid.Bool().Draw(t, "restart") {
 		u.Restart = &model.RestartPolicy{Name: "always"}
-	}
-	if rapid.Bool().Draw(t, "forget links") {
-		u.Links = &[]model.Link{}
 	}
 	return u
 }
@@ -313,7 +314,7 @@ func checkLinksOf(t *rapid.T, v *View, c *model.Container) {
 		if !ok || other.AccountID != c.AccountID {
 			t.Fatalf("container %s is linked to %s, which is not there for it", c.ID, l.ContainerID)
 		}
-		if c.LinksStale && (l.Env[0] != model.LinkNameVariable(c.Name, l.Alias)) {
+		if l.Env[0] != model.LinkNameVariable(c.Name, l.Alias) {
 			t.Fatalf("container %s is called %s and its link says %s", c.ID, c.Name, l.Env[0])
 		}
 	}

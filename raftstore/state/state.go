@@ -152,6 +152,10 @@ func (t *transaction) apply(c command.Command) error {
 		return t.releaseUpdate(c)
 	case command.RecordEvent:
 		return t.recordEvent(c)
+	case command.RemoveLink:
+		return t.removeLink(c)
+	case command.LinksTold:
+		return t.linksTold(c)
 	}
 	return fmt.Errorf("cannot apply command %d: it has no rule", c.Number())
 }

@@ -59,6 +59,9 @@ func (a *Agent) Update(_ context.Context, id string, r model.ContainerUpdate) (w
 	if r.Links != nil {
 		c.spec.Spec.Links = *r.Links
 	}
+	if r.Limits == nil && r.Restart == nil {
+		return wire.Ack{Epoch: a.epoch, Seq: uint64(len(a.journal))}, nil
+	}
 	ack := a.write(c, "update", nil)
 	a.journal[len(a.journal)-1].Update = &r
 	return ack, nil
