@@ -149,7 +149,6 @@ func newLimits(v *state.View, a model.Account, c model.Container, change func(*m
 	if err := change(&limits); err != nil {
 		return limits, model.Package{}, err
 	}
-	limits.Disk = c.Spec.Limits.Disk // a root keeps its size
 	if err := policy.Refuse(policy.CheckLimits(a, &limits)); err != nil {
 		return limits, model.Package{}, err
 	}
@@ -163,7 +162,12 @@ func newLimits(v *state.View, a model.Account, c model.Container, change func(*m
 			return limits, pkg, err
 		}
 	}
+	unbounded := trusted && limits.Pids <= 0
 	applyPackage(&limits, pkg, trusted)
+	if unbounded {
+		limits.Pids = 0 // its package is for a creation that says nothing
+	}
+	limits.Disk = c.Spec.Limits.Disk // a root keeps its size
 	return limits, pkg, nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
 func memory(bytes int64) func(*model.Limits) error {
@@ -59,6 +60,28 @@ func TestUpdateChangesLimitsReservationAndPackage(t *testing.T) {
 	}
 	if got, _ := c.Containers.Get(ctx, a, "web"); got.Spec.Restart.Name != "no" || got.Spec.Limits.Memory != 512<<20 {
 		t.Errorf("after the second update: restart %+v, limits %+v", got.Spec.Restart, got.Spec.Limits)
+	}
+	promised(t, c)
+}
+
+func TestUpdateLeavesWhatItDoesNotName(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("root", model.PolicyTrusted)
+	c.Propose(command.PutPackage{Package: model.Package{Name: "plain", Memory: 64 << 20, Active: true}})
+	pull(t, c, a)
+	r := request("web")
+	r.Spec.Labels, r.Spec.Limits.Pids = map[string]string{"spearhead.package": "plain"}, -1
+	made := create(t, c, a, r)
+	if made.Spec.Limits.Pids != 0 || made.Spec.Limits.Disk != 0 {
+		t.Fatalf("limits of the new container: %+v", made.Spec.Limits)
+	}
+	if _, err := c.Containers.Update(ctx, a, "web", memory(256<<20), nil); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := c.Containers.Get(ctx, a, "web")
+	if got.Package != "large" || got.Spec.Limits.Pids != 0 || got.Spec.Limits.Disk != 0 {
+		t.Errorf("after an update of memory: package %s, limits %+v", got.Package, got.Spec.Limits)
 	}
 	promised(t, c)
 }
