@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -73,7 +74,7 @@ func TestCreateDecodesTheSpecification(t *testing.T) {
 			{Number: 53, Protocol: "udp"}, {Number: 80, Protocol: "tcp", Published: true}, {Number: 443, Protocol: "tcp", Published: true},
 		},
 		Limits: model.Limits{
-			Memory: 16 << 20, MemorySwap: -1, CPUPeriod: 100_000, CPUQuota: 150_000, Pids: 50, Disk: 10 << 30,
+			Memory: 16 << 20, MemorySwap: -1, CPUPeriod: 100_000, CPUQuota: 150_000, NanoCPUs: 1_500_000_000, Pids: 50, Disk: 10 << 30,
 			Ulimits: []model.Ulimit{{Name: "nofile", Soft: 10, Hard: 20}},
 		},
 		Restart: model.RestartPolicy{Name: "on-failure", MaxRetries: 2}, Log: model.LogConfig{Driver: "json-file", Options: map[string]string{"max-size": "1m"}},
@@ -92,6 +93,46 @@ func TestCreateDecodesTheSpecification(t *testing.T) {
 	}
 	if got.Operation == "" || !cmp.Equal(got.Asked.SecurityOpt, []string{"no-new-privileges", "seccomp=unconfined"}) {
 		t.Errorf("operation %q, asked %+v", got.Operation, got.Asked)
+	}
+}
+
+func TestCreateDecodesWhatFewAskFor(t *testing.T) {
+	t.Parallel()
+	got, status, answer := create(t, "", `{"Image":"busybox","NetworkDisabled":true,"Shell":["/bin/ash","-c"],"OnBuild":["RUN x"],"ArgsEscaped":true,
+		"Healthcheck":{"Test":["CMD-SHELL","wget -q localhost"],"Interval":1000000000,"Timeout":2000000,"StartPeriod":3000000,"StartInterval":4000000,"Retries":5},
+		"HostConfig":{"Init":true,"Links":["db:database"],"VolumesFrom":["data:ro"],"Annotations":{"a":"b"},"Umask":63,"UsernsMode":"host",
+		"CgroupParent":"below/this","DeviceCgroupRules":["c 1:* rw"],"MemorySwappiness":0,"CpuRealtimePeriod":1000,"CpuRealtimeRuntime":500,
+		"BlkioWeightDevice":[{"Path":"/dev/sda","Weight":300}],"BlkioDeviceReadBps":[{"Path":"/dev/sda","Rate":1}],
+		"BlkioDeviceWriteBps":[{"Path":"/dev/sda","Rate":2}],"BlkioDeviceReadIOps":[{"Path":"/dev/sda","Rate":3}],
+		"BlkioDeviceWriteIOps":[{"Path":"/dev/sda","Rate":4}],"ExtraHosts":["out:host-gateway"],"OomScoreAdj":-5,
+		"LogConfig":{"Type":"gelf","Config":{"gelf-address":"udp://logs:12201"}},"PortBindings":{"8005/tcp":[{"HostPort":"8000-8010"}]}}}`)
+	if status != 201 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	zero, umask := int64(0), uint32(0o77)
+	rate := func(r uint64) []model.BlkioLimit { return []model.BlkioLimit{{Path: "/dev/sda", Rate: r}} }
+	want := model.ContainerSpec{
+		Image: "busybox", Network: "none", Init: true, Umask: &umask, UsernsMode: "host", CgroupParent: "/below/this",
+		Annotations: map[string]string{"a": "b"}, DeviceCgroupRules: []string{"c 1:* rw"}, OomScoreAdj: -5, ExtraHosts: []string{"out:host-gateway"},
+		Healthcheck: &model.Healthcheck{
+			Test: []string{"CMD-SHELL", "wget -q localhost"}, Shell: []string{"/bin/ash", "-c"}, Interval: time.Second, Timeout: 2 * time.Millisecond,
+			StartPeriod: 3 * time.Millisecond, StartInterval: 4 * time.Millisecond, Retries: 5,
+		},
+		Limits: model.Limits{
+			MemorySwappiness: &zero, CPURealtimePeriod: 1000, CPURealtimeRuntime: 500, BlkioWeightDevice: rate(300), BlkioReadBps: rate(1),
+			BlkioWriteBps: rate(2), BlkioReadIOps: rate(3), BlkioWriteIOps: rate(4),
+		},
+		Log:   model.LogConfig{Driver: "gelf", Options: map[string]string{"gelf-address": "udp://logs:12201"}},
+		Ports: []model.Port{{Number: 8005, Protocol: "tcp", Published: true}},
+	}
+	if diff := cmp.Diff(want, got.Spec); diff != "" {
+		t.Error(diff)
+	}
+	asked := model.Asked{
+		CgroupParent: "below/this", UsernsMode: "host", DeviceCgroupRules: []string{"c 1:* rw"}, VolumesFrom: []string{"data:ro"}, Links: []string{"db:database"},
+	}
+	if diff := cmp.Diff(asked, got.Asked); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -122,18 +163,13 @@ func TestEntrypointsResetTheImages(t *testing.T) {
 func TestWhatCannotBeDoneIsNamed(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
-		`"Healthcheck":{"Test":["CMD","true"]}`:                                                  `Healthcheck`,
 		`"Volumes":{"/v":{}}`:                                                                    `Volumes["/v"]`,
-		`"NetworkDisabled":true`:                                                                 `NetworkDisabled`,
 		`"MacAddress":"02:42:ac:11:00:02"`:                                                       `MacAddress`,
 		`"Env":["affinity:container==x"]`:                                                        `Env["affinity:container"]`,
 		`"Labels":{"com.docker.swarm.affinities":"[]"}`:                                          `Labels["com.docker.swarm.affinities"]`,
 		`"Labels":{"spearhead.brand":"zone"}`:                                                    `Labels["spearhead.brand"]`,
 		`"Later":1`:                                                                              `Later`,
 		`"HostConfig":{"Later":"x"}`:                                                             `HostConfig.Later`,
-		`"HostConfig":{"Init":true}`:                                                             `HostConfig.Init`,
-		`"HostConfig":{"VolumesFrom":["x"]}`:                                                     `HostConfig.VolumesFrom`,
-		`"HostConfig":{"Links":["a:b"]}`:                                                         `HostConfig.Links`,
 		`"HostConfig":{"Binds":["data:/d"]}`:                                                     `HostConfig.Binds["data:/d"] (a named volume)`,
 		`"HostConfig":{"VolumeDriver":"nfs"}`:                                                    `HostConfig.VolumeDriver`,
 		`"HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/d"}]}`:                 `HostConfig.Mounts["/d"] (type volume)`,
@@ -141,16 +177,9 @@ func TestWhatCannotBeDoneIsNamed(t *testing.T) {
 		`"HostConfig":{"StorageOpt":{"x":"1"}}`:                                                  `HostConfig.StorageOpt["x"]`,
 		`"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"8080"}]}}`:                         `HostConfig.PortBindings["80/tcp"].HostPort`,
 		`"HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"127.0.0.1"}]}}`:                      `HostConfig.PortBindings["80/tcp"].HostIp`,
-		`"HostConfig":{"LogConfig":{"Type":"syslog"}}`:                                           `HostConfig.LogConfig.Type`,
-		`"HostConfig":{"BlkioDeviceReadBps":[{"Path":"/dev/sda","Rate":1}]}`:                     `HostConfig.BlkioDeviceReadBps`,
-		`"HostConfig":{"CpuRealtimePeriod":1}`:                                                   `HostConfig.CpuRealtimePeriod`,
-		`"HostConfig":{"Annotations":{"a":"b"}}`:                                                 `HostConfig.Annotations`,
-		`"HostConfig":{"Runtime":"runc"}`:                                                        `HostConfig.Runtime`,
+		`"HostConfig":{"Runtime":"runc"}`:                                                        `HostConfig.Runtime (the operator chooses it)`,
 		`"HostConfig":{"Isolation":"hyperv"}`:                                                    `HostConfig.Isolation`,
-		`"HostConfig":{"CgroupParent":"/x"}`:                                                     `HostConfig.CgroupParent`,
 		`"HostConfig":{"KernelMemory":4194304}`:                                                  `HostConfig.KernelMemory`,
-		`"HostConfig":{"MemorySwappiness":10}`:                                                   `HostConfig.MemorySwappiness`,
-		`"HostConfig":{"Umask":18}`:                                                              `HostConfig.Umask`,
 		`"HostConfig":{"DeviceRequests":[{"Driver":"nvidia"}]}`:                                  `HostConfig.DeviceRequests`,
 		`"NetworkingConfig":{"EndpointsConfig":{"n":{"IPAMConfig":{"IPv4Address":"10.0.0.2"}}}}`: `NetworkingConfig.EndpointsConfig["n"].IPAMConfig`,
 		`"NetworkingConfig":{"EndpointsConfig":{"n":{"Aliases":["x"]}}}`:                         `NetworkingConfig.EndpointsConfig["n"].Aliases`,
@@ -229,12 +258,49 @@ func TestBadCreatesAreRefused(t *testing.T) {
 		{host(`"SecurityOpt":["seccomp={"]`), 400, "seccomp"},
 		{host(`"PidMode":"theirs"`), 400, "invalid PID mode"},
 		{host(`"IpcMode":"container:"`), 400, "invalid IPC mode"},
-		{host(`"NetworkMode":"container:"`), 400, "NetworkMode"},
+		{host(`"NetworkMode":"container:"`), 400, "invalid network mode"},
 		{host(`"ShmSize":-1`), 400, "SHM"},
 		{host(`"ExtraHosts":["nocolon"]`), 400, "add-host"},
 		{host(`"StorageOpt":{"size":"big"}`), 400, "StorageOpt"},
 		{host(`"OomScoreAdj":1001`), 400, "oom score"},
-		{host(`"LogConfig":{"Type":"none","Config":{"max-size":"1m"}}`), 400, "LogConfig"},
+		{host(`"LogConfig":{"Type":"none","Config":{"max-size":"1m"}}`), 400, "unknown log opt 'max-size' for none log driver"},
+		{host(`"LogConfig":{"Type":"splunk"}`), 400, "no log driver named 'splunk' is registered"},
+		{host(`"LogConfig":{"Type":"syslog"}`), 400, "syslog-address"},
+		{host(`"Memory":16777216,"MemorySwap":8388608`), 400, "Minimum memoryswap limit should be larger than memory limit"},
+		{host(`"Memory":16777216,"MemoryReservation":33554432`), 400, "memory reservation"},
+		{host(`"MemorySwappiness":101`), 400, "valid memory swappiness range is 0-100"},
+		{host(`"CpuRealtimePeriod":1000,"CpuRealtimeRuntime":2000`), 400, "cannot be higher than cpu real-time period"},
+		{host(`"BlkioWeightDevice":[{"Path":"/dev/sda","Weight":5}]`), 400, "BlkioWeightDevice"},
+		{host(`"BlkioWeightDevice":[null]`), 400, "BlkioWeightDevice"},
+		{host(`"BlkioDeviceReadBps":[{"Path":"sda","Rate":5}]`), 400, "BlkioDeviceReadBps"},
+		{host(`"BlkioDeviceWriteIOps":[{"Path":"/dev/sda","Rate":-5}]`), 400, "HostConfig.BlkioDeviceWriteIOps"},
+		{host(`"DeviceCgroupRules":["x 1:3 rwm"]`), 400, "invalid device cgroup rule format: 'x 1:3 rwm'"},
+		{host(`"DeviceCgroupRules":["c 1:3 rwmx"]`), 400, "invalid device cgroup rule format"},
+		{host(`"CgroupParent":"/a/../../b"`), 400, "HostConfig.CgroupParent"},
+		{host(`"Umask":512`), 400, "HostConfig.Umask"},
+		{host(`"Umask":-1`), 400, "HostConfig.Umask"},
+		{host(`"Annotations":{"":"x"}`), 400, "invalid Annotations"},
+		{host(`"UsernsMode":"private"`), 400, "invalid user namespace mode"},
+		{host(`"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1},{"Name":"nofile","Soft":2,"Hard":2}]`), 400, "twice"},
+		{host(`"PortBindings":{"80/tcp":[{"HostPort":"http"}]}`), 400, "invalid port specification"},
+		{host(`"PortBindings":{"80/tcp":[{"HostPort":"90-80"}]}`), 400, "invalid port specification"},
+		{host(`"NetworkMode":"container:x","Links":["a:b"]`), 400, "container type network can't be used with links"},
+		{host(`"NetworkMode":"host","Links":["a:b"]`), 400, "host type networking can't be used with links"},
+		{host(`"NetworkMode":"container:x","Dns":["1.1.1.1"]`), 400, "dns and the network mode"},
+		{host(`"NetworkMode":"container:x","ExtraHosts":["a:1.1.1.1"]`), 400, "custom host-to-IP mapping and the network mode"},
+		{host(`"NetworkMode":"container:x","PublishAllPorts":true`), 400, "port publishing and the container type network mode"},
+		{`{"Image":"busybox","ExposedPorts":{"80/tcp":{}},"HostConfig":{"NetworkMode":"container:x"}}`, 400, "port exposing and the container type network mode"},
+		{`{"Image":"busybox","Hostname":"h","HostConfig":{"NetworkMode":"container:x"}}`, 400, "hostname and the network mode"},
+		{`{"Image":"busybox","Hostname":"h","HostConfig":{"UTSMode":"host"}}`, 400, "hostname and the UTS mode"},
+		{`{"Image":"busybox","NetworkDisabled":true,"HostConfig":{"NetworkMode":"host"}}`, 400, "NetworkDisabled"},
+		{`{"Image":"busybox","Healthcheck":{"Test":["CMD","true"],"Interval":3}}`, 400, "Interval in Healthcheck cannot be less than 1ms"},
+		{`{"Image":"busybox","Healthcheck":{"Test":["CMD","true"],"Timeout":-1}}`, 400, "Timeout in Healthcheck cannot be less than 1ms"},
+		{`{"Image":"busybox","Healthcheck":{"StartPeriod":5}}`, 400, "StartPeriod in Healthcheck cannot be less than 1ms"},
+		{`{"Image":"busybox","Healthcheck":{"StartInterval":5}}`, 400, "StartInterval in Healthcheck cannot be less than 1ms"},
+		{`{"Image":"busybox","Healthcheck":{"Retries":-1}}`, 400, "Retries in Healthcheck cannot be negative"},
+		{`{"Image":"busybox","Healthcheck":{"Test":["true"]}}`, 400, "Unknown healthcheck type 'true'"},
+		{`{"Image":"busybox","Healthcheck":{"Test":["CMD"]}}`, 400, "Healthcheck.Test"},
+		{`{"Image":"busybox","Healthcheck":{"Test":["CMD-SHELL","a","b"]}}`, 400, "Healthcheck.Test"},
 		{`{"Image":"busybox","Env":["=x"]}`, 400, "invalid environment variable"},
 		{`{"Image":"busybox","WorkingDir":"here"}`, 400, "absolute path"},
 		{`{"Image":"busybox","StopSignal":"SIGNAL"}`, 400, "invalid signal"},
