@@ -1,3 +1,4 @@
 // Package system answers what is asked of the data center as a whole: how much
-// there is of it, as far as an account may know, and what happened.
+// there is of it and which networks, as far as an account may know, and what
+// happened.
 package system
