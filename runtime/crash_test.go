@@ -259,7 +259,9 @@ func startUnderKills(t *testing.T, point string, always bool) {
 	if !always {
 		os.Setenv(failpoint.Variable, "") // for the next supervisor
 	}
-	spec := sh("echo begun; read a; exit 7")
+	// It is silent until all kills are over: what a killed supervisor has read and
+	// not yet logged is lost.
+	spec := sh("read a; echo begun; read a; exit 7")
 	spec.OpenStdin = true
 	id := n.create(spec)
 	_, err := n.startErr(id, spec)
@@ -281,11 +283,12 @@ func startUnderKills(t *testing.T, point string, always bool) {
 		}
 		n.start(id, spec)
 	}
+	s := n.attach(id, runtime.AttachOptions{Stdin: true})
+	io.WriteString(s, "begin\n")
 	n.eventually("the container to begin", func() bool {
 		out, _ := n.logs(id, runtime.LogOptions{Stdout: true, Tail: -1})
 		return out == "begun\n"
 	})
-	s := n.attach(id, runtime.AttachOptions{Stdin: true})
 	io.WriteString(s, "word\n")
 	if e := n.waitExit(id); e.ExitCode != 7 || e.Unknown {
 		t.Errorf("got %+v", e)

@@ -35,9 +35,9 @@ func newLogFile(dir string, s Settings) *logFile {
 
 // write logs data that came from stream 1 or 2.
 func (l *logFile) write(stream byte, data []byte) error {
-	now := l.stamp()
+	at := l.stamp()
 	return splitLines(&l.carry[stream], data, func(text []byte) error {
-		return l.line(stream, text, now)
+		return l.line(stream, text, at)
 	}, l.flush)
 }
 
@@ -64,15 +64,15 @@ func (l *logFile) close() error {
 	return err
 }
 
-// stamp is the time now, but always later than before, so that a time tells
-// which lines were written before a client joined.
-func (l *logFile) stamp() time.Time {
+// stamp is the time now, as lines have it, but always later than before, so that
+// a time tells which lines were written before a client joined.
+func (l *logFile) stamp() []byte {
 	now := time.Now().UTC()
 	if !now.After(l.last) {
 		now = l.last.Add(1)
 	}
 	l.last = now
-	return now
+	return jsonlog.AppendStamp(nil, now)
 }
 
 // splitLines cuts *carry and data into lines, hands each to emit, and keeps
@@ -102,9 +102,9 @@ func splitLines(carry *[]byte, data []byte, emit func([]byte) error, done func()
 	return errors.Join(append(errs, done())...)
 }
 
-func (l *logFile) line(stream byte, text []byte, at time.Time) error {
+func (l *logFile) line(stream byte, text, at []byte) error {
 	start := len(l.buf)
-	l.buf = jsonlog.Append(l.buf, stream, text, at)
+	l.buf = jsonlog.AppendStamped(l.buf, stream, text, at)
 	n := int64(len(l.buf) - start)
 	if l.maxSize == 0 || l.size+n <= l.maxSize || l.size == 0 && start == 0 {
 		l.size += n

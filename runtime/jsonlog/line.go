@@ -36,11 +36,19 @@ var (
 	lineEnd      = []byte(`"}`)
 )
 
-// tailLen is more than what follows the text of a line without raw bytes.
-const tailLen = 128
-
 // Append appends a line for a text that came from stream 1 or 2.
 func Append(b []byte, stream byte, text []byte, at time.Time) []byte {
+	return AppendStamped(b, stream, text, AppendStamp(nil, at))
+}
+
+// AppendStamp appends a time as lines have it.
+func AppendStamp(b []byte, at time.Time) []byte {
+	return at.AppendFormat(b, time.RFC3339Nano)
+}
+
+// AppendStamped is Append for many lines of one time, given as AppendStamp
+// writes it.
+func AppendStamped(b []byte, stream byte, text, stamp []byte) []byte {
 	b = append(b, beforeText...)
 	b, clean := appendText(b, text)
 	b = append(b, beforeStream...)
@@ -50,7 +58,7 @@ func Append(b []byte, stream byte, text []byte, at time.Time) []byte {
 		b = append(b, "stdout"...)
 	}
 	b = append(b, beforeTime...)
-	b = at.AppendFormat(b, time.RFC3339Nano)
+	b = append(b, stamp...)
 	if !clean {
 		b = append(b, beforeRaw...)
 		b = base64.StdEncoding.AppendEncode(b, text)
@@ -73,30 +81,24 @@ func parseOwn(line []byte, e *Entry) bool {
 		return false
 	}
 	// In a text a backslash stands before each quote, so this is found in none.
-	from := max(len(rest)-tailLen, 0)
-	end := bytes.LastIndex(rest[from:], beforeStream)
+	end := bytes.Index(rest, beforeStream)
 	if end < 0 {
-		from = 0
-		if end = bytes.LastIndex(rest, beforeStream); end < 0 {
-			return false
-		}
+		return false
 	}
-	text, rest := rest[:from+end], rest[from+end+len(beforeStream):]
-	stream, rest, ok := bytes.Cut(rest, beforeTime)
+	text, rest := rest[:end], rest[end+len(beforeStream):]
+	stream := byte(1)
+	after, ok := bytes.CutPrefix(rest, []byte(`stdout","time":"`))
+	if !ok {
+		stream = 2
+		after, ok = bytes.CutPrefix(rest, []byte(`stderr","time":"`))
+	}
+	if ok {
+		rest, ok = bytes.CutSuffix(after, lineEnd)
+	}
 	if !ok {
 		return false
 	}
-	if rest, ok = bytes.CutSuffix(rest, lineEnd); !ok {
-		return false
-	}
-	switch string(stream) {
-	case "stdout":
-		*e = Entry{Stream: 1}
-	case "stderr":
-		*e = Entry{Stream: 2}
-	default:
-		return false
-	}
+	*e = Entry{Stream: stream}
 	stamp, raw, hasRaw := bytes.Cut(rest, beforeRaw)
 	if len(stamp) == 0 || stamp[len(stamp)-1] != 'Z' || bytes.IndexByte(stamp, '"') >= 0 {
 		return false

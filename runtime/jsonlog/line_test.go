@@ -83,10 +83,10 @@ func BenchmarkParse(b *testing.B) {
 
 func BenchmarkAppend(b *testing.B) {
 	text := []byte(strings.Repeat("a line of a log, as they are ", 4) + "\n")
-	at := time.Now().UTC()
+	stamp := AppendStamp(nil, time.Now().UTC())
 	var line []byte
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		line = Append(line[:0], 1, text, at)
+		line = AppendStamped(line[:0], 1, text, stamp)
 	}
 }
