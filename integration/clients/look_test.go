@@ -21,7 +21,8 @@ func TestLook(t *testing.T) {
 		{"inspect sizes", 22, inspectSize},
 		{"logs", 20, logs},
 		{"logs rotated", 20, logsRotated},
-		{"logs of other drivers", 20, logDrivers},
+		{"logs of no driver", 20, logsOfNone},
+		{"logs of remote drivers", 24, logsOfRemote},
 		{"logs until", newest, logsUntil},
 		{"stats", 20, stats},
 		{"top", 20, top},
@@ -182,13 +183,16 @@ func logsRotated(t *testing.T, b *bed.Bed) {
 	}
 }
 
-func logDrivers(t *testing.T, b *bed.Bed) {
+func logsOfNone(t *testing.T, b *bed.Bed) {
 	none := b.Run(t, "--log-driver", "none", b.Image, "sh", "-c", "echo unheard; sleep 1000")
 	refused(t, b, "logging driver", "logs", none) // in words that changed with the versions
 	if got := b.Inspect(t, none, "{{.HostConfig.LogConfig.Type}}"); got != "none" {
 		t.Errorf("the log driver is %s", got)
 	}
-	// A remote driver keeps a copy that docker logs can read.
+}
+
+// logsOfRemote has a driver that sends lines away and keeps a copy, which newer clients ask for.
+func logsOfRemote(t *testing.T, b *bed.Bed) {
 	remote := b.Run(t, "--log-driver", "gelf", "--log-opt", "gelf-address=udp://"+strings.TrimSuffix(b.Address, ":5000")+":12201", b.Image,
 		"sh", "-c", "echo heard twice; sleep 1000")
 	b.Logged(t, remote, "heard twice")
