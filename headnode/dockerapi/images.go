@@ -29,10 +29,20 @@ func (s *server) listImages(c *call) error {
 		return err
 	}
 	summaries := []image.Summary{}
+	var shared sharedLayers
+	if c.query.bool("shared-size") {
+		shared = shareLayers(all)
+	}
 	for i := range all {
-		if tags, digests := namesOf(&all[i]); match(&all[i], tags, digests) {
-			summaries = append(summaries, imageSummary(&all[i], tags, digests))
+		tags, digests := namesOf(&all[i])
+		if !match(&all[i], tags, digests) {
+			continue
 		}
+		item := imageSummary(&all[i], tags, digests)
+		if shared != nil {
+			item.SharedSize = shared.ofOthers(&all[i])
+		}
+		summaries = append(summaries, item)
 	}
 	slices.SortStableFunc(summaries, func(a, b image.Summary) int { return int(min(max(b.Created-a.Created, -1), 1)) })
 	return c.answer(http.StatusOK, summaries)
