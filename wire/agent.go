@@ -170,13 +170,16 @@ type WriteArchiveRequest struct {
 	// NoOverwriteDirNonDir refuses to replace a directory by something else,
 	// and something else by a directory.
 	NoOverwriteDirNonDir bool `json:"no_overwrite_dir_non_dir,omitempty"`
-	// CopyUIDGID gives what is unpacked to the archive's owners; else it is the
-	// container's user's.
+	// CopyUIDGID gives what is unpacked to the container's user; else, and if
+	// the container has none, it stays with the archive's owners.
 	CopyUIDGID bool `json:"copy_uid_gid,omitempty"`
 }
 
 // CommitRequest says what to make of a container's root.
 type CommitRequest struct {
+	// Name is what the image is going to be called, for the event; it is the
+	// head that names images.
+	Name string `json:"name,omitempty"`
 	// Config is the new image's whole configuration, decided by the head.
 	Config  model.ImageConfig `json:"config"`
 	Author  string            `json:"author,omitempty"`
