@@ -33,6 +33,9 @@ type Images interface {
 	List(ctx context.Context) ([]string, error)
 	Remove(ctx context.Context, image string) error
 	Roots(ctx context.Context) ([]string, error)
+	Size(ctx context.Context, container string) (model.ContainerSize, error)
+	Changes(ctx context.Context, container string) ([]model.FileChange, error)
+	Commit(ctx context.Context, container string, o image.CommitOptions) (model.Image, error)
 }
 
 // Network is what the agent asks of package network.

@@ -161,8 +161,9 @@ func (t *Task) release() error {
 		return nil
 	})
 	err := t.node.Runtime.Clean(ctx, t.id)
-	if err == nil { // else a process may still hold the root
+	if err == nil && !t.root.inUse() { // else a process, or a user, still holds the root
 		err = t.node.Images.UnmountRoot(ctx, t.id)
+		t.root.mounted = t.root.mounted && err != nil
 	}
 	work.Wait()
 	return errors.Join(err, network)

@@ -91,7 +91,7 @@ func (t *Task) remove() (wire.Ack, error) {
 // removeParts removes everything of the container but its record. All of it
 // is tried, so that one thing that cannot be removed holds back no other.
 func (t *Task) removeParts() error {
-	err := t.releaseLeftovers()
+	err := errors.Join(t.releaseLeftovers(), t.evictRoot())
 	t.node.Shipper.Forget(t.id)
 	ctx, cancel := t.step()
 	defer cancel()

@@ -38,6 +38,7 @@ type Task struct {
 	healthNow atomic.Pointer[model.Health] // with its log, newer than the record's
 	findings  chan finding
 	probes    sync.WaitGroup // watches that have not ended
+	root      rootUse
 
 	// What follows belongs to the task's goroutine; removed may also be read
 	// once done is closed.
