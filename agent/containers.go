@@ -101,7 +101,7 @@ func (a *Agent) Resize(ctx context.Context, id string, size wire.TerminalSize) e
 	if err := a.drivers.Runtime.Resize(ctx, id, size.Rows, size.Columns); err != nil {
 		return err
 	}
-	a.tell(id, "resize", "height", strconv.Itoa(int(size.Rows)), "width", strconv.Itoa(int(size.Columns)))
+	a.announce(id, "resize", "height", strconv.Itoa(int(size.Rows)), "width", strconv.Itoa(int(size.Columns)))
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (a *Agent) Top(ctx context.Context, id, psArgs string) (wire.Processes, err
 	}
 	titles, rows, err := a.drivers.Runtime.Top(ctx, id, psArgs)
 	if err == nil {
-		a.tell(id, "top")
+		a.announce(id, "top")
 	}
 	return wire.Processes{Titles: titles, Rows: rows}, err
 }
@@ -137,13 +137,13 @@ func (a *Agent) Attach(ctx context.Context, id string, r wire.AttachRequest) (wi
 	if err != nil {
 		return nil, err
 	}
-	a.tell(id, "attach")
+	a.announce(id, "attach")
 	if !r.Stdin || !r.Stream || !s.Spec.Tty || !s.Spec.OpenStdin {
 		return stream, nil
 	}
 	return &detachable{Stream: stream, over: func() {
 		if a.hasProcess(id) {
-			a.tell(id, "detach")
+			a.announce(id, "detach")
 		}
 	}}, nil
 }

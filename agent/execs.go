@@ -153,7 +153,7 @@ func (a *Agent) ExecStart(ctx context.Context, id string, r wire.ExecStartReques
 	}
 	return &detachable{Stream: stream, over: func() {
 		if now, err := a.drivers.Runtime.ExecState(a.running, id); err == nil && now.Running {
-			a.tell(e.Container, "exec_detach", "execID", id)
+			a.announce(e.Container, "exec_detach", "execID", id)
 		}
 	}}, nil
 }

@@ -1,7 +1,6 @@
 package endtoend
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -202,49 +201,4 @@ func TestMissingExecutable(t *testing.T) {
 	_, err = n.client.Remove(t.Context(), r.Container.ID, wire.RemoveRequest{})
 	n.ok(err)
 	n.wantNothingLeft()
-}
-
-// TestKilledAtEveryFailpoint kills the agent between its steps. What was
-// acknowledged must be there afterwards, and nothing must be left when the
-// container is removed.
-func TestKilledAtEveryFailpoint(t *testing.T) {
-	n := newNode(t)
-	n.start("")
-	n.pull()
-	n.kill()
-	for _, point := range []string{
-		"agent/create-recorded", "agent/create-root", "agent/create-registered",
-		"agent/start-recorded", "agent/start-root", "agent/start-network", "agent/start-prepared", "runtime.start.bundled", "runtime.start.begun", "agent/start-running",
-		"agent/exit-recorded", "agent/remove-recorded", "agent/remove-parts",
-	} {
-		t.Run(strings.TrimPrefix(point, "agent/"), func(t *testing.T) {
-			n.TB = t
-			n.start(point + "=kill")
-			r := n.request(server)
-			id := r.Container.ID
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
-			created, started := false, false
-			if _, err := n.client.Create(ctx, r); err == nil {
-				created = true
-				if _, err := n.client.Start(ctx, id); err == nil {
-					started = true
-					n.client.Remove(ctx, id, wire.RemoveRequest{Force: true})
-				}
-			}
-			n.diedByItself()
-			n.start("")
-			s, there := n.container(id)
-			if created && !there && !started {
-				t.Errorf("the created container is lost")
-			}
-			if there && s.Status == model.StatusRunning && unix.Kill(s.Pid, 0) != nil {
-				t.Errorf("the container is %+v and has no process", s)
-			}
-			_, err := n.client.Remove(t.Context(), id, wire.RemoveRequest{Force: true})
-			n.ok(err)
-			n.wantNothingLeft()
-			n.kill()
-		})
-	}
 }

@@ -33,19 +33,22 @@ func Watch(ctx context.Context, check *model.Healthcheck, known model.Health, st
 		if err != nil {
 			return
 		}
-		outcome := run(ctx, check, probe)
+		outcome, err := run(ctx, check, probe)
 		leave()
 		if ctx.Err() != nil {
 			return // what a probe says that was cut short is no outcome
 		}
-		known = judge(check, known, started, outcome)
-		tell(ctx, known)
+		if err == nil {
+			known = judge(check, known, started, outcome)
+			tell(ctx, known)
+		}
 		timer.Reset(pause(check, known.Status, started, time.Now()))
 	}
 }
 
-// run runs one probe.
-func run(ctx context.Context, check *model.Healthcheck, probe Probe) model.HealthProbe {
+// run runs one probe. An error says that there was nothing to probe: the
+// container has ended, or is paused, and this is not yet known here.
+func run(ctx context.Context, check *model.Healthcheck, probe Probe) (model.HealthProbe, error) {
 	timeout := or(check.Timeout, defaultTimeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -59,10 +62,12 @@ func run(ctx context.Context, check *model.Healthcheck, probe Probe) model.Healt
 		if len(output) > 0 {
 			p.Output += ": " + text(output)
 		}
+	case model.IsKind(err, model.KindConflict):
+		return p, err
 	case err != nil:
 		p.ExitCode, p.Output = -1, model.UserText(err)
 	}
-	return p
+	return p, nil
 }
 
 // text is output as a user may read it.

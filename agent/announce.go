@@ -9,9 +9,9 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// tell adds to the journal what only is to be known: it changes nothing, and
+// announce adds to the journal what only is to be known: it changes nothing, and
 // nobody waits for it. Attributes are names and values in turn.
-func (a *Agent) tell(container, action string, attributes ...string) {
+func (a *Agent) announce(container, action string, attributes ...string) {
 	e := model.JournalEntry{Time: time.Now(), ContainerID: container, Action: action}
 	for i := 0; i+1 < len(attributes); i += 2 {
 		if e.Attributes == nil {
