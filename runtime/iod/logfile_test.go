@@ -75,15 +75,15 @@ func TestFollowerGetsEveryByteOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		set := Settings{LogSize: int64(rapid.IntRange(100, 20_000).Draw(t, "size")), LogFiles: 1000, LogCompress: rapid.Bool().Draw(t, "compress")}
+		set := Settings{LogSize: int64(rapid.IntRange(1000, 20_000).Draw(t, "size")), LogFiles: 1000, LogCompress: rapid.Bool().Draw(t, "compress")}
 		l := openLog(t, dir, set)
 		var watcher jsonlog.Watcher
 		done, followed := make(chan struct{}), make(chan [3][]byte, 1)
 		go func() { followed <- gather(t, dir, &watcher, done) }()
 		var want [3][]byte
-		for i := range rapid.IntRange(1, 40).Draw(t, "writes") {
+		for i := range rapid.IntRange(1, 25).Draw(t, "writes") {
 			stream := byte(rapid.IntRange(1, 2).Draw(t, "stream"))
-			data := fmt.Appendf(nil, "%d %s", i, strings.Repeat("text\n\xff", rapid.IntRange(0, 500).Draw(t, "repeat")))
+			data := fmt.Appendf(nil, "%d %s", i, strings.Repeat("text\n\xff", rapid.IntRange(0, 200).Draw(t, "repeat")))
 			want[stream] = append(want[stream], data...)
 			if err := l.write(stream, data); err != nil {
 				t.Fatal(err)

@@ -17,6 +17,9 @@ const Name = "json.log"
 
 const compressedSuffix = ".gz"
 
+// maxLooks bounds how often a log is looked at that is rotated all the time.
+const maxLooks = 100
+
 // A Part is a file of a log that is no longer written. It holds the bytes from
 // First to before End of the log.
 type Part struct {
@@ -55,8 +58,25 @@ func parsePart(name string) (p Part, ok bool) {
 }
 
 // Parts lists the parts of the log in dir, oldest first. One whose compression
-// was not finished is there twice, the uncompressed file first.
+// is not finished is there twice, the uncompressed file first.
 func Parts(dir string) ([]Part, error) {
+	parts, err := list(dir)
+	for range maxLooks {
+		if err != nil {
+			return nil, err
+		}
+		// A part may have got its compressed form behind the place in the
+		// directory that was being read, and lost the other form before it. As that
+		// happens only once, the next list has it.
+		before := parts
+		if parts, err = list(dir); slices.Equal(before, parts) {
+			break
+		}
+	}
+	return parts, err
+}
+
+func list(dir string) ([]Part, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list log: %w", err)
@@ -68,7 +88,7 @@ func Parts(dir string) ([]Part, error) {
 		}
 	}
 	slices.SortFunc(parts, func(a, b Part) int {
-		if a.Compressed != b.Compressed && a.End == b.End {
+		if a.End == b.End && a.Compressed != b.Compressed {
 			if a.Compressed {
 				return 1
 			}
@@ -122,11 +142,8 @@ func (s *source) isCurrent(dir string) bool {
 	return err == nil && os.SameFile(mine, now)
 }
 
-// maxLooks bounds how often a log is looked at that is rotated all the time.
-const maxLooks = 100
-
-// look lists the parts and opens the file that is being written, as they were
-// at one moment. There are parts of which only one form is listed.
+// look lists the parts, each in one form, and opens the file that is being
+// written, as they were at one moment.
 func look(dir string) (parts []Part, current *source, err error) {
 	for range maxLooks {
 		if current, err = openCurrent(dir); err != nil {
