@@ -72,6 +72,8 @@ func newGoldenHandler(t *testing.T) http.Handler {
 	web.State = model.ContainerState{
 		Status: model.StatusRunning, Pid: 42, StartedAt: goldenNow.Add(-10 * time.Minute), RestartCount: 1,
 	}
+	web.Spec.Links = []model.Link{{ContainerID: goldenJob, Name: "job", Alias: "db", Address: "10.88.0.8"}}
+	f.differences = []model.FileChange{{Path: "/etc", Kind: model.FileModified}, {Path: "/etc/new", Kind: model.FileAdded}}
 	exec := wire.ExecSpec{ID: goldenExec, Args: []string{"id", "-u"}, User: "www", Stdout: true}
 	code := 0
 	f.execs[goldenExec] = &wire.ExecState{ID: goldenExec, ContainerID: goldenWeb, Spec: exec, ExitCode: &code}
