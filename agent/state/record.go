@@ -36,6 +36,9 @@ type Status struct {
 	// Restarting is set from the moment a user asked for a restart until the
 	// run that it asked for has begun.
 	Restarting bool `json:"restarting,omitempty"`
+	// Removing is set when a user asked for the removal of a running container:
+	// its end is followed by that.
+	Removing bool `json:"removing,omitempty"`
 	// Freezing is set while processes are being frozen or thawed, and while
 	// they are frozen for some work that ends with the agent: whoever finds it
 	// after a crash thaws them.

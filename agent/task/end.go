@@ -84,6 +84,8 @@ func (t *Task) afterEnd(next *state.Status) time.Duration {
 		next.QuickEnds = 0
 	}
 	switch {
+	case next.Removing:
+		next.Phase = state.PhaseRemoving
 	case !next.UserStopped && wantsRestart(t.spec().Restart, next.State.ExitCode, next.State.RestartCount):
 		pause := restartDelay(next.QuickEnds)
 		next.Phase = state.PhaseWaiting

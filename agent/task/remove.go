@@ -36,7 +36,7 @@ func (t *Task) askRemove(r wire.RemoveRequest, reply answer) {
 			"cannot remove container %q: container is %s: stop the container before removing or force remove",
 			"/"+t.request.Container.Name, t.status.State.Status))
 	case t.status.Phase == state.PhaseRunning:
-		if _, err := t.signal(syscall.SIGKILL, intent{ends: true, thaws: true}); err != nil {
+		if _, err := t.signal(syscall.SIGKILL, intent{ends: true, removes: true, thaws: true}); err != nil {
 			reply(wire.Ack{}, err)
 			return
 		}
@@ -45,7 +45,7 @@ func (t *Task) askRemove(r wire.RemoveRequest, reply answer) {
 				reply(wire.Ack{}, err)
 				return
 			}
-			t.askRemove(r, reply) // unless a restart came between it is idle now
+			t.askRemove(r, reply) // it is gone, unless something of it cannot be removed
 		}}})
 	default:
 		reply(t.remove())

@@ -137,6 +137,7 @@ func meantToEnd(sig syscall.Signal) bool {
 type intent struct {
 	ends     bool // the container is to end, and its policy not to restart it
 	restarts bool // once it has ended it is to be started
+	removes  bool // once it has ended it is to be removed
 	thaws    bool // if it is paused it is to go on, so that the signal has its effect
 }
 
@@ -146,6 +147,7 @@ func (t *Task) signal(sig syscall.Signal, want intent) (wire.Ack, error) {
 	next := t.status
 	next.UserStopped = next.UserStopped || want.ends
 	next.Restarting = next.Restarting || want.restarts
+	next.Removing = next.Removing || want.removes
 	ack, err := t.record(next, t.entry("kill", nil, "signal", strconv.Itoa(int(sig))))
 	if err != nil {
 		return ack, err
