@@ -38,7 +38,7 @@ func (r *Runtime) ExecStart(ctx context.Context, container string, spec ExecSpec
 	if err := r.refusePaused(ctx, container, run); err != nil {
 		return nil, err
 	}
-	process, err := r.execProcess(container, run.Pid, spec)
+	process, err := r.execProcess(run, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +68,9 @@ func (r *Runtime) ExecStart(ctx context.Context, container string, spec ExecSpec
 }
 
 // execProcess is the container's own process with what spec changes.
-func (r *Runtime) execProcess(container string, pid int, spec ExecSpec) (json.RawMessage, error) {
+func (r *Runtime) execProcess(run run, spec ExecSpec) (json.RawMessage, error) {
 	var bundle specs.Spec
-	if err := atomicfile.ReadJSON(filepath.Join(r.bundle(container), "config.json"), &bundle); err != nil {
+	if err := atomicfile.ReadJSON(filepath.Join(r.bundle(run.ID), "config.json"), &bundle); err != nil {
 		return nil, fmt.Errorf("cannot start exec: %w", err)
 	}
 	if len(spec.Args) == 0 {
@@ -97,7 +97,7 @@ func (r *Runtime) execProcess(container string, pid int, spec ExecSpec) (json.Ra
 		p.Env = ocispec.Environment([]string{"TERM=xterm"}, p.Env)
 	}
 	if spec.User != "" {
-		if err := r.changeUser(p, pid, spec.User); err != nil {
+		if err := changeUser(p, run, spec.User); err != nil {
 			return nil, err
 		}
 	}
@@ -111,23 +111,21 @@ func (r *Runtime) execProcess(container string, pid int, spec ExecSpec) (json.Ra
 }
 
 // changeUser makes p run as another user, found in the root as the container's
-// own processes see it.
-func (r *Runtime) changeUser(p *specs.Process, pid int, name string) error {
-	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// own processes see it, with the groups that the container adds.
+func changeUser(p *specs.Process, run run, name string) error {
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", run.Pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return model.WrapError(model.KindConflict, err, "the container is not running")
 	}
 	defer root.Close()
-	user, err := resolveUser(root, name, nil)
+	user, err := resolveUser(root, name, run.record.GroupAdd)
 	if err != nil {
 		return err
 	}
 	p.User = ocispec.ProcessUser(user, p.User.Umask)
-	home := user.Home
-	if home == "" {
-		home = "/"
+	if !run.record.OwnHome {
+		p.Env = ocispec.WithHome(ocispec.Environment(p.Env, []string{"HOME="}), user.Home)
 	}
-	p.Env = ocispec.Environment(p.Env, []string{"HOME=" + home})
 	return nil
 }
 

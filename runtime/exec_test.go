@@ -32,7 +32,7 @@ func (n *node) exec(id string, spec runtime.ExecSpec) (code int, stdout, stderr 
 func TestExec(t *testing.T) {
 	n := newNode(t)
 	spec := sh("sleep 1000")
-	spec.Env, spec.User, spec.WorkingDir = []string{"COLOUR=blue"}, "ada", "/tmp"
+	spec.Env, spec.User, spec.WorkingDir, spec.GroupAdd = []string{"COLOUR=blue"}, "ada", "/tmp", []string{"wheel", "900"}
 	id := n.create(spec)
 	n.start(id, spec)
 	if code, out, errOut := n.exec(id, runtime.ExecSpec{Args: []string{"sh", "-c", "echo $COLOUR $SIZE $(id -u) $HOME $(pwd); echo e >&2; exit 200"}, Env: []string{"SIZE=l"}}); code != 200 || out != "blue l 1001 /home/ada /tmp\n" || errOut != "e\n" {
@@ -40,6 +40,9 @@ func TestExec(t *testing.T) {
 	}
 	if _, out, _ := n.exec(id, runtime.ExecSpec{Args: []string{"sh", "-c", "id -u; pwd; echo $HOME; grep Seccomp: /proc/self/status"}, User: "0", WorkingDir: "/etc"}); out != "0\n/etc\n/root\nSeccomp:\t2\n" {
 		t.Errorf("as root: %q", out)
+	}
+	if _, out, _ := n.exec(id, runtime.ExecSpec{Args: []string{"sh", "-c", "id -G; id -g"}, User: "0:77"}); out != "77 10 900\n77\n" {
+		t.Errorf("groups: %q", out)
 	}
 	// crun may let the command run a moment before it sets the size.
 	size := `until s=$(stty size 2>/dev/null); [ "$s" ]; do i=$((i+1)); [ $i -lt 1000 ] || exit 1; usleep 10000; done; echo $s`
@@ -75,6 +78,19 @@ func TestExec(t *testing.T) {
 	}
 	if _, _, err := n.Top(n.ctx, id, "-eo comm=PID,pid=X"); !model.IsKind(err, model.KindInvalid) {
 		t.Errorf("top with renamed columns: %v", err)
+	}
+}
+
+func TestExecOfAnotherUserHasHisHome(t *testing.T) {
+	n := newNode(t)
+	for home, want := range map[string]string{"": "/home/ada", "/asked/for": "/asked/for"} {
+		spec := sh("sleep 1000")
+		spec.Env = []string{"HOME=" + home}
+		id := n.create(spec)
+		n.start(id, spec)
+		if _, out, _ := n.exec(id, runtime.ExecSpec{Args: []string{"sh", "-c", "echo $HOME"}, User: "ada"}); out != want+"\n" {
+			t.Errorf("a container with HOME=%s: %q", home, out)
+		}
 	}
 }
 

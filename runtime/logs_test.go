@@ -134,6 +134,31 @@ func TestFollowEndsWithTheContainer(t *testing.T) {
 	n.remove(id)
 }
 
+// A log is read across compressed files, whatever bytes it holds.
+func TestLogOfBytesAndDetails(t *testing.T) {
+	n := newNode(t)
+	spec := sh("seq 1 20000; printf '\\377\\000\\n\\303'; sleep 0.3; printf '\\251x'; dd if=/bin/busybox bs=100000 count=1 2>/dev/null")
+	spec.Log.Driver = "local"
+	spec.Log.Options = map[string]string{"max-size": "100k", "max-file": "100"}
+	id := n.create(spec)
+	n.start(id, spec)
+	n.waitExit(id)
+	program, err := os.ReadFile(filepath.Join(n.rootfs, "bin/busybox"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := n.logs(id, runtime.LogOptions{Stdout: true, Tail: -1})
+	numbers, rest, _ := strings.Cut(out, "\n20000\n")
+	if strings.Count(numbers, "\n") != 19998 || rest != "\xff\x00\n\xc3\xa9x"+string(program[:100_000]) {
+		t.Errorf("%d lines, and then %d other bytes than were written", strings.Count(numbers, "\n"), len(rest))
+	}
+	o := runtime.LogOptions{Stdout: true, Tail: -1, Details: true, Timestamps: true, Attributes: map[string]string{"b": "2 &", "a": "1"}}
+	out, _ = n.logs(id, o)
+	if _, text, _ := strings.Cut(out, " "); !strings.HasPrefix(text, "a=1,b=2+%26 1\n") {
+		t.Errorf("details: %.100q", out)
+	}
+}
+
 func TestOldLogFilesGo(t *testing.T) {
 	n := newNode(t)
 	spec := sh("seq 1 5000")
@@ -176,7 +201,7 @@ func TestNoLog(t *testing.T) {
 		t.Fatalf("logs: %v", err)
 	}
 	bad := sh("true")
-	bad.Log.Options = map[string]string{"lines": "x"}
+	bad.Log.Options = map[string]string{"lines": "x"} // Docker has no such option
 	if err := n.Register(n.ctx, model.NewID(), bad); !model.IsKind(err, model.KindInvalid) {
 		t.Fatalf("unknown option: %v", err)
 	}

@@ -27,7 +27,7 @@ func (r *Runtime) Probe(ctx context.Context, container string, args []string) (e
 	if err := r.refusePaused(ctx, container, run); err != nil {
 		return -1, nil, err
 	}
-	process, err := r.execProcess(container, run.Pid, ExecSpec{Args: args})
+	process, err := r.execProcess(run, ExecSpec{Args: args})
 	if err != nil {
 		return -1, nil, err
 	}

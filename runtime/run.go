@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/model"
@@ -16,11 +18,22 @@ import (
 // recordName is the file in a bundle's directory that holds its runRecord.
 const recordName = "run.json"
 
-// runRecord is what is not to be read out of a running container, which may
-// move its processes to other groups.
+// runRecord is what neither the OCI specification tells of a run, nor the
+// container itself for sure, which may move its processes to other groups.
 type runRecord struct {
-	Group      string `json:"group"`                 // its control groups, below each hierarchy's root
-	OwnNetwork bool   `json:"own_network,omitempty"` // it shares its network with nobody
+	Group      string   `json:"group"`                 // its control groups, below each hierarchy's root
+	OwnNetwork bool     `json:"own_network,omitempty"` // it shares its network with nobody
+	GroupAdd   []string `json:"group_add,omitempty"`   // as asked for; execs of other users get them too
+	OwnHome    bool     `json:"own_home,omitempty"`    // HOME is asked for, and not the user's
+}
+
+func recordOf(req StartRequest, group string) runRecord {
+	return runRecord{
+		Group:      group,
+		OwnNetwork: req.Netns != "host" && !strings.HasPrefix(req.Spec.Network, "container:"),
+		GroupAdd:   req.Spec.GroupAdd,
+		OwnHome:    slices.ContainsFunc(req.Spec.Env, func(v string) bool { return strings.HasPrefix(v, "HOME=") && v != "HOME=" }),
+	}
 }
 
 func (r *Runtime) readRecord(id string) (runRecord, error) {
@@ -42,8 +55,8 @@ func (r *Runtime) groupAt(path string) cgroup.Group {
 // A run is a container that runs.
 type run struct {
 	iod.Process
-	group      cgroup.Group
-	ownNetwork bool
+	record runRecord
+	group  cgroup.Group
 }
 
 // running finds a container's present run; KindConflict, in Docker's words,
@@ -63,5 +76,5 @@ func (r *Runtime) running(ctx context.Context, id string) (run, error) {
 	if err != nil {
 		return run{}, err
 	}
-	return run{Process: *st.Process, group: r.groupAt(record.Group), ownNetwork: record.OwnNetwork}, nil
+	return run{*st.Process, record, r.groupAt(record.Group)}, nil
 }

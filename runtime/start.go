@@ -32,11 +32,7 @@ func (r *Runtime) Start(ctx context.Context, req StartRequest) (Process, error) 
 	if err != nil {
 		return Process{}, err
 	}
-	record := runRecord{
-		Group:      spec.Linux.CgroupsPath,
-		OwnNetwork: req.Netns != "host" && !strings.HasPrefix(req.Spec.Network, "container:"),
-	}
-	if err := r.writeBundle(req.ID, spec, record); err != nil {
+	if err := r.writeBundle(req.ID, spec, recordOf(req, spec.Linux.CgroupsPath)); err != nil {
 		return Process{}, fmt.Errorf("cannot start container: %w", err)
 	}
 	if err := failpoint.Hit("runtime.start.bundled"); err != nil {

@@ -23,7 +23,7 @@ func (r *Runtime) Stats(ctx context.Context, id string) (model.Stats, error) {
 		return model.Stats{}, r.gone(ctx, id, err)
 	}
 	s.Read = time.Now()
-	if !run.ownNetwork {
+	if !run.record.OwnNetwork {
 		return s, nil
 	}
 	// The file shows the network that the process is in, whoever reads it.

@@ -10,7 +10,7 @@ import (
 
 func TestStats(t *testing.T) {
 	n := newNode(t)
-	spec := sh("dd if=/dev/zero of=/dev/null bs=1M count=2000 2>/dev/null; ping -c 3 -i 0.01 127.0.0.1 >/dev/null; echo ready; sleep 1000 & sleep 1000")
+	spec := sh("dd if=/dev/zero of=/dev/null bs=1M count=2000 2>/dev/null; ping -c 3 -i 0.01 127.0.0.1 >/dev/null; sleep 1000 & echo ready; wait")
 	if n.Info().CgroupVersion == 1 {
 		spec.Limits.Memory, spec.Limits.Pids = 64<<20, 50
 	}

@@ -42,9 +42,12 @@ func (g Group) Freezing() (Freezing, error) {
 	return Holding, nil
 }
 
-// freezeTick is how often version 1 is asked how far it is, as it has no event
-// for that, and how often a wait for version 2's event looks at its context.
-const freezeTick = 2 * time.Millisecond
+// Version 1 is asked again and again how far it is: it has no event for that. A
+// wait for version 2's event only looks after its context in between.
+const (
+	freezeTick  = 2 * time.Millisecond
+	contextTick = 50 * time.Millisecond
+)
 
 // Freeze holds all processes of the group back and returns when they are. If
 // ctx ends before, they go on.
@@ -99,7 +102,7 @@ func (g Group) awaitEvent(ctx context.Context) error {
 			return nil
 		}
 		changed := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}
-		if _, err := unix.Poll(changed, int(freezeTick.Milliseconds())); err != nil && err != unix.EINTR {
+		if _, err := unix.Poll(changed, int(contextTick.Milliseconds())); err != nil && err != unix.EINTR {
 			return err
 		}
 		if ctx.Err() != nil {
