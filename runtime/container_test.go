@@ -226,6 +226,15 @@ func TestUserAndWorkingDirectory(t *testing.T) {
 			t.Errorf("user %q: %v", user, err)
 		}
 	}
+	grouped := sh("id -G")
+	grouped.User, grouped.GroupAdd = "0:5", []string{"wheel", "900"}
+	if _, out, _ := n.run(grouped); out != "5 10 900\n" {
+		t.Errorf("with groups added: %q", out)
+	}
+	grouped.GroupAdd = []string{"nogroup"}
+	if _, err := n.startErr(n.create(grouped), grouped); !model.IsKind(err, model.KindInvalid) || !strings.Contains(model.UserText(err), "unable to find group nogroup") {
+		t.Errorf("an unknown group: %v", err)
+	}
 	spec := sh("true")
 	spec.WorkingDir = "/proc/self/fd/7"
 	id := n.create(spec)

@@ -10,5 +10,9 @@
 // second holder of iod's descriptors, so that iod may die too. DESIGN.md tells
 // what survives what.
 //
+// It also steers and watches what runs: pausing, limits while a container runs,
+// statistics, health probes and execs. Limits and counters are control groups
+// of either version (package cgroup).
+//
 // The specification followed is OCI runtime-spec 1.x; defaults are Docker's.
 package runtime
