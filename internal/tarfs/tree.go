@@ -93,15 +93,17 @@ func (t *Tree) open(name string, flags uint64) (int, error) {
 	if name = strings.TrimLeft(name, "/"); name == "" {
 		name = "."
 	}
-	for {
+	for try := 1; ; try++ {
 		fd, err := unix.Openat2(t.top, name, &how)
 		// The kernel gives up with EAGAIN when something else is renamed on
-		// the machine at that moment.
-		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+		// the machine at that moment. Who does nothing else must not hold us up.
+		if try == maxTries || !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
 			return fd, err
 		}
 	}
 }
+
+const maxTries = 100_000
 
 // Parent returns a descriptor of a directory, which is made if it is missing.
 // It is valid until the next call or Forget.
