@@ -18,8 +18,8 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// worker counts in its log and ends with 7 when it is asked to.
-const worker = `trap "exit 7" TERM; i=0; while :; do i=$((i+1)); echo $i; usleep 2000; done`
+// worker makes a file, counts in its log and ends with 7 when it is asked to.
+const worker = `echo made > /made; trap "exit 7" TERM; i=0; while :; do i=$((i+1)); echo $i; usleep 2000; done`
 
 // oldLimit and newLimit are of memory, before and after an update.
 const oldLimit, newLimit = 256 << 20, 128 << 20
@@ -78,6 +78,10 @@ func crashes() (all []crash) {
 		_, err := n.client.Remove(ctx, r.Container.ID, forced)
 		return err
 	}, "agent/exit-recorded", "agent/remove-recorded", "agent/remove-parts")
+	add("commit", start, func(ctx context.Context, n *node, r wire.CreateRequest) error {
+		_, err := n.client.Commit(ctx, r.Container.ID, wire.CommitRequest{Pause: true, Created: time.Now()})
+		return err
+	}, "agent/root-mounted", "agent/pause-frozen", "image.commit.packed", "image.commit.unpacked", "agent/unpause-recorded")
 	add("health", createChecked, func(ctx context.Context, n *node, r wire.CreateRequest) error {
 		_, err := n.client.Start(ctx, r.Container.ID)
 		return err
