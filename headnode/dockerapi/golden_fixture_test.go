@@ -43,6 +43,7 @@ func newGoldenHandler(t *testing.T) http.Handler {
 	f := newFake()
 	handler := f.handler()
 	handler.(*server).now = func() time.Time { return goldenNow }
+	handler.(*server).statsInterval = time.Nanosecond
 	make := func(name, id, body string) *model.Container {
 		request := httptest.NewRequest("POST", "/containers/create?name="+name, strings.NewReader(body))
 		request.Header.Set("Content-Type", "application/json")

@@ -49,6 +49,9 @@ var systemChanges = []change{
 	{before: V(42), route: DiskUsage, query: dropParameters("type"), lower: func(d doc) { setDefault(d, "BuilderSize", 0) }},
 	{before: V(43), route: DiskUsage, lower: eachImage(nameless)},
 	{before: V(44), route: DiskUsage, lower: eachImage(virtualSize)},
-	{before: V(52), route: DiskUsage, lower: dropKeys("ImageUsage", "ContainerUsage", "VolumeUsage", "BuildCacheUsage")},
+	{before: V(52), route: DiskUsage, lower: func(d doc) {
+		each(d, "Containers", func(_ string, container doc) { drop(container, "Health") })
+		drop(d, "ImageUsage", "ContainerUsage", "VolumeUsage", "BuildCacheUsage")
+	}},
 	{before: V(53), route: DiskUsage, query: setParameters("verbose"), lower: usageLists},
 }
