@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -16,7 +17,8 @@ import (
 )
 
 // archiveBuffer is how much of an archive is carried at a time: archives are
-// large, and each part costs a call to the kernel and a frame at both ends.
+// large, and each part costs a frame and calls to the kernel. What comes is
+// gathered until the buffer is full, which for an archive keeps nobody waiting.
 const archiveBuffer = 256 << 10
 
 // statHeader tells a client which file an archive is of.
@@ -131,7 +133,11 @@ func (c *call) sendArchive(mediaType string, from io.Reader) error {
 	c.w.Header().Set("Content-Type", mediaType)
 	c.w.WriteHeader(http.StatusOK)
 	to := &destination{Writer: c.w}
-	_, err := io.CopyBuffer(to, from, make([]byte, archiveBuffer))
+	buffer := bufio.NewWriterSize(to, archiveBuffer)
+	_, err := buffer.ReadFrom(from)
+	if err == nil {
+		err = buffer.Flush()
+	}
 	if err == nil || to.err != nil || c.ctx().Err() != nil {
 		return nil // all of it was sent, or the client has gone and there is nobody to tell
 	}

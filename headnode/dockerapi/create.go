@@ -20,14 +20,46 @@ func (s *server) createContainer(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkProcessors(c, &r.Spec.Limits); err != nil {
+		return err
+	}
 	made, warnings, err := s.Containers.Create(c.ctx(), c.account, r)
 	if err != nil {
 		return err
 	}
-	if warnings == nil {
-		warnings = []string{}
+	return c.answer(http.StatusCreated, container.CreateResponse{ID: made.ID, Warnings: append(warningsOf(&r.Spec), warnings...)})
+}
+
+// checkProcessors refuses more processors than any node has.
+func (s *server) checkProcessors(c *call, l *model.Limits) error {
+	if l.NanoCPUs == 0 {
+		return nil
 	}
-	return c.answer(http.StatusCreated, container.CreateResponse{ID: made.ID, Warnings: warnings})
+	info, err := s.System.Info(c.ctx(), c.account)
+	if err != nil {
+		return err
+	}
+	most := 0
+	for _, n := range info.Nodes {
+		most = max(most, n.Info.CPUs)
+	}
+	if most > 0 && l.NanoCPUs > int64(most)*1_000_000_000 {
+		return invalid("range of CPUs is from 0.01 to %d.00, as there are only %d CPUs available", most, most)
+	}
+	return nil
+}
+
+// warningsOf tells what was asked for and does not do what it seems to, in
+// Docker's words.
+func warningsOf(s *model.ContainerSpec) []string {
+	warnings := []string{}
+	if s.Network == network.NetworkHost && slices.ContainsFunc(s.Ports, func(p model.Port) bool { return p.Published }) {
+		warnings = append(warnings, "Published ports are discarded when using host network mode")
+	}
+	if s.Limits.OomKillDisable && s.Limits.Memory == 0 {
+		warnings = append(warnings, "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.")
+	}
+	return warnings
 }
 
 // createRequest decodes the request once, for good: policy judges and nodes

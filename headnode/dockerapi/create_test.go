@@ -228,6 +228,7 @@ var badCreates = []struct {
 	{inHost(`"Memory":1.5`), 400, "HostConfig.Memory"},
 	{inHost(`"MemorySwap":20000000`), 400, "always set the Memory limit"},
 	{inHost(`"NanoCpus":-5`), 400, "NanoCpus"},
+	{inHost(`"NanoCpus":4000000001`), 400, "range of CPUs is from 0.01 to 4.00, as there are only 4 CPUs available"},
 	{inHost(`"NanoCpus":1000000000,"CpuPeriod":1000`), 400, "Conflicting options"},
 	{inHost(`"CpuQuota":5`), 400, "cfs quota"},
 	{inHost(`"CpusetCpus":"1-x"`), 400, "CpusetCpus"},

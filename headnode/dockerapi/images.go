@@ -216,7 +216,9 @@ func imageConfig(from *model.ImageConfig) *dockerspec.DockerOCIImageConfig {
 			User: from.User, ExposedPorts: set(from.ExposedPorts), Env: from.Env, Entrypoint: from.Entrypoint, Cmd: from.Cmd,
 			Volumes: set(from.Volumes), WorkingDir: from.WorkingDir, Labels: from.Labels, StopSignal: from.StopSignal,
 		},
-		DockerOCIImageConfigExt: dockerspec.DockerOCIImageConfigExt{OnBuild: from.OnBuild, Shell: from.Shell},
+		DockerOCIImageConfigExt: dockerspec.DockerOCIImageConfigExt{
+			Healthcheck: healthConfig(from.Healthcheck), OnBuild: from.OnBuild, Shell: from.Shell,
+		},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/api/types/system"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
+	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -100,10 +101,10 @@ func (s *server) info(c *call) error {
 	i := system.Info{
 		ID: from.ID, Name: from.Name, ServerVersion: s.Version, Images: from.Images,
 		Driver: storageDriver, DriverStatus: driverStatus(c.account, &from),
-		Plugins:     system.PluginsInfo{Volume: []string{}, Network: []string{"bridge", "host", "null"}, Log: []string{"json-file", "none"}},
+		Plugins:     system.PluginsInfo{Volume: []string{}, Network: []string{"bridge", "host", "null"}, Log: logopt.Drivers()},
 		MemoryLimit: true, SwapLimit: true, CPUCfsPeriod: true, CPUCfsQuota: true, CPUShares: true, CPUSet: true,
 		PidsLimit: true, IPv4Forwarding: true, OomKillDisable: true,
-		SystemTime: s.now().UTC().Format(time.RFC3339Nano), LoggingDriver: "json-file", CgroupDriver: "cgroupfs",
+		SystemTime: s.now().UTC().Format(time.RFC3339Nano), LoggingDriver: logopt.JSONFile, CgroupDriver: "cgroupfs",
 		OSType: "linux", Architecture: machine(architecture(from.Nodes)),
 		IndexServerAddress: "https://index.docker.io/v1/", RegistryConfig: registries(),
 		Labels: []string{}, LiveRestoreEnabled: true, Warnings: from.Warnings,

@@ -27,6 +27,9 @@ func (s *server) updateContainer(c *call) error {
 	if restart != nil && found.Spec.AutoRemove && !asked.RestartPolicy.IsNone() {
 		return invalid("Restart policy cannot be updated because AutoRemove is enabled for the container")
 	}
+	if err := s.checkProcessors(c, &model.Limits{NanoCPUs: asked.NanoCPUs}); err != nil {
+		return err
+	}
 	change := func(l *model.Limits) error { return setLimits(l, &asked.Resources) }
 	if reflect.ValueOf(asked.Resources).IsZero() {
 		change = nil
