@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http/httptest"
 	"strings"
@@ -30,8 +31,8 @@ func TestGoldenRequests(t *testing.T) {
 			t.Fatalf("create at %s: %s", v, text)
 		}
 		return []section{
-			{title: "POST /containers/create " + widestCreate, lines: saidLines(t, made)},
-			{title: "POST /containers/web/exec " + widestExec, lines: saidLines(t, execAsked(t, v))},
+			{title: "POST /containers/create", lines: saidLines(t, widestCreate, made)},
+			{title: "POST /containers/web/exec", lines: saidLines(t, widestExec, execAsked(t, v))},
 		}
 	})
 }
@@ -58,17 +59,20 @@ func execAsked(t *testing.T, v compat.Version) *wire.ExecSpec {
 	return nil
 }
 
-// saidLines is a decoded request, one line a value that says something.
-func saidLines(t *testing.T, v any) []string {
+// saidLines is a request and what it was decoded into, one line a value that
+// says something.
+func saidLines(t *testing.T, request string, decoded any) []string {
 	t.Helper()
-	body, err := json.Marshal(v)
+	body, err := json.Marshal(decoded)
 	if err != nil {
 		t.Fatal(err)
 	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
 	var object map[string]any
-	if err := json.Unmarshal(body, &object); err != nil {
+	if err := decoder.Decode(&object); err != nil {
 		t.Fatal(err)
 	}
 	prune(object)
-	return flatten(nil, "", object)
+	return flatten([]string{strings.ReplaceAll(request, "\n\t", " ")}, "", object)
 }
