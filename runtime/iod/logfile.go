@@ -14,6 +14,9 @@ import (
 // maxLine is where Docker cuts a line that does not end.
 const maxLine = 16 << 10
 
+// writeSize is how much is written in one go.
+const writeSize = 64 << 10
+
 // A logFile writes a log as package jsonlog describes it, and rotates it. Its
 // lines are cut as Docker's are: at each newline, and at 16 KiB without one; only a
 // text with its newline ends a line. Its hub guards it.
@@ -36,6 +39,7 @@ func newLogFile(dir string, s Settings) *logFile {
 // write logs data that came from stream 1 or 2.
 func (l *logFile) write(stream byte, data []byte) error {
 	at := l.stamp()
+	l.buf = make([]byte, 0, min(2*len(data)+256, writeSize+maxLine))
 	return splitLines(&l.carry[stream], data, func(text []byte) error {
 		return l.line(stream, text, at)
 	}, l.flush)
@@ -108,23 +112,33 @@ func (l *logFile) line(stream byte, text, at []byte) error {
 	n := int64(len(l.buf) - start)
 	if l.maxSize == 0 || l.size+n <= l.maxSize || l.size == 0 && start == 0 {
 		l.size += n
-		return nil
+		if len(l.buf) < writeSize {
+			return nil
+		}
+		return l.out()
 	}
 	next := append([]byte(nil), l.buf[start:]...)
 	l.buf = l.buf[:start]
-	err := errors.Join(l.flush(), l.rotate())
-	l.buf = append(l.buf[:0], next...)
+	err := errors.Join(l.out(), l.rotate())
+	l.buf = append(l.buf, next...)
 	l.size += n
 	return err
 }
 
-// flush writes what is ready. After a failure the file is opened anew, which
-// mends its end.
+// flush writes what is ready, and keeps no memory.
 func (l *logFile) flush() error {
+	err := l.out()
+	l.buf = nil
+	return err
+}
+
+// out writes what is ready. After a failure the file is opened anew, which
+// mends its end.
+func (l *logFile) out() error {
 	if len(l.buf) == 0 {
 		return nil
 	}
-	defer func() { l.buf = nil }()
+	defer func() { l.buf = l.buf[:0] }()
 	if err := l.open(); err != nil {
 		return err
 	}
