@@ -51,25 +51,12 @@ func (c *call) logsRequest() (wire.LogsRequest, error) {
 }
 
 // copyFlushing copies a stream to the client, each part as soon as it comes.
-func (c *call) copyFlushing(from io.Reader) error {
+func (c *call) copyFlushing(from io.ReadCloser) error {
 	flush := http.NewResponseController(c.w).Flush
 	flush()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 {
-			if _, err := c.w.Write(buffer[:n]); err != nil {
-				return nil //nolint:nilerr // the client has gone; there is nobody to tell
-			}
-			if n < len(buffer) {
-				flush()
-			}
-		}
-		if err == io.EOF || c.ctx().Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	err := relay(c.w, from, func() { flush() }, func() { from.Close() })
+	if c.ctx().Err() != nil {
+		return nil
 	}
+	return err
 }

@@ -144,7 +144,7 @@ func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
 		defer close(inputEnd)
 		copyInput(stream, end, input(buffered.Reader, conn), stdin)
 	}()
-	io.Copy(conn, stream) // ends with the stream, or when the client has gone
+	relay(conn, stream, func() {}, end) // ends with the stream, or when the client has gone
 	end()
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
