@@ -46,6 +46,7 @@ func attach(t *testing.T, b *bed.Bed) {
 	if stdout.String() != "got this\n" || stderr.String() != "bad\n" {
 		t.Errorf("docker attach printed %q and %q", stdout.String(), stderr.String())
 	}
+	becomes(t, b, id, "{{.State.Running}}", "false")
 	refused(t, b, "stopped container", "attach", id)
 }
 
