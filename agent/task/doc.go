@@ -13,5 +13,8 @@
 //	running  → adopted if it runs, else its end is recorded
 //	waiting  → started      removing → finished
 //
+// A pause and an update that were not recorded as done are undone; restarts and
+// forced removals are finished.
+//
 // A command is carried to its end also when its caller gives up waiting.
 package task
