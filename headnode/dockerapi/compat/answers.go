@@ -169,13 +169,6 @@ func sumOfNetworks(d doc) {
 	d["network"] = sums
 }
 
-// eachImage applies f to each image of the use of disks.
-func eachImage(f func(doc)) func(doc) {
-	return func(d doc) {
-		each(d, "Images", func(_ string, image doc) { f(image) })
-	}
-}
-
 // usageLists gives the lists that the sums of the use of disks are made from.
 func usageLists(d doc) {
 	for usage, list := range map[string]string{

@@ -17,7 +17,7 @@ var containerChanges = []change{
 	}},
 	{before: V(52), route: ContainerList, lower: func(d doc) {
 		drop(d, "Health")
-		each(d, "Ports", func(_ string, port doc) { dropEmpty(port, "IP") })
+		eachOf("Ports", func(port doc) { dropEmpty(port, "IP") })(d)
 	}},
 
 	{before: V(21), route: ContainerInspect, lower: func(d doc) {
@@ -64,9 +64,11 @@ var containerChanges = []change{
 	{before: V(43), route: ContainerCreate, body: inHost(dropKeys("Annotations"))},
 	{before: V(44), route: ContainerCreate, body: func(d doc) {
 		drop(object(d, "Healthcheck"), "StartInterval")
-		eachRequestedEndpoint(d, dropKeys("MacAddress"))
+		eachOf("EndpointsConfig", dropKeys("MacAddress"))(object(d, "NetworkingConfig"))
 	}},
-	{before: V(48), route: ContainerCreate, body: func(d doc) { eachRequestedEndpoint(d, dropKeys("GwPriority")) }},
+	{before: V(48), route: ContainerCreate, body: func(d doc) {
+		eachOf("EndpointsConfig", dropKeys("GwPriority"))(object(d, "NetworkingConfig"))
+	}},
 	{before: V(52), route: ContainerCreate, body: func(d doc) {
 		commandLists(d)
 		macToEndpoint(d)

@@ -16,7 +16,8 @@ var systemChanges = []change{
 	{before: V(41), route: Info, lower: dropKeys("CgroupVersion", "DefaultAddressPools")},
 	{before: V(42), route: Info, lower: func(d doc) { setDefault(d, "KernelMemory", false) }},
 	{before: V(44), route: Info, lower: func(d doc) {
-		each(d, "Runtimes", func(_ string, runtime doc) { drop(runtime, "status") })
+		eachOf("Runtimes", dropKeys("status"))(d)
+		drop(d, "CDISpecDirs")
 	}},
 	{before: V(46), route: Info, lower: dropKeys("Containerd")},
 	{before: V(49), route: Info, lower: func(d doc) {
@@ -47,10 +48,14 @@ var systemChanges = []change{
 
 	// Sums were for clients to make: they got the lists.
 	{before: V(42), route: DiskUsage, query: dropParameters("type"), lower: func(d doc) { setDefault(d, "BuilderSize", 0) }},
-	{before: V(43), route: DiskUsage, lower: eachImage(nameless)},
-	{before: V(44), route: DiskUsage, lower: eachImage(virtualSize)},
+	{before: V(43), route: DiskUsage, lower: eachOf("Images", nameless)},
+	{before: V(44), route: DiskUsage, lower: func(d doc) {
+		eachOf("Images", virtualSize)(d)
+		eachOf("Containers", eachEndpoint(dropKeys("DNSNames")))(d)
+	}},
+	{before: V(48), route: DiskUsage, lower: eachOf("Containers", eachEndpoint(dropKeys("GwPriority")))},
 	{before: V(52), route: DiskUsage, lower: func(d doc) {
-		each(d, "Containers", func(_ string, container doc) { drop(container, "Health") })
+		eachOf("Containers", dropKeys("Health"))(d)
 		drop(d, "ImageUsage", "ContainerUsage", "VolumeUsage", "BuildCacheUsage")
 	}},
 	{before: V(53), route: DiskUsage, query: setParameters("verbose"), lower: usageLists},

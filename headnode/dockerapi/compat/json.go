@@ -89,3 +89,10 @@ func each(d doc, key string, f func(name string, o doc)) {
 		}
 	}
 }
+
+// eachOf makes f apply to each object in the list or the object at a key.
+func eachOf(key string, f func(doc)) func(doc) {
+	return func(d doc) {
+		each(d, key, func(_ string, o doc) { f(o) })
+	}
+}

@@ -43,11 +43,6 @@ func dropForeignOptions(mount doc) {
 	drop(object(mount, "BindOptions"), "CreateMountpoint")
 }
 
-// eachRequestedEndpoint applies f to each network that a create asks for.
-func eachRequestedEndpoint(d doc, f func(doc)) {
-	each(object(d, "NetworkingConfig"), "EndpointsConfig", func(_ string, endpoint doc) { f(endpoint) })
-}
-
 // filterToReference: images could be selected by name with a parameter of its
 // own.
 func filterToReference(q url.Values) { parameterToFilter(q, "filter", "reference") }
