@@ -19,8 +19,27 @@ const hostNetwork = "host"
 
 // A door opens connections from inside a container's network.
 type door struct {
-	netns             string
+	netns             *os.File // nil: the node's own network
 	hosts, resolvConf string
+}
+
+// openDoor holds the namespace, so that its path may come to mean another one.
+func openDoor(c Container) (door, error) {
+	d := door{hosts: c.Hosts, resolvConf: c.ResolvConf}
+	if c.Netns == hostNetwork {
+		return d, nil
+	}
+	var err error
+	if d.netns, err = os.Open(c.Netns); err != nil {
+		return d, fmt.Errorf("cannot open the container's network: %w", err)
+	}
+	return d, nil
+}
+
+func (d *door) close() {
+	if d.netns != nil {
+		d.netns.Close()
+	}
 }
 
 // dial connects to an address, with network "tcp" or "udp". The socket is made
@@ -60,22 +79,16 @@ func (d *door) connect(ctx context.Context, network string, to netip.AddrPort) (
 }
 
 func (d *door) socket(family, kind int) (fd int, err error) {
-	open := func() error {
+	open := func() (err error) {
 		fd, err = unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 		return err
 	}
-	if d.netns == hostNetwork {
-		return fd, open()
+	if d.netns == nil {
+		err = open()
+	} else {
+		err = namespace.Enter(d.netns, open)
 	}
-	ns, err := os.Open(d.netns)
-	if err != nil {
-		return -1, errors.New("the container has no network just now")
-	}
-	defer ns.Close()
-	if err := namespace.Enter(ns, open); err != nil {
-		return -1, err
-	}
-	return fd, nil
+	return fd, err
 }
 
 // awaitConnect waits until a socket is connected, or cannot be.

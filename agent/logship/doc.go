@@ -5,9 +5,9 @@
 // writes whatever becomes of the agent. A shipper reads that file from a durable
 // cursor and sends what comes after it, so a server that is slow or gone holds
 // nobody up: the file is the buffer. What is not yet acknowledged by the server's
-// machine when a connection breaks, or when the agent dies, is sent again: every
-// line arrives at least once over TCP. Over UDP nothing is known, and it is sent once, or
-// again after an agent's death. If rotation drops lines that were never sent, the
+// machine when a connection breaks, or when the agent dies, is sent again: over
+// TCP every line arrives there at least once. Over UDP a server that is not there can
+// sometimes be noticed, and what was sent last is then sent again. If rotation drops lines that were never sent, the
 // server and the agent's log are told how much.
 //
 // Servers are dialled from inside the container's network namespace, and names

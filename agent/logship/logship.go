@@ -19,7 +19,8 @@ type Container struct {
 	Created time.Time
 	Spec    *model.ContainerSpec // is read during Begin only
 	LogDir  string               // runtime.Runtime.LogDir
-	// Netns is the path of its network namespace; "host" is the node's own.
+	// Netns is the path of its network namespace, which is held from Begin until
+	// the end of sending; "host" is the node's own.
 	Netns string
 	// Hosts and ResolvConf are the files that it sees in its /etc.
 	Hosts, ResolvConf string

@@ -63,7 +63,6 @@ func (s *Shipper) newRun(c Container, config *logopt.Config) (*run, error) {
 	}
 	r := &run{
 		id: c.ID, dir: c.LogDir, watcher: &s.logs, server: newServer(config), format: format, logger: logger, pause: leastPause,
-		door:   door{netns: c.Netns, hosts: c.Hosts, resolvConf: c.ResolvConf},
 		ending: make(chan struct{}), done: make(chan struct{}),
 	}
 	if config.GELF != nil {
@@ -76,6 +75,9 @@ func (s *Shipper) newRun(c Container, config *logopt.Config) (*run, error) {
 		logger.Warn("it is not known how much of a log was sent; it is sent from its beginning", "op", "ship", "err", err)
 	}
 	r.saved = r.place
+	if r.door, err = openDoor(c); err != nil {
+		return nil, err
+	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }
@@ -83,6 +85,7 @@ func (s *Shipper) newRun(c Container, config *logopt.Config) (*run, error) {
 func (r *run) begin() {
 	go func() {
 		defer close(r.done)
+		defer r.door.close()
 		r.work()
 		if !r.forget {
 			r.save()

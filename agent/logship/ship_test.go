@@ -250,7 +250,11 @@ func TestNamesAreTheContainers(t *testing.T) {
 	if lines := server.await(t, count(1)); text(lines[0]) != "found" {
 		t.Errorf("got %q", lines)
 	}
-	d := door{netns: netns, hosts: c.Hosts, resolvConf: c.ResolvConf}
+	d, err := openDoor(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
 	if found, err := d.resolve(context.Background(), "nowhere.example"); err == nil || !strings.Contains(err.Error(), "there is no such name") {
 		t.Errorf("%v, %v", found, err)
 	}
@@ -277,8 +281,9 @@ func TestNodeIsNotReached(t *testing.T) {
 		t.Error("a container's log came to a server on the node's own address")
 	}
 	c.Netns = filepath.Join(t.TempDir(), "gone")
-	begin(t, s, c)
-	end(s, c)
+	if err := s.Begin(c); err == nil {
+		t.Error("a container without a network is no error")
+	}
 }
 
 func TestLocalDriversAreNotSent(t *testing.T) {
