@@ -66,8 +66,8 @@ func (s *shelf) add(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0 {
+		return nil // it could not be written
 	}
 	if err != nil {
 		return fmt.Errorf("cannot rotate log: %w", err)
