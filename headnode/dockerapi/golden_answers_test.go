@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -24,7 +25,9 @@ import (
 type goldenRequest struct {
 	method, path string // without the version, unless path begins with /v
 	body         string
+	contentType  string // of the body, if it is not JSON's
 	accept       string
+	unversioned  bool
 	headers      []string // of the answer that are shown besides Content-Type
 	// newest makes an empty value of the type that clients of the newest
 	// version decode the answer, or each document of it, into.
@@ -153,12 +156,12 @@ func TestNewestAnswersAreOfTheTypesOfTheAPI(t *testing.T) {
 func (r *goldenRequest) send(t *testing.T, handler http.Handler, v compat.Version) *httptest.ResponseRecorder {
 	t.Helper()
 	path := r.path
-	if !strings.HasPrefix(path, "/v1.") && !strings.HasPrefix(path, "/v0.") {
+	if !r.unversioned && !strings.HasPrefix(path, "/v1.") && !strings.HasPrefix(path, "/v0.") {
 		path = "/v" + v.String() + path
 	}
 	request := httptest.NewRequest(r.method, path, strings.NewReader(r.body))
 	if r.body != "" {
-		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Content-Type", cmp.Or(r.contentType, "application/json"))
 	}
 	if r.accept != "" {
 		request.Header.Set("Accept", r.accept)

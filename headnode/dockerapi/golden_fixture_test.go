@@ -53,7 +53,7 @@ func newGoldenHandler(t *testing.T) http.Handler {
 		}
 		c := f.containers[0]
 		f.running[id] = f.running[c.ID]
-		c.ID, c.Created = id, goldenNow.Add(-time.Hour)
+		c.ID, c.Created = id, goldenNow.Add(time.Duration(len(f.containers)-60)*time.Minute)
 		return c
 	}
 	job := make("job", goldenJob, `{"Image":"busybox","Cmd":["exit","3"],"HostConfig":{"NetworkMode":"none"}}`)

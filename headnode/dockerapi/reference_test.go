@@ -45,6 +45,10 @@ func TestReference(t *testing.T) {
 	for _, line := range fieldLines(t) {
 		doc.WriteString(line + "\n")
 	}
+	doc.WriteString("\n## Older clients\n\nWhich fields of answers came and went with which version is in headnode/dockerapi/testdata/golden, a file for each route. Besides:\n\n")
+	for _, line := range oldFormLines(t) {
+		doc.WriteString(line + "\n")
+	}
 	if *update {
 		if err := os.WriteFile(referenceFile, doc.Bytes(), 0o644); err != nil {
 			t.Fatal(err)

@@ -32,6 +32,7 @@ var containerChanges = []change{
 	}},
 	{before: V(42), route: ContainerInspect, lower: func(d doc) {
 		setDefault(object(d, "HostConfig"), "KernelMemory", 0)
+		setDefault(object(d, "HostConfig"), "KernelMemoryTCP", 0)
 	}},
 	{before: V(44), route: ContainerInspect, lower: eachEndpoint(dropKeys("DNSNames"))},
 	{before: V(45), route: ContainerInspect, lower: aliasShortID},
