@@ -54,10 +54,13 @@ func Parse(driver string, options map[string]string) (*Config, error) {
 	if driver == "" {
 		driver = JSONFile
 	}
-	c := &Config{Driver: driver}
-	o := &opts{driver: driver, values: options, seen: map[string]bool{}}
+	return read(&opts{driver: driver, values: options, seen: map[string]bool{}})
+}
+
+func read(o *opts) (*Config, error) {
+	c := &Config{Driver: o.driver}
 	var err error
-	switch driver {
+	switch o.driver {
 	case None:
 		return c, o.rest()
 	case JSONFile:
@@ -71,7 +74,7 @@ func Parse(driver string, options map[string]string) (*Config, error) {
 	case Fluentd:
 		err = c.fluentd(o)
 	default:
-		return nil, fmt.Errorf("logger: no log driver named '%s' is registered: there are %s", clip(driver), strings.Join(Drivers(), ", "))
+		return nil, fmt.Errorf("logger: no log driver named '%s' is registered: there are %s", clip(o.driver), strings.Join(Drivers(), ", "))
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package logopt
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -112,6 +113,34 @@ func TestDefaults(t *testing.T) {
 		}
 		if server != c.server || got.Remote() != (c.server != "") {
 			t.Errorf("%s: server %q", driver, server)
+		}
+	}
+}
+
+// The page for users names every option.
+func TestOptionsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/users/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, driver := range Drivers() {
+		o := &opts{driver: driver, values: map[string]string{"syslog-address": "tcp://h", "gelf-address": "tcp://h", "fluentd-address": "h"}, seen: map[string]bool{}}
+		if driver == None || driver == JSONFile || driver == Local {
+			o.values = nil
+		}
+		for other := range o.values {
+			if other != driver+"-address" {
+				delete(o.values, other)
+			}
+		}
+		if _, err := read(o); err != nil {
+			t.Fatal(err)
+		}
+		for option := range o.seen {
+			if !strings.Contains(string(page), "`"+option) {
+				t.Errorf("docs/users/logs.md does not name %s", option)
+			}
 		}
 	}
 }
