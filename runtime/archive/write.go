@@ -56,7 +56,8 @@ func (r *Root) Write(ctx context.Context, p string, o WriteOptions, body io.Read
 	defer plain.Close()
 	w := &writer{tree: tree, dest: dest, options: o}
 	w.maker = tarfs.Maker{Tree: tree, LinkTarget: w.linkTarget}
-	if err := w.all(ctx, tar.NewReader(plain)); err != nil {
+	w.content.archive = &gauge{r: plain}
+	if err := w.all(ctx, tar.NewReader(w.content.archive)); err != nil {
 		return err
 	}
 	if err := w.maker.Finish(); err != nil {
@@ -116,9 +117,11 @@ type writer struct {
 	maker   tarfs.Maker
 	dest    string
 	options WriteOptions
+	content expansion
 }
 
 func (w *writer) all(ctx context.Context, archive *tar.Reader) error {
+	w.content.r = archive
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -133,13 +136,13 @@ func (w *writer) all(ctx context.Context, archive *tar.Reader) error {
 		if header.Typeflag == tar.TypeXGlobalHeader {
 			continue
 		}
-		if err := w.entry(ctx, header, archive); err != nil {
+		if err := w.entry(ctx, header); err != nil {
 			return entryError(header.Name, err)
 		}
 	}
 }
 
-func (w *writer) entry(ctx context.Context, header *tar.Header, content io.Reader) error {
+func (w *writer) entry(ctx context.Context, header *tar.Header) error {
 	name, err := w.locate(header.Name)
 	if err != nil || name == w.dest {
 		return err // the destination itself stays as it is
@@ -163,7 +166,7 @@ func (w *writer) entry(ctx context.Context, header *tar.Header, content io.Reade
 	if err := w.maker.Clear(parent, last, header); err != nil {
 		return err
 	}
-	return w.maker.Make(ctx, dir, last, header, content)
+	return w.maker.Make(ctx, dir, last, header, &w.content)
 }
 
 // locate turns a name of the archive into one of the tree.
