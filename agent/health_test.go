@@ -156,6 +156,20 @@ func TestPausedIsNotProbed(t *testing.T) {
 	})
 }
 
+func TestEndingIsNotProbed(t *testing.T) {
+	bubble(t, func(t *testing.T, n *node) {
+		check := checked(model.Healthcheck{Interval: 2 * time.Second})
+		id := created(t, n, func(s *model.ContainerSpec) {
+			check(s)
+			s.StopSignal = "HUP" // which it ignores
+		})
+		must(t)(n.Stop(t.Context(), id, wire.StopRequest{}))
+		if got := n.kernel.Probes(id); got != 0 {
+			t.Errorf("a container that is being stopped was probed %d times", got)
+		}
+	})
+}
+
 func TestNoProbeWhereNoneIsWanted(t *testing.T) {
 	bubble(t, func(t *testing.T, n *node) {
 		id := created(t, n, func(s *model.ContainerSpec) { s.Healthcheck = &model.Healthcheck{Test: []string{"NONE"}} })
