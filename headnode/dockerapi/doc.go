@@ -8,6 +8,12 @@
 // from it by package compat. The reference is swagger.yaml and docs/ of the
 // module github.com/moby/moby/api.
 //
+// What is listed and inspected often is kept encoded (cache.go) while nothing
+// that it shows has changed; what only a node knows, sizes, statistics and the
+// newest probes of health, is asked for each time. Streams are relayed
+// (relay.go), archives are carried in large parts (archive.go), and an archive
+// that breaks off ends its connection.
+//
 // Rules that hold for every route: the client is authenticated before anything
 // else is looked at, except for /_ping and /ca.pem; bodies, nesting and filters are
 // bounded; a malformed request is answered with 400 and changes nothing; what

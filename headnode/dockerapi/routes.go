@@ -87,32 +87,35 @@ var volumeRoutes = []route{
 // missingRoutes are those of Docker that this server does not have, with what
 // they are for.
 func missingRoutes() []route {
-	missing := map[string][]compat.Route{
-		"searching registries is":    {"GET /images/search"},
-		"saving images is":           {"GET /images/get", "GET /images/{name...}/get"},
-		"loading images is":          {"POST /images/load"},
-		"pushing images is":          {"POST /images/{name...}/push"},
-		"attestations of images are": {"GET /images/{name...}/attestations"},
-		"checkpoints are": {
+	missing := []struct {
+		what  string
+		names []compat.Route
+	}{
+		{"searching registries is", []compat.Route{"GET /images/search"}},
+		{"saving images is", []compat.Route{"GET /images/get", "GET /images/{name...}/get"}},
+		{"loading images is", []compat.Route{"POST /images/load"}},
+		{"pushing images is", []compat.Route{"POST /images/{name...}/push"}},
+		{"attestations of images are", []compat.Route{"GET /images/{name...}/attestations"}},
+		{"checkpoints are", []compat.Route{
 			"GET /containers/{id}/checkpoints", "POST /containers/{id}/checkpoints", "DELETE /containers/{id}/checkpoints/{checkpoint}",
-		},
-		"building images is":                {"POST /build", "POST /build/cancel"},
-		"asking registries about images is": {"GET /distribution/{name...}/json"},
-		"managing networks is": {
+		}},
+		{"building images is", []compat.Route{"POST /build", "POST /build/cancel"}},
+		{"asking registries about images is", []compat.Route{"GET /distribution/{name...}/json"}},
+		{"managing networks is", []compat.Route{
 			"POST /networks/create", "POST /networks/{id}/connect", "POST /networks/{id}/disconnect",
-		},
-		"managing volumes is": {"POST /volumes/create", "PUT /volumes/{name}"},
-		"plugins are": {
+		}},
+		{"managing volumes is", []compat.Route{"POST /volumes/create", "PUT /volumes/{name}"}},
+		{"plugins are", []compat.Route{
 			"GET /plugins/privileges", "POST /plugins/pull", "POST /plugins/create",
 			"DELETE /plugins/{name...}", "POST /plugins/{name...}/enable", "POST /plugins/{name...}/disable",
 			"POST /plugins/{name...}/upgrade", "POST /plugins/{name...}/push", "POST /plugins/{name...}/set",
-		},
-		"joining swarms is": {"POST /swarm/init", "POST /swarm/join"},
+		}},
+		{"joining swarms is", []compat.Route{"POST /swarm/init", "POST /swarm/join"}},
 	}
 	var all []route
-	for what, names := range missing {
-		for _, name := range names {
-			all = append(all, route{name: name, handle: notImplemented(what)})
+	for _, m := range missing {
+		for _, name := range m.names {
+			all = append(all, route{name: name, handle: notImplemented(m.what)})
 		}
 	}
 	return all
