@@ -44,7 +44,7 @@ func newGoldenHandler(t *testing.T) http.Handler {
 	handler := f.handler()
 	handler.(*server).now = func() time.Time { return goldenNow }
 	handler.(*server).statsInterval = time.Nanosecond
-	make := func(name, id, body string) *model.Container {
+	add := func(name, id, body string) *model.Container {
 		request := httptest.NewRequest("POST", "/containers/create?name="+name, strings.NewReader(body))
 		request.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
@@ -56,16 +56,16 @@ func newGoldenHandler(t *testing.T) http.Handler {
 		c.ID, c.Created = id, goldenNow.Add(time.Duration(len(f.containers)-60)*time.Minute)
 		return c
 	}
-	job := make("job", goldenJob, `{"Image":"busybox","Cmd":["exit","3"],"HostConfig":{"NetworkMode":"none"}}`)
+	job := add("job", goldenJob, `{"Image":"busybox","Cmd":["exit","3"],"HostConfig":{"NetworkMode":"none"}}`)
 	job.NICs = nil
 	job.State = model.ContainerState{
 		Status: model.StatusExited, ExitCode: 3, OOMKilled: true,
 		StartedAt: goldenNow.Add(-30 * time.Minute), FinishedAt: goldenNow.Add(-29 * time.Minute),
 	}
 	f.codes[goldenJob] = 3
-	nap := make("nap", goldenNap, `{"Image":"busybox","Cmd":["sleep","9"],"HostConfig":{"NetworkMode":"none"}}`)
+	nap := add("nap", goldenNap, `{"Image":"busybox","Cmd":["sleep","9"],"HostConfig":{"NetworkMode":"none"}}`)
 	nap.NICs, nap.State = nil, model.ContainerState{Status: model.StatusPaused, Pid: 43, StartedAt: goldenNow.Add(-time.Minute)}
-	web := make("web", goldenWeb, `{"Image":"busybox","Cmd":["-c","exec httpd -f"],"Entrypoint":["sh"],"Env":["A=b"],"Labels":{"x.y":"z"},
+	web := add("web", goldenWeb, `{"Image":"busybox","Cmd":["-c","exec httpd -f"],"Entrypoint":["sh"],"Env":["A=b"],"Labels":{"x.y":"z"},
 		"Hostname":"web","User":"www","WorkingDir":"/srv","Tty":true,"OpenStdin":true,"StopSignal":"SIGINT","StopTimeout":5,
 		"ExposedPorts":{"53/udp":{}},"HostConfig":{"Memory":67108864,"NanoCpus":500000000,"PidsLimit":50,"Binds":["/srv/www:/srv:ro"],
 		"Tmpfs":{"/run":"size=1m"},"PortBindings":{"80/tcp":[{"HostPort":"80"}]},"RestartPolicy":{"Name":"on-failure","MaximumRetryCount":2},
