@@ -158,14 +158,19 @@ func (t *Tree) Place(name string, isDir bool) (int, error) {
 // makeAll makes the missing directories of a name. A dangling link on the way
 // is an error, as nothing can be made at the place where it points to.
 func (t *Tree) makeAll(dir string) (int, error) {
+	if len(dir) >= maxName { // not even the kernel could open it afterwards
+		return -1, unix.ENAMETOOLONG
+	}
 	parts := strings.Split(dir, "/")
-	at := t.top
+	at, missing := t.top, false
 	for i, part := range parts {
-		fd, err := t.Resolve(strings.Join(parts[:i+1], "/"))
-		if errors.Is(err, unix.ENOENT) {
-			if err = mkdir(at, part, 0o755); err == nil {
-				fd, err = t.Resolve(strings.Join(parts[:i+1], "/"))
-			}
+		next, err := -1, error(nil)
+		if !missing {
+			next, err = t.Resolve(strings.Join(parts[:i+1], "/"))
+			missing = errors.Is(err, unix.ENOENT)
+		}
+		if missing {
+			next, err = mkdir(at, part, 0o755)
 		}
 		if at != t.top {
 			unix.Close(at)
@@ -173,22 +178,25 @@ func (t *Tree) makeAll(dir string) (int, error) {
 		if err != nil {
 			return -1, err
 		}
-		at = fd
+		at = next
 	}
 	return at, nil
 }
 
-// mkdir makes a directory whose mode the umask does not touch.
-func mkdir(parent int, name string, mode uint32) error {
+// mkdir makes a directory, whose mode the umask does not touch, and opens it.
+func mkdir(parent int, name string, mode uint32) (int, error) {
 	if err := unix.Mkdirat(parent, name, 0o700); err != nil {
-		return err
+		return -1, err
 	}
 	fd, err := unix.Openat(parent, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return -1, err
 	}
-	defer unix.Close(fd)
-	return unix.Fchmod(fd, mode)
+	if err := unix.Fchmod(fd, mode); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // RemoveAll removes what a directory holds under one name, links not followed.
