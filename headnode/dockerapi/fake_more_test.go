@@ -138,6 +138,8 @@ func (f *fake) ReadArchive(ctx context.Context, a model.Account, ref, path strin
 
 // archiveBody is a few bytes, or what the test put in its place.
 func (f *fake) archiveBody() io.ReadCloser {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.archive != nil {
 		return io.NopCloser(f.archive)
 	}
@@ -166,6 +168,8 @@ func (f *fake) Changes(ctx context.Context, a model.Account, ref string) ([]mode
 	if _, err := f.Get(ctx, a, ref); err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.differences, nil
 }
 

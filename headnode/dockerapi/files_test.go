@@ -95,7 +95,10 @@ func TestBrokenArchiveIsNoWholeOne(t *testing.T) {
 	s := f.serve(t)
 	id := made(t, s, `{"Image":"busybox"}`)
 	for _, path := range []string{"/archive?path=/there", "/export"} {
-		f.archive = io.MultiReader(strings.NewReader(strings.Repeat("the first half", 10_000)), iotest.ErrReader(errors.New("the node has gone")))
+		broken := io.MultiReader(strings.NewReader(strings.Repeat("the first half", 10_000)), iotest.ErrReader(errors.New("the node has gone")))
+		f.mu.Lock()
+		f.archive = broken
+		f.mu.Unlock()
 		answer, err := s.Client().Get(s.URL + "/containers/" + id + path)
 		if err != nil {
 			continue // it was noticed so early that there is no answer
