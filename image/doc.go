@@ -17,4 +17,8 @@
 // dataset of its own, or a clone of the image's last dataset. Roots outlive
 // the process; all that is needed to find them again is on disk before they
 // are used.
+//
+// Changes and Size tell what a container did to its root, and Commit makes an
+// image of it: package delta compares the root with its image, and the
+// differences become one more layer, which is unpacked like one that was pulled.
 package image

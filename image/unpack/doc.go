@@ -6,7 +6,8 @@
 // never followed. What a layer may cost is bounded by Limits.
 //
 // The format is the OCI image layer: a tar archive, plain or compressed with
-// gzip, bzip2, xz or zstd, in which a name that begins with .wh. removes what lower layers
-// put there. Whiteouts are carried out on the tree itself, so the tree has to be
-// the merged view of the lower layers: an overlay mount or a clone.
+// gzip, bzip2, xz or zstd, in which a name that begins with .wh. removes what
+// lower layers put there. Whiteouts are carried out on the tree itself, so the
+// tree has to be the merged view of the lower layers: an overlay mount or a
+// clone. Package tarfs makes the files.
 package unpack
