@@ -19,6 +19,7 @@ import (
 type Agent interface {
 	ImageStore
 	Peer
+	Builders
 
 	// Info describes the machine.
 	Info(ctx context.Context) (model.NodeInfo, error)

@@ -14,6 +14,7 @@ import (
 var _ interface {
 	ImageStore
 	Peer
+	Builders
 } = (*Client)(nil)
 
 // PushImage implements ImageStore.

@@ -57,6 +57,7 @@ func NewHandler(a Agent, logger *slog.Logger) http.Handler {
 	route("DELETE "+pathPrefix+"/images/{id}", perform(h, func(ctx context.Context, id string, _ none) error { return a.RemoveImage(ctx, id) }))
 	route("POST "+pathPrefix+"/images/pull", h.pull)
 	h.imageRoutes(route)
+	h.builderRoutes(route)
 	route("POST "+pathPrefix+"/journal", h.journal)
 	return mux
 }
