@@ -1,0 +1,116 @@
+// Command spearhead-buildkitd carries the builds of one account out, on one
+// node. It is BuildKit's daemon put together for that: one worker, which runs
+// the steps of builds by runc in the network namespace that it was started in.
+//
+// It asks its node for everything outside of that namespace, over a Unix
+// socket: images first among those that the account has, then at registries,
+// which the node speaks to by its operator's rules. What a build makes is kept
+// until the node has taken it.
+//
+// It is a module of its own, because BuildKit's daemon stands on far more
+// libraries than the rest of Spearhead.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+
+	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // messages of BuildKit encode themselves
+)
+
+// flags are how an agent starts a builder.
+type flags struct {
+	root       string // of the cache; survives the builder
+	run        string // of sockets
+	cgroup     string // below which steps run
+	resolvConf string
+	netns      string
+	keepBytes  int64
+}
+
+func main() {
+	var f flags
+	flag.StringVar(&f.root, "root", "", "folder of the cache")
+	flag.StringVar(&f.run, "run", "", "folder of node.sock, which must be there, and of api.sock, which is made")
+	flag.StringVar(&f.cgroup, "cgroup", "", "control group below which the steps of builds run")
+	flag.StringVar(&f.resolvConf, "resolv-conf", "", "file to see as /etc/resolv.conf")
+	flag.StringVar(&f.netns, "netns", "", "network namespace to run in")
+	flag.Int64Var(&f.keepBytes, "keep-bytes", 10<<30, "size that the cache is kept below")
+	flag.Parse()
+	if err := run(f); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(f flags) error {
+	if f.netns != "" {
+		return enter(f.netns)
+	}
+	if err := privateMounts(f.resolvConf); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	controller, err := newController(ctx, f)
+	if err != nil {
+		return fmt.Errorf("cannot start the builder: %w", err)
+	}
+	defer controller.Close()
+	socket := filepath.Join(f.run, "api.sock")
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot remove the former socket: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(16<<20), grpc.MaxSendMsgSize(16<<20))
+	controller.Register(server)
+	defer context.AfterFunc(ctx, server.Stop)()
+	return server.Serve(listener)
+}
+
+// enter starts this program anew in a network namespace. A namespace belongs
+// to a thread until the program is replaced, which leaves it to all.
+func enter(path string) error {
+	runtime.LockOSThread()
+	ns, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot open the network namespace: %w", err)
+	}
+	defer ns.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("cannot enter the network namespace: %w", err)
+	}
+	return syscall.Exec("/proc/self/exe", append(os.Args, "-netns="), os.Environ())
+}
+
+// privateMounts makes the mount namespace that the agent started the builder
+// in its own: what builds mount is seen by nobody else and goes with it.
+func privateMounts(resolvConf string) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("cannot make mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("cannot mount /proc: %w", err)
+	}
+	if resolvConf == "" {
+		return nil
+	}
+	if err := unix.Mount(resolvConf, "/etc/resolv.conf", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("cannot mount /etc/resolv.conf: %w", err)
+	}
+	return nil
+}
