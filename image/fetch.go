@@ -63,8 +63,13 @@ func (p *pull) document(ctx context.Context, desc ocispec.Descriptor, limit int6
 }
 
 func wrongDigest(want digest.Digest) error {
-	return model.Errorf(model.KindInvalid, "the registry sent other bytes than it promised: digest %s does not match", want)
+	return model.WrapError(model.KindInvalid, wrongBytes(want), "the registry sent other bytes than it promised: digest %s does not match", want)
 }
+
+// wrongBytes is the digest that the bytes which came do not have.
+type wrongBytes digest.Digest
+
+func (w wrongBytes) Error() string { return "not the bytes of " + string(w) }
 
 // keep stores a document that was checked.
 func (p *pull) keep(ctx context.Context, desc ocispec.Descriptor, data []byte) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -84,11 +85,22 @@ func parseRef(name string) (reference.Named, error) {
 	return ref, nil
 }
 
+// source is where a pull finds the parts of an image: a registry, or other
+// nodes.
+type source interface {
+	// Resolve tells what the image's name points to.
+	Resolve(ctx context.Context) (ocispec.Descriptor, error)
+	// Fetch opens a part. The reader can be rewound.
+	Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
+	// Explain gives an error of a reader its kind and its text.
+	Explain(err error) error
+}
+
 // pull is one pull under way.
 type pull struct {
 	store    *Store
 	limits   unpack.Limits
-	client   *registry.Client
+	client   source
 	platform ocispec.Platform
 	report   *reporter
 
