@@ -2,7 +2,8 @@
 // the Agent interface that both ends agree on, and its form as HTTP/1.1 and
 // JSON over mutual TLS.
 //
-// The head always dials. NewHandler serves an Agent; NewClient is an Agent
+// A head dials nodes, and nodes each other, for content only (NewPeerHandler);
+// nobody dials a head. NewHandler serves an Agent; NewClient is an Agent
 // that calls one over HTTP; wire/wiretest is the contract that every
 // implementation passes. Long-lived byte streams (attach, exec) are upgraded
 // connections that end in each direction on their own. Messages grow by

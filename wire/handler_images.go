@@ -42,7 +42,7 @@ func (h *handler) imageRoutes(route func(string, http.HandlerFunc)) {
 		return a.SearchImages(ctx, in)
 	}))
 	route("GET "+images+"/usage", answer(h, func(ctx context.Context, _ string, _ none) (ImageUsage, error) { return a.ImageUsage(ctx) }))
-	route("GET "+pathPrefix+blobsPath+"{digest}", h.blob)
+	route("GET "+pathPrefix+blobsPath+"{digest}", h.blobOf(a))
 }
 
 func (h *handler) save(w http.ResponseWriter, r *http.Request) {
@@ -86,20 +86,23 @@ func (h *handler) importImage(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, img)
 }
 
-func (h *handler) blob(w http.ResponseWriter, r *http.Request) {
-	offset, err := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
-	if err != nil || offset < 0 {
-		h.fail(w, r, model.Errorf(model.KindInvalid, "the offset of a blob is not a number"))
-		return
+// blobOf serves content that p holds.
+func (h *handler) blobOf(p Peer) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		offset, err := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
+		if err != nil || offset < 0 {
+			h.fail(w, r, model.Errorf(model.KindInvalid, "the offset of a blob is not a number"))
+			return
+		}
+		content, err := p.Blob(r.Context(), r.PathValue("digest"), offset)
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		defer content.Close()
+		w.Header().Set(sizeHeader, strconv.FormatInt(content.Size, 10))
+		h.copyOut(w, r, content)
 	}
-	content, err := h.agent.Blob(r.Context(), r.PathValue("digest"), offset)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	defer content.Close()
-	w.Header().Set(sizeHeader, strconv.FormatInt(content.Size, 10))
-	h.copyOut(w, r, content)
 }
 
 // arguments reads the arguments of a call whose body is a stream.

@@ -1,2 +1,3 @@
-// Package server serves an agent to heads: the wire protocol over mutual TLS.
+// Package server serves an agent over mutual TLS: to heads the wire protocol,
+// and to other nodes the content that they may take from it.
 package server

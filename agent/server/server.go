@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -18,7 +19,8 @@ import (
 const farewell = 5 * time.Second
 
 // Serve serves a on the listener until ctx ends, and closes the listener.
-// tlsConfig decides who may call; it lets in no one but heads.
+// tlsConfig decides who may connect. Heads may call everything, other nodes
+// what is in wire.Peer, and nobody else anything.
 func Serve(ctx context.Context, listener net.Listener, tlsConfig *tls.Config, a wire.Agent, logger *slog.Logger) error {
 	tlsConfig = tlsConfig.Clone()
 	tlsConfig.NextProtos = []string{"http/1.1"} // streams are upgraded connections
@@ -27,7 +29,7 @@ func Serve(ctx context.Context, listener net.Listener, tlsConfig *tls.Config, a 
 	streams, endStreams := context.WithCancel(context.WithoutCancel(ctx))
 	defer endStreams()
 	server := &http.Server{
-		Handler:           wire.NewHandler(a, logger),
+		Handler:           byRole(wire.NewHandler(a, logger), wire.NewPeerHandler(a, logger)),
 		BaseContext:       func(net.Listener) context.Context { return streams },
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       3 * time.Minute, // longer than a head keeps a connection: the head closes first
@@ -51,4 +53,19 @@ func Serve(ctx context.Context, listener net.Listener, tlsConfig *tls.Config, a 
 		return fmt.Errorf("cannot serve heads: %w", err)
 	}
 	return nil
+}
+
+// byRole hands a call to the handler for who makes it, as its certificate says.
+func byRole(heads, nodes http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		role, _, err := pki.Peer(*r.TLS)
+		switch {
+		case err == nil && role == pki.RoleHead:
+			heads.ServeHTTP(w, r)
+		case err == nil && role == pki.RoleNode:
+			nodes.ServeHTTP(w, r)
+		default:
+			http.Error(w, "neither heads nor nodes of this data center call so", http.StatusForbidden)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -36,7 +37,7 @@ func identity(t *testing.T, ca *pki.CA, role pki.Role, id string) *pki.Identity 
 	return i
 }
 
-func TestHeadsAreServedAndNobodyElse(t *testing.T) {
+func TestEachRoleIsServedWhatItMayCall(t *testing.T) {
 	ca, err := pki.CreateCA("dc", time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +51,7 @@ func TestHeadsAreServedAndNobodyElse(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {
-		served <- server.Serve(ctx, listener, identity(t, ca, pki.RoleNode, "n1").ServerTLS(pki.RoleHead), agent, slog.New(slog.DiscardHandler))
+		served <- server.Serve(ctx, listener, identity(t, ca, pki.RoleNode, "n1").ServerTLS(pki.RoleHead, pki.RoleNode), agent, slog.New(slog.DiscardHandler))
 	}()
 	url := "https://" + listener.Addr().String()
 
@@ -61,8 +62,11 @@ func TestHeadsAreServedAndNobodyElse(t *testing.T) {
 	}
 	other := wire.NewClient(url, identity(t, ca, pki.RoleNode, "n2").ClientTLS(pki.RoleNode, "n1"))
 	defer other.Close()
-	if _, err := other.Info(t.Context()); !model.IsKind(err, model.KindUnavailable) {
-		t.Errorf("another node got %v", err)
+	wantNodesServedContentOnly(t, other, agent)
+	stranger := wire.NewClient(url, strangerTLS(t))
+	defer stranger.Close()
+	if _, err := stranger.Blob(t.Context(), "sha256:00", 0); !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("a node of another data center got %v", err)
 	}
 	misled := wire.NewClient(url, identity(t, ca, pki.RoleHead, "h1").ClientTLS(pki.RoleNode, "n3"))
 	defer misled.Close()
@@ -93,5 +97,47 @@ func TestHeadsAreServedAndNobodyElse(t *testing.T) {
 	}
 	for err = nil; err == nil; {
 		_, err = journal.Next()
+	}
+}
+
+func strangerTLS(t *testing.T) *tls.Config {
+	ca, err := pki.CreateCA("elsewhere", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity(t, ca, pki.RoleNode, "n2").ClientTLS(pki.RoleNode, "n1")
+}
+
+func wantNodesServedContentOnly(t *testing.T, node *wire.Client, served *wiretest.Agent) {
+	t.Helper()
+	ctx := t.Context()
+	blob, err := node.Blob(ctx, wiretest.ContentDigest, 5)
+	if err != nil {
+		t.Fatalf("a node is refused content: %v", err)
+	}
+	defer blob.Close()
+	got, err := io.ReadAll(blob)
+	if err != nil || string(got) != wiretest.Content[5:] || blob.Size != int64(len(wiretest.Content)) {
+		t.Errorf("a node got %q of %d bytes, error %v", got, blob.Size, err)
+	}
+	r := wiretest.Request()
+	for name, call := range map[string]func() error{
+		"info":       func() error { _, err := node.Info(ctx); return err },
+		"containers": func() error { _, err := node.Containers(ctx); return err },
+		"create":     func() error { _, err := node.Create(ctx, r); return err },
+		"images":     func() error { _, err := node.Images(ctx); return err },
+		"remove":     func() error { return node.RemoveImage(ctx, "sha256:00") },
+		"pull":       func() error { _, err := node.PullImage(ctx, wire.PullRequest{}); return err },
+		"copy":       func() error { _, err := node.CopyImage(ctx, wire.CopyRequest{}); return err },
+		"exec":       func() error { return node.ExecCreate(ctx, r.Container.ID, wire.ExecSpec{}) },
+		"journal":    func() error { _, err := node.Journal(ctx, wire.Ack{}); return err },
+		"a way out":  func() error { _, err := node.Blob(ctx, "../info", 0); return err },
+	} {
+		if err := call(); err == nil || model.IsKind(err, model.KindUnavailable) || name != "a way out" && !model.IsKind(err, model.KindForbidden) {
+			t.Errorf("%s: a node got %v", name, err)
+		}
+	}
+	if all, err := served.Containers(ctx); err != nil || len(all) != 0 {
+		t.Errorf("a node's calls have left %v, error %v", all, err)
 	}
 }
