@@ -6,29 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/spearheadcloud/spearhead/image/registry"
 	"github.com/spearheadcloud/spearhead/model"
-)
-
-// stallRule ends a download that brings less than bytes in each period.
-type stallRule struct {
-	bytes  int64
-	period time.Duration
-}
-
-var defaultStall = stallRule{bytes: 64 << 10, period: time.Minute}
-
-const (
-	fetchAttempts = 5
-	firstPause    = 200 * time.Millisecond
 )
 
 // document returns an index, manifest or configuration, from this node or the
@@ -95,23 +82,14 @@ func (p *pull) blob(ctx context.Context, desc ocispec.Descriptor) (fresh bool, e
 		return false, err
 	}
 	if _, err := p.store.content.Info(ctx, desc.Digest); err == nil {
+		p.store.noteSource(ctx, desc.Digest, p.ref)
 		return false, nil
 	}
-	pause := firstPause
-	for attempt := 1; ; attempt++ {
-		err = p.download(ctx, desc)
-		if err == nil || attempt == fetchAttempts || !model.IsKind(err, model.KindUnavailable) || ctx.Err() != nil || errors.Is(err, errStalled) {
-			return true, err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return true, ctx.Err()
-		case <-timer.C:
-		}
-		pause *= 2
+	if err := p.store.transfers.Acquire(ctx, 1); err != nil {
+		return false, err
 	}
+	defer p.store.transfers.Release(1)
+	return true, retried(ctx, func() error { return p.download(ctx, desc) })
 }
 
 // download fetches a blob from where the last attempt left off.
@@ -133,7 +111,7 @@ func (p *pull) download(ctx context.Context, desc ocispec.Descriptor) error {
 		defer r.Close()
 		shown := &meter{reporter: p.report, layer: desc.Digest, status: StatusDownloading, total: desc.Size}
 		source := &counter{r: r, count: count, meter: shown}
-		sink := &verifier{Writer: writer, done: func() { p.report.say(desc.Digest, StatusVerifying) }}
+		sink := &verifier{Writer: writer, ref: p.ref, done: func() { p.report.say(desc.Digest, StatusVerifying) }}
 		err = content.Copy(ctx, sink, source, desc.Size, desc.Digest)
 		fromStore.Store(err != nil && !source.failed)
 		return err
@@ -160,14 +138,20 @@ func (p *pull) discard(ctx context.Context, desc ocispec.Descriptor) {
 	}
 }
 
-// verifier tells when all bytes are there and the digest is looked at.
+// verifier tells when all bytes are there and the digest is looked at, and
+// labels what is kept with where it came from.
 type verifier struct {
 	content.Writer
+	ref  reference.Named
 	done func()
 }
 
 func (v *verifier) Commit(ctx context.Context, size int64, expected digest.Digest, opts ...content.Opt) error {
 	v.done()
+	if v.ref != nil {
+		key, repository := registry.KnownIn(v.ref)
+		opts = append(opts, content.WithLabels(map[string]string{key: repository}))
+	}
 	return v.Writer.Commit(ctx, size, expected, opts...)
 }
 
@@ -207,38 +191,16 @@ func (c *counter) Seek(offset int64, whence int) (int64, error) {
 	return at, err
 }
 
-var errStalled = errors.New("too few bytes came")
-
 // watched runs work that reads from the registry and ends it when too few
 // bytes come. Its errors are explained.
 func (p *pull) watched(ctx context.Context, work func(ctx context.Context, count func(int64)) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var got atomic.Int64
-	stop := make(chan struct{})
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		ticker := time.NewTicker(p.store.stall.period)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-ticker.C:
-				if got.Swap(0) < p.store.stall.bytes {
-					cancel(errStalled)
-					return
-				}
-			}
-		}
-	})
-	err := work(ctx, func(n int64) { got.Add(n) })
-	close(stop)
-	watcher.Wait()
+	w := watch(ctx, p.store.stall)
+	defer w.end()
+	err := work(w.ctx, w.count)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(context.Cause(ctx), errStalled):
+	case w.stalled():
 		return model.WrapError(model.KindUnavailable, errors.Join(errStalled, err), "the registry sends too slowly or nothing at all; pull again to go on")
 	case errdefs.IsFailedPrecondition(err), errdefs.IsInvalidArgument(err):
 		return err

@@ -24,9 +24,14 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// parallelDownloads is how many layers of one pull are fetched at once; it is
-// Docker's number.
-const parallelDownloads = 3
+const (
+	// parallelDownloads is how many layers of one pull are fetched at once; it
+	// is Docker's number.
+	parallelDownloads = 3
+	// nodeTransfers is how many layers all pulls and pushes of a node move at
+	// once.
+	nodeTransfers = 16
+)
 
 // sizeLabel of a committed layer holds the bytes of the files in its archive.
 const sizeLabel = "spearhead/size"

@@ -7,9 +7,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Progress tells of one layer of a pull, in Docker's words.
+// Progress tells of one layer of a pull or push, in Docker's words.
 type Progress struct {
-	Layer   string // short digest, 12 hex digits
+	Layer   string // short digest, 12 hex digits: of the blob, or in a push of what it unpacks to
 	Status  string // one of the statuses below
 	Current int64  // bytes
 	Total   int64
@@ -26,6 +26,16 @@ const (
 	StatusExtracting  = "Extracting"
 	StatusPulled      = "Pull complete"
 	StatusExists      = "Already exists"
+)
+
+// The statuses of a layer in a push, which ends with one of the last three;
+// StatusWaiting belongs to both.
+const (
+	StatusPreparing   = "Preparing"
+	StatusPushing     = "Pushing"
+	StatusPushed      = "Pushed"
+	StatusPushExisted = "Layer already exists"
+	StatusMounted     = "Mounted from " // and the repository
 )
 
 // progressInterval is how often a layer's bytes are told of.

@@ -54,11 +54,12 @@ func (s *Store) Pull(ctx context.Context, r PullRequest, progress func(Progress)
 	if err != nil {
 		return model.Image{}, "", false, err
 	}
-	client := s.policy.NewClient(ref, registry.Credentials{
-		Username: r.Username, Password: r.Password, IdentityToken: r.IdentityToken, RegistryToken: r.RegistryToken,
-	})
+	client, err := s.policy.NewClient(ref, r.credentials(), registry.Pull)
+	if err != nil {
+		return model.Image{}, "", false, err
+	}
 	defer client.Close()
-	p := &pull{store: s, limits: s.limits, client: client, platform: platform, report: &reporter{send: progress}}
+	p := &pull{store: s, limits: s.limits, client: client, ref: ref, platform: platform, report: &reporter{send: progress}}
 
 	leased, release, err := s.lease(scoped(ctx), ref.String())
 	if err != nil {
@@ -74,6 +75,10 @@ func (s *Store) Pull(ctx context.Context, r PullRequest, progress func(Progress)
 	}
 	release(nil)
 	return image, p.resolved.Digest.String(), p.isNew, nil
+}
+
+func (r PullRequest) credentials() registry.Credentials {
+	return registry.Credentials{Username: r.Username, Password: r.Password, IdentityToken: r.IdentityToken, RegistryToken: r.RegistryToken}
 }
 
 // parseRef reads an image's name as Docker does.
@@ -101,6 +106,7 @@ type pull struct {
 	store    *Store
 	limits   unpack.Limits
 	client   source
+	ref      reference.Named // what the registry calls it; nil if it is of none
 	platform ocispec.Platform
 	report   *reporter
 

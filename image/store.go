@@ -21,6 +21,7 @@ import (
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/spearheadcloud/spearhead/image/registry"
 	"github.com/spearheadcloud/spearhead/image/unpack"
@@ -50,6 +51,11 @@ type Config struct {
 	// DeniedNetworks are networks that no registry may lead to, such as the
 	// one that nodes are managed by.
 	DeniedNetworks []netip.Prefix
+	// Mirrors are asked for what is on docker.io first; CertsDir holds the
+	// certificates of registries with a private authority. See
+	// registry.Options.
+	Mirrors  []string
+	CertsDir string
 	// Logger hears of what goes wrong behind a caller's back; nil is silence.
 	Logger *slog.Logger
 }
@@ -73,7 +79,8 @@ type Store struct {
 	leases  leases.Manager
 	drive   rootDriver
 
-	working keyed // blobs and layers that a pull works on
+	working   keyed               // blobs and layers that a pull works on
+	transfers *semaphore.Weighted // downloads and uploads of layers
 
 	mu    sync.Mutex
 	roots map[string]string // container id → image id, also of roots being made
@@ -132,7 +139,9 @@ func newStore(cfg Config) (*Store, error) {
 	if !filepath.IsAbs(cfg.Root) || strings.ContainsAny(cfg.Root, ":,\\\"") {
 		return nil, model.Errorf(model.KindInvalid, "the image directory %q must be an absolute path without any of : , \\ \"", cfg.Root)
 	}
-	policy, err := registry.NewPolicy(cfg.InsecureRegistries, cfg.DeniedNetworks)
+	policy, err := registry.NewPolicy(registry.Options{
+		Insecure: cfg.InsecureRegistries, Denied: cfg.DeniedNetworks, Mirrors: cfg.Mirrors, CertsDir: cfg.CertsDir,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +162,7 @@ func newStore(cfg Config) (*Store, error) {
 		policy:      policy,
 		limits:      unpack.DefaultLimits(),
 		stall:       defaultStall,
+		transfers:   semaphore.NewWeighted(nodeTransfers),
 		roots:       make(map[string]string),
 		known:       make(map[string]held),
 		pulls:       make(map[string]bool),

@@ -40,14 +40,22 @@ func NoMatch(want ocispec.Platform) error {
 	return model.Errorf(model.KindNotFound, "no matching manifest for %s in the manifest list entries", platforms.Format(want))
 }
 
-// Choose returns the manifest of an index that suits a platform best.
-func Choose(index []byte, mediaType string, want ocispec.Platform) (ocispec.Descriptor, error) {
+func parseIndex(index []byte, mediaType string) (ocispec.Index, error) {
 	var document ocispec.Index
 	if err := decode(index, mediaType, []string{"config", "layers", "fsLayers"}, &document); err != nil {
-		return ocispec.Descriptor{}, err
+		return ocispec.Index{}, err
 	}
 	if len(document.Manifests) > maxEntries {
-		return ocispec.Descriptor{}, model.Errorf(model.KindInvalid, "the manifest list has more than %d entries", maxEntries)
+		return ocispec.Index{}, model.Errorf(model.KindInvalid, "the manifest list has more than %d entries", maxEntries)
+	}
+	return document, nil
+}
+
+// Choose returns the manifest of an index that suits a platform best.
+func Choose(index []byte, mediaType string, want ocispec.Platform) (ocispec.Descriptor, error) {
+	document, err := parseIndex(index, mediaType)
+	if err != nil {
+		return ocispec.Descriptor{}, err
 	}
 	matcher := platforms.Only(want)
 	var fit []ocispec.Descriptor
@@ -61,6 +69,22 @@ func Choose(index []byte, mediaType string, want ocispec.Platform) (ocispec.Desc
 	}
 	sort.SliceStable(fit, func(i, j int) bool { return matcher.Less(*fit[i].Platform, *fit[j].Platform) })
 	return fit[0], checkDescriptor(fit[0], MaxSize)
+}
+
+// Platforms returns the platforms that an index has something for, in its
+// order.
+func Platforms(index []byte, mediaType string) ([]ocispec.Platform, error) {
+	document, err := parseIndex(index, mediaType)
+	if err != nil {
+		return nil, err
+	}
+	var list []ocispec.Platform
+	for _, entry := range document.Manifests {
+		if entry.Platform != nil {
+			list = append(list, *entry.Platform)
+		}
+	}
+	return list, nil
 }
 
 func checkDescriptor(d ocispec.Descriptor, limit int64) error {

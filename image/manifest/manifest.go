@@ -51,11 +51,12 @@ const mediaTypeSignedSchema1 = "application/vnd.docker.distribution.manifest.v1+
 func checkLayer(d ocispec.Descriptor) error {
 	switch d.MediaType {
 	case images.MediaTypeDockerSchema2Layer, images.MediaTypeDockerSchema2LayerGzip, images.MediaTypeDockerSchema2LayerZstd,
-		images.MediaTypeDockerSchema2LayerForeign, images.MediaTypeDockerSchema2LayerForeignGzip,
-		ocispec.MediaTypeImageLayer, ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageLayerZstd,
+		ocispec.MediaTypeImageLayer, ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageLayerZstd:
+		return checkDescriptor(d, maxBlob)
+	case images.MediaTypeDockerSchema2LayerForeign, images.MediaTypeDockerSchema2LayerForeignGzip,
 		//lint:ignore SA1019 deprecated, and still found in registries
 		ocispec.MediaTypeImageLayerNonDistributable, ocispec.MediaTypeImageLayerNonDistributableGzip, ocispec.MediaTypeImageLayerNonDistributableZstd:
-		return checkDescriptor(d, maxBlob)
+		return model.Errorf(model.KindInvalid, "the image has a layer that its maker lets only be fetched from elsewhere (%s), which is not supported", d.MediaType)
 	}
 	return model.Errorf(model.KindInvalid, "the image has a layer of type %.128q, which is not supported", d.MediaType)
 }

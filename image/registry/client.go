@@ -2,12 +2,9 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -17,113 +14,79 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Credentials are how a user is known to one registry. They live as long as
-// the Client that was made with them.
-type Credentials struct {
-	Username      string
-	Password      string
-	IdentityToken string // an OAuth2 refresh token; instead of name and password
-	RegistryToken string // a bearer token, sent as it is
-}
+// Access is what a client wants to do.
+type Access int
 
-// Client fetches one reference from its registry. It may be used by several
+// The kinds of access.
+const (
+	Pull Access = iota
+	Push
+)
+
+// Client speaks of one reference with its registry. It may be used by several
 // goroutines.
 type Client struct {
 	ref       reference.Named
+	access    Access
+	endpoints []endpoint // the registry itself is the last
+	tracker   docker.StatusTracker
 	resolver  remotes.Resolver
-	transport *http.Transport
 	logger    *log.Entry
 }
 
-const (
-	dialTimeout     = 15 * time.Second
-	tlsTimeout      = 10 * time.Second
-	responseTimeout = 30 * time.Second
-	maxRedirects    = 10
-	maxHeaderBytes  = 64 << 10
-)
-
-// NewClient makes a client for ref's registry.
-func (p *Policy) NewClient(ref reference.Named, credentials Credentials) *Client {
+// NewClient makes a client for ref's registry. Nothing is sent yet.
+func (p *Policy) NewClient(ref reference.Named, credentials Credentials, access Access) (*Client, error) {
 	name := reference.Domain(ref)
 	address, _ := docker.DefaultHost(name) // never fails
-	insecure := p.insecure(name)
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: p.control(name)}
-	transport := &http.Transport{
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure}, //nolint:gosec // the operator listed it
-		TLSHandshakeTimeout:    tlsTimeout,
-		ResponseHeaderTimeout:  responseTimeout,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		MaxIdleConnsPerHost:    8,
-		IdleConnTimeout:        30 * time.Second,
-		DisableCompression:     true,
-		ForceAttemptHTTP2:      true,
-	}
-	var tripper http.RoundTripper = transport
-	if insecure {
-		tripper = docker.NewHTTPFallback(transport)
-	}
-	client := &http.Client{Transport: tripper, CheckRedirect: checkRedirect(insecure)}
-	host := docker.RegistryHost{
-		Client:       client,
-		Host:         address,
-		Scheme:       "https",
-		Path:         "/v2",
-		Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve,
-	}
-	if credentials.RegistryToken != "" {
-		host.Header = http.Header{"Authorization": {"Bearer " + credentials.RegistryToken}}
+	c := &Client{ref: ref, access: access, tracker: docker.NewInMemoryTracker(), logger: silence()}
+	timeout := responseTimeout
+	if access == Push {
+		timeout = uploadTimeout
 	} else {
-		host.Authorizer = docker.NewDockerAuthorizer(docker.WithAuthClient(client), docker.WithAuthCreds(credentials.lookup(address)))
+		mirrors, err := p.mirrorHosts(name)
+		if err != nil {
+			return nil, err
+		}
+		c.endpoints = mirrors
 	}
+	own, err := p.endpoint(name, address, credentials, timeout)
+	if err != nil {
+		return nil, err
+	}
+	c.endpoints = append(c.endpoints, own)
+	hosts := make([]docker.RegistryHost, len(c.endpoints))
+	for i, e := range c.endpoints {
+		hosts[i] = e.host
+	}
+	c.resolver = docker.NewResolver(docker.ResolverOptions{
+		Headers: http.Header{"User-Agent": {userAgent}},
+		Hosts:   func(string) ([]docker.RegistryHost, error) { return hosts, nil },
+		Tracker: c.tracker,
+	})
+	return c, nil
+}
+
+const userAgent = "spearhead"
+
+// silence is a logger for the library: what goes wrong is in the errors.
+func silence() *log.Entry {
 	quiet := logrus.New()
 	quiet.SetOutput(io.Discard)
-	return &Client{
-		ref:       ref,
-		transport: transport,
-		logger:    logrus.NewEntry(quiet),
-		resolver: docker.NewResolver(docker.ResolverOptions{
-			Headers: http.Header{"User-Agent": {"spearhead"}},
-			Hosts:   func(string) ([]docker.RegistryHost, error) { return []docker.RegistryHost{host}, nil },
-		}),
-	}
-}
-
-// lookup gives the credentials to the registry that the user named, and to no
-// other host.
-func (c Credentials) lookup(registry string) func(string) (string, string, error) {
-	return func(host string) (string, string, error) {
-		switch {
-		case host != registry:
-			return "", "", nil
-		case c.IdentityToken != "":
-			return "", c.IdentityToken, nil
-		}
-		return c.Username, c.Password, nil
-	}
-}
-
-func checkRedirect(insecure bool) func(*http.Request, []*http.Request) error {
-	return func(r *http.Request, via []*http.Request) error {
-		if len(via) >= maxRedirects {
-			return errRedirects
-		}
-		if r.URL.Scheme != "https" && !insecure {
-			return errDowngrade
-		}
-		return nil
-	}
+	return logrus.NewEntry(quiet)
 }
 
 // Close drops idle connections.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	for _, e := range c.endpoints {
+		e.transport.CloseIdleConnections()
+	}
+}
 
 // Resolve asks the registry what the reference points to now.
 func (c *Client) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
 	_, desc, err := c.resolver.Resolve(c.quiet(ctx), c.ref.String())
 	if err != nil {
-		return ocispec.Descriptor{}, c.explain(err)
+		return ocispec.Descriptor{}, c.Explain(err)
 	}
 	return desc, nil
 }
@@ -140,13 +103,12 @@ func (c *Client) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadClo
 	desc.URLs = nil
 	r, err := fetcher.Fetch(c.quiet(ctx), desc)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, c.Explain(err)
 	}
 	return r, nil
 }
 
-// quiet keeps the library from logging by its own logger: what goes wrong is
-// in the errors.
+// quiet keeps the library from logging by its own logger.
 func (c *Client) quiet(ctx context.Context) context.Context {
 	return log.WithLogger(ctx, c.logger)
 }

@@ -16,69 +16,89 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-var (
-	errRedirects = errors.New("too many redirects")
-	errDowngrade = errors.New("redirect from TLS to plain HTTP")
-)
-
 // Explain gives an error of the registry its kind, and a text in Docker's
 // words where Docker has some. Errors that have a kind, and the end of a
 // context, pass as they are.
-func (c *Client) Explain(err error) error { return c.explain(err) }
+func (c *Client) Explain(err error) error {
+	return explanation{registry: reference.Domain(c.ref), missing: c.missing, denied: c.denied}.of(err)
+}
 
-func (c *Client) explain(err error) error {
+// explanation says what errors of a registry mean.
+type explanation struct {
+	registry        string
+	missing, denied func(error) error
+}
+
+func (e explanation) of(err error) error {
 	var typed *model.Error
 	if err == nil || errors.As(err, &typed) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	host := reference.Domain(c.ref)
+	var status remoteerrors.ErrUnexpectedStatus
+	switch {
+	case errors.Is(err, docker.ErrInvalidAuthorization):
+		return e.denied(err)
+	case errors.As(err, &status):
+		return e.byStatus(status.StatusCode, err)
+	case errdefs.IsNotFound(err):
+		return e.missing(err)
+	}
+	return e.unreachable(err)
+}
+
+// unreachable explains that there was no answer.
+func (e explanation) unreachable(err error) error {
 	var (
-		status      remoteerrors.ErrUnexpectedStatus
 		guarded     errGuarded
 		certificate *tls.CertificateVerificationError
 		network     net.Error
 	)
 	switch {
 	case errors.As(err, &guarded):
-		return model.WrapError(model.KindForbidden, err, "registry %s leads to an address that is not open to registries; an operator can list it as an insecure registry", host)
+		return model.WrapError(model.KindForbidden, err, "registry %s leads to an address that is not open to registries; an operator can list it as an insecure registry", e.registry)
 	case errors.Is(err, errRedirects):
-		return model.WrapError(model.KindUnavailable, err, "registry %s redirects without end", host)
+		return model.WrapError(model.KindUnavailable, err, "registry %s redirects without end", e.registry)
 	case errors.Is(err, errDowngrade):
-		return model.WrapError(model.KindUnavailable, err, "registry %s redirects from TLS to plain HTTP", host)
-	case errors.Is(err, docker.ErrInvalidAuthorization):
-		return c.denied(err)
-	case errors.As(err, &status):
-		return c.byStatus(status.StatusCode, err)
-	case errdefs.IsNotFound(err):
-		return c.missing(err)
+		return model.WrapError(model.KindUnavailable, err, "registry %s leads from TLS to plain HTTP; an operator can list it as an insecure registry", e.registry)
 	case errors.As(err, &certificate):
-		return model.WrapError(model.KindUnavailable, err, "the certificate of registry %s is not trusted; an operator can list it as an insecure registry", host)
+		return model.WrapError(model.KindUnavailable, err, "the certificate of registry %s is not trusted; an operator can list it as an insecure registry, or give the nodes the certificate of its authority", e.registry)
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return model.WrapError(model.KindUnavailable, err, "registry %s speaks plain HTTP; an operator can list it as an insecure registry", host)
+		return model.WrapError(model.KindUnavailable, err, "registry %s speaks plain HTTP; an operator can list it as an insecure registry", e.registry)
 	case errors.As(err, &network):
-		return model.WrapError(model.KindUnavailable, err, "registry %s cannot be reached; check its name and that it runs", host)
+		return model.WrapError(model.KindUnavailable, err, "registry %s cannot be reached; check its name and that it runs", e.registry)
 	}
-	return model.WrapError(model.KindUnavailable, err, "registry %s does not answer as a registry does", host)
+	return model.WrapError(model.KindUnavailable, err, "registry %s does not answer as a registry does", e.registry)
 }
 
-func (c *Client) byStatus(code int, err error) error {
-	host := reference.Domain(c.ref)
+func (e explanation) byStatus(code int, err error) error {
 	switch {
 	case code == http.StatusNotFound:
-		return c.missing(err)
+		return e.missing(err)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return c.denied(err)
+		return e.denied(err)
 	case code == http.StatusTooManyRequests:
-		return model.WrapError(model.KindUnavailable, err, "registry %s answers: too many requests; try again later", host)
+		return model.WrapError(model.KindUnavailable, err, "toomanyrequests: registry %s answers: too many requests; try again later", e.registry)
 	}
-	return model.WrapError(model.KindUnavailable, err, "registry %s answers: %d %s", host, code, http.StatusText(code))
+	return model.WrapError(model.KindUnavailable, err, "registry %s answers: %d %s", e.registry, code, http.StatusText(code))
 }
 
 // missing and denied have the texts that Docker's clients know.
 func (c *Client) missing(err error) error {
+	if c.access == Push {
+		return model.WrapError(model.KindNotFound, err, "registry %s takes no pushes to repository %s", reference.Domain(c.ref), reference.FamiliarName(c.ref))
+	}
 	return model.WrapError(model.KindNotFound, err, "manifest for %s not found: manifest unknown: manifest unknown", reference.FamiliarString(c.ref))
 }
 
 func (c *Client) denied(err error) error {
-	return model.WrapError(model.KindNotFound, err, "pull access denied for %s, repository does not exist or may require 'docker login'", reference.FamiliarName(c.ref))
+	var status remoteerrors.ErrUnexpectedStatus
+	switch {
+	case c.access == Pull:
+		return model.WrapError(model.KindNotFound, err, "pull access denied for %s, repository does not exist or may require 'docker login'", reference.FamiliarName(c.ref))
+	case strings.Contains(err.Error(), "no basic auth credentials"):
+		return model.WrapError(model.KindForbidden, err, "no basic auth credentials")
+	case errors.As(err, &status) && status.StatusCode == http.StatusUnauthorized:
+		return model.WrapError(model.KindForbidden, err, "unauthorized: authentication required")
+	}
+	return model.WrapError(model.KindForbidden, err, "denied: requested access to the resource is denied")
 }

@@ -2,29 +2,59 @@ package registry
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
 
+// Options are an operator's word on registries.
+type Options struct {
+	// Insecure lists registries as host, host:port or by a CIDR that holds
+	// their addresses: plain HTTP, any certificate and any address are fine.
+	Insecure []string
+	// Denied are networks that no registry may lead to.
+	Denied []netip.Prefix
+	// Mirrors are asked for what is on docker.io before docker.io is, in this
+	// order, each as host[:port] or as a URL of http or https. They are the
+	// operator's own: they may have any address, and users' credentials are
+	// not sent to them.
+	Mirrors []string
+	// CertsDir holds a folder for each registry with a private authority,
+	// named by its host or host:port, as Docker's certs.d does: *.crt are
+	// authorities, *.cert with *.key what the node shows of itself. It is read
+	// when a registry is spoken to; "" is none.
+	CertsDir string
+}
+
 // Policy says how registries may be reached. Its zero value is the default:
 // TLS everywhere but on loopback.
 type Policy struct {
 	insecures model.InsecureRegistries
 	denied    []netip.Prefix
+	mirrors   []mirror
+	certsDir  string
+	resolver  *net.Resolver // of tests; nil is the machine's
 }
 
-// NewPolicy makes a policy. A registry is insecure, which means plain HTTP, any
-// certificate and any address are fine, when it is listed as host, host:port or
-// by a CIDR that holds its address. No registry may lead to a denied network.
-func NewPolicy(insecure []string, denied []netip.Prefix) (*Policy, error) {
-	listed, err := model.ParseInsecureRegistries(insecure)
+// NewPolicy makes a policy. An entry that cannot be read is KindInvalid.
+func NewPolicy(o Options) (*Policy, error) {
+	listed, err := model.ParseInsecureRegistries(o.Insecure)
 	if err != nil {
 		return nil, err
 	}
-	return &Policy{insecures: listed, denied: denied}, nil
+	p := &Policy{insecures: listed, denied: o.Denied, certsDir: o.CertsDir}
+	for _, entry := range o.Mirrors {
+		m, err := parseMirror(entry)
+		if err != nil {
+			return nil, err
+		}
+		p.mirrors = append(p.mirrors, m)
+	}
+	return p, nil
 }
 
 // insecure tells whether plain HTTP is fine with a registry, given as host or
@@ -48,22 +78,36 @@ func (e errGuarded) Error() string {
 	return fmt.Sprintf("address %s is not open to registries", e.addr)
 }
 
-// control returns a hook for net.Dialer that sees each address after its name
-// was resolved, for requests that began with a registry of the given name.
-func (p *Policy) control(registry string) func(network, address string, c syscall.RawConn) error {
+// dialHook sees each address that is dialled, after its name was resolved.
+type dialHook func(network, address string, c syscall.RawConn) error
+
+// control returns the hook for requests that began with a registry of the
+// given name, as host or host:port.
+func (p *Policy) control(registry string) dialHook {
 	named := p.insecures.Names(registry)
-	loopback := named || isLoopback(model.RegistryHost(registry))
+	loopback := isLoopback(model.RegistryHost(registry))
 	return func(_, address string, _ syscall.RawConn) error {
 		target, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("cannot read address %q: %w", address, err)
 		}
 		addr := target.Addr().Unmap().WithZone("")
-		if !p.open(addr, named, loopback) {
+		// Who names a registry on loopback means that one, and no other
+		// service of the node.
+		if !p.open(addr, named, named || loopback && isPort(registry, target.Port())) {
 			return errGuarded{addr}
 		}
 		return nil
 	}
+}
+
+// isPort tells whether a registry, given as host or host:port, is at a port.
+func isPort(registry string, port uint16) bool {
+	_, text, err := net.SplitHostPort(registry)
+	if err != nil {
+		return port == 443 || port == 80
+	}
+	return text == strconv.Itoa(int(port))
 }
 
 func (p *Policy) open(addr netip.Addr, named, loopback bool) bool {

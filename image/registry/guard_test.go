@@ -9,7 +9,10 @@ import (
 
 func TestWhichAddressesAreOpen(t *testing.T) {
 	t.Parallel()
-	p, err := NewPolicy([]string{"lab.example:5000", "metadata.example", "10.9.0.0/16"}, []netip.Prefix{netip.MustParsePrefix("10.9.1.0/24")})
+	p, err := NewPolicy(Options{
+		Insecure: []string{"lab.example:5000", "metadata.example", "10.9.0.0/16"},
+		Denied:   []netip.Prefix{netip.MustParsePrefix("10.9.1.0/24")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +48,7 @@ func TestWhichAddressesAreOpen(t *testing.T) {
 
 func TestWhichRegistriesMaySpeakPlainHTTP(t *testing.T) {
 	t.Parallel()
-	p, err := NewPolicy([]string{"lab.example:5000", "Other.example", "10.9.0.0/16"}, nil)
+	p, err := NewPolicy(Options{Insecure: []string{"lab.example:5000", "Other.example", "10.9.0.0/16"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +61,7 @@ func TestWhichRegistriesMaySpeakPlainHTTP(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"10.0.0.0/99", "", "a b", "user@host"} {
-		if _, err := NewPolicy([]string{bad}, nil); !model.IsKind(err, model.KindInvalid) {
+		if _, err := NewPolicy(Options{Insecure: []string{bad}}); !model.IsKind(err, model.KindInvalid) {
 			t.Errorf("%q: %v, want invalid", bad, err)
 		}
 	}
