@@ -34,7 +34,7 @@ func (s *Service) Commit(ctx context.Context, a model.Account, ref string, r doc
 		return "", err
 	}
 	request := wire.CommitRequest{
-		Config: config, Author: r.Author, Comment: r.Comment, Created: time.Now().UTC(),
+		Name: r.Name, Config: config, Author: r.Author, Comment: r.Comment, Created: time.Now().UTC(),
 		Pause: r.Pause && c.State.Status == model.StatusRunning,
 	}
 	img, err := s.images.Adopt(ctx, a.ID, c.NodeID, r.Name, func() (model.Image, error) {

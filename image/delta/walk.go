@@ -44,7 +44,7 @@ func Walk(ctx context.Context, image, container int, kind Kind, visit func(Chang
 // the mounts that each container has.
 var mountpoints = map[string]bool{
 	"/proc": true, "/sys": true, "/dev": true, "/.dockerenv": true,
-	"/dev/console": true, "/dev/mqueue": true, "/dev/pts": true, "/dev/shm": true, "/dev/init": true,
+	"/dev/console": true, "/dev/mqueue": true, "/dev/pts": true, "/dev/shm": true, "/sbin/docker-init": true,
 	"/etc/hosts": true, "/etc/hostname": true, "/etc/resolv.conf": true,
 }
 
