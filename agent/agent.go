@@ -36,6 +36,7 @@ type Agent struct {
 	shipper *logship.Shipper
 	execs   *execs
 
+	peer      func(wire.Holder) PeerClient
 	exitGrace time.Duration
 
 	exits   <-chan runtime.Exit
@@ -59,6 +60,9 @@ type Options struct {
 	Drivers  Drivers
 	Info     model.NodeInfo
 	Logger   *slog.Logger
+	// Peer makes the client of another node's agent. It connects when it is
+	// first used; nil is for an agent that has no others.
+	Peer func(wire.Holder) PeerClient
 	// ExitGrace is how long the runtime may take to tell of the end of a run
 	// that is recorded as alive and is not; 0 is 3 seconds.
 	ExitGrace time.Duration
@@ -87,6 +91,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		tasks:   make(map[string]*task.Task),
 		shipper: logship.New(logship.Config{Logger: o.Logger}),
 
+		peer:      o.Peer,
 		exitGrace: o.ExitGrace,
 	}
 	if a.exitGrace == 0 {
@@ -102,6 +107,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		return nil, fmt.Errorf("cannot take over what the node runs: %w", err)
 	}
 	a.loops.Go(a.own)
+	a.loops.Go(a.collect)
 	return a, nil
 }
 

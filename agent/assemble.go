@@ -17,6 +17,7 @@ import (
 	"github.com/spearheadcloud/spearhead/network"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/runtime"
+	"github.com/spearheadcloud/spearhead/wire"
 	"github.com/spearheadcloud/spearhead/zfs"
 )
 
@@ -52,6 +53,9 @@ func Run(ctx context.Context, cfg Config) error {
 	a, err := New(ctx, Options{
 		NodeID: identity.ID(), StateDir: cfg.StateDir, RunDir: cfg.RunDir, Info: info, Logger: log,
 		Drivers: Drivers{Runtime: p.runtime, Images: p.images, Network: p.network},
+		Peer: func(h wire.Holder) PeerClient {
+			return wire.NewClient("https://"+h.Address, identity.ClientTLS(pki.RoleNode, h.NodeID))
+		},
 	})
 	if err != nil {
 		return err
@@ -74,7 +78,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer cancel()
 	load.Go(func() { a.TellLoad(ctx, ring, p.freeDisk) })
 	log.Info("serving heads", "op", "run", "address", listener.Addr().String(), "containers", len(a.snapshots()))
-	return server.Serve(ctx, listener, identity.ServerTLS(pki.RoleHead), a, log)
+	return server.Serve(ctx, listener, identity.ServerTLS(pki.RoleHead, pki.RoleNode), a, log)
 }
 
 // parts are the drivers of a node.

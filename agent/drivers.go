@@ -8,6 +8,7 @@ import (
 	"github.com/spearheadcloud/spearhead/image"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
+	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // Runtime is what the agent asks of package runtime.
@@ -30,8 +31,11 @@ type Runtime interface {
 type Images interface {
 	task.Images
 	Pull(ctx context.Context, r image.PullRequest, progress func(image.Progress)) (model.Image, string, bool, error)
+	Copy(ctx context.Context, r image.CopyRequest, progress func(image.Progress)) (img model.Image, isNew bool, err error)
+	Blob(ctx context.Context, digest string, offset int64) (size int64, r io.ReadCloser, err error)
 	List(ctx context.Context) ([]string, error)
 	Remove(ctx context.Context, image string) error
+	CollectGarbage(ctx context.Context) error
 	Roots(ctx context.Context) ([]string, error)
 	Size(ctx context.Context, container string) (model.ContainerSize, error)
 	Changes(ctx context.Context, container string) ([]model.FileChange, error)
@@ -47,6 +51,12 @@ type Network interface {
 // Gossip is where the agent tells how full its machine is.
 type Gossip interface {
 	SetLoad(l model.NodeLoad)
+}
+
+// PeerClient calls another node.
+type PeerClient interface {
+	wire.Peer
+	Close()
 }
 
 // Drivers are the parts of a node that an agent joins.

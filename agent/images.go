@@ -28,6 +28,21 @@ func (a *Agent) RemoveImage(ctx context.Context, id string) error {
 // PullImage implements wire.Agent. The pull ends with ctx, with the stream's
 // Close, and with the agent.
 func (a *Agent) PullImage(ctx context.Context, r wire.PullRequest) (wire.PullStream, error) {
+	return a.arrive(ctx, "pull", func(ctx context.Context, progress func(image.Progress)) (wire.PulledImage, error) {
+		img, digest, isNew, err := a.drivers.Images.Pull(ctx, image.PullRequest{
+			Ref: r.Ref, Platform: r.Platform,
+			Username: r.Auth.Username, Password: r.Auth.Password,
+			IdentityToken: r.Auth.IdentityToken, RegistryToken: r.Auth.RegistryToken,
+		}, progress)
+		return wire.PulledImage{Image: img, Digest: digest, New: isNew}, err
+	})
+}
+
+// fetching makes the node hold an image.
+type fetching func(ctx context.Context, progress func(image.Progress)) (wire.PulledImage, error)
+
+// arrive does the work of a pull and tells of it.
+func (a *Agent) arrive(ctx context.Context, op string, work fetching) (wire.PullStream, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &pull{ctx: ctx, cancel: cancel, messages: make(chan wire.PullMessage, 64)}
 	a.mu.Lock()
@@ -37,7 +52,7 @@ func (a *Agent) PullImage(ctx context.Context, r wire.PullRequest) (wire.PullStr
 		return nil, model.Errorf(model.KindUnavailable, "the node is shutting down; try again when it is back")
 	}
 	s.unbind = context.AfterFunc(a.running, cancel)
-	a.loops.Go(func() { s.run(a, r) })
+	a.loops.Go(func() { s.run(a, op, work) })
 	return s, nil
 }
 
@@ -50,23 +65,19 @@ type pull struct {
 	close    sync.Once
 }
 
-func (s *pull) run(a *Agent, r wire.PullRequest) {
+func (s *pull) run(a *Agent, op string, work fetching) {
 	defer close(s.messages)
-	img, digest, isNew, err := a.drivers.Images.Pull(s.ctx, image.PullRequest{
-		Ref: r.Ref, Platform: r.Platform,
-		Username: r.Auth.Username, Password: r.Auth.Password,
-		IdentityToken: r.Auth.IdentityToken, RegistryToken: r.Auth.RegistryToken,
-	}, func(p image.Progress) {
+	pulled, err := work(s.ctx, func(p image.Progress) {
 		s.send(wire.PullMessage{Progress: &wire.PullProgress{Layer: p.Layer, Status: p.Status, Current: p.Current, Total: p.Total}})
 	})
 	if err != nil {
 		if s.ctx.Err() == nil {
-			a.log.Warn("cannot pull an image", "op", "pull", "err", err)
+			a.log.Warn("cannot fetch an image", "op", op, "err", err)
 		}
 		s.send(wire.PullMessage{Error: wire.NewErrorBody(err)})
 		return
 	}
-	s.send(wire.PullMessage{Image: &wire.PulledImage{Image: img, Digest: digest, New: isNew}})
+	s.send(wire.PullMessage{Image: &pulled})
 }
 
 func (s *pull) send(m wire.PullMessage) {

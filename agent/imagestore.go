@@ -15,11 +15,6 @@ func (a *Agent) PushImage(context.Context, wire.PushRequest) (wire.PushStream, e
 	return nil, errNotYet
 }
 
-// CopyImage implements wire.Agent.
-func (a *Agent) CopyImage(context.Context, wire.CopyRequest) (wire.PullStream, error) {
-	return nil, errNotYet
-}
-
 // SaveImages implements wire.Agent.
 func (a *Agent) SaveImages(context.Context, wire.SaveRequest) (io.ReadCloser, error) {
 	return nil, errNotYet
@@ -53,9 +48,4 @@ func (a *Agent) SearchImages(context.Context, wire.SearchRequest) ([]wire.FoundI
 // ImageUsage implements wire.Agent.
 func (a *Agent) ImageUsage(context.Context) (wire.ImageUsage, error) {
 	return wire.ImageUsage{}, errNotYet
-}
-
-// Blob implements wire.Agent.
-func (a *Agent) Blob(context.Context, string, int64) (wire.Blob, error) {
-	return wire.Blob{}, errNotYet
 }
