@@ -30,6 +30,7 @@ type Runtime interface {
 // Images is what the agent asks of package image.
 type Images interface {
 	task.Images
+	Registries
 	Pull(ctx context.Context, r image.PullRequest, progress func(image.Progress)) (model.Image, string, bool, error)
 	Copy(ctx context.Context, r image.CopyRequest, progress func(image.Progress)) (img model.Image, isNew bool, err error)
 	Blob(ctx context.Context, digest string, offset int64) (size int64, r io.ReadCloser, err error)
