@@ -13,13 +13,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"syscall"
 
@@ -28,6 +26,10 @@ import (
 
 	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // messages of BuildKit encode themselves
 )
+
+// listenerFD is the descriptor of the socket to serve, which the agent has made:
+// it can connect before the builder has started.
+const listenerFD = 3
 
 // flags are how an agent starts a builder.
 type flags struct {
@@ -42,7 +44,7 @@ type flags struct {
 func main() {
 	var f flags
 	flag.StringVar(&f.root, "root", "", "folder of the cache")
-	flag.StringVar(&f.run, "run", "", "folder of node.sock, which must be there, and of api.sock, which is made")
+	flag.StringVar(&f.run, "run", "", "folder of node.sock, at which the node answers")
 	flag.StringVar(&f.cgroup, "cgroup", "", "control group below which the steps of builds run")
 	flag.StringVar(&f.resolvConf, "resolv-conf", "", "file to see as /etc/resolv.conf")
 	flag.StringVar(&f.netns, "netns", "", "network namespace to run in")
@@ -68,11 +70,7 @@ func run(f flags) error {
 		return fmt.Errorf("cannot start the builder: %w", err)
 	}
 	defer controller.Close()
-	socket := filepath.Join(f.run, "api.sock")
-	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("cannot remove the former socket: %w", err)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
+	listener, err := net.FileListener(os.NewFile(listenerFD, "api.sock"))
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
 	}

@@ -1,0 +1,223 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/internal/revert"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// cleanLimit is how long what a builder leaves may take to remove.
+const cleanLimit = 30 * time.Second
+
+// builder is one account's builder. It has a goroutine of its own from its
+// making to its end. Builders.mu guards streams and ending.
+type builder struct {
+	of      *Builders
+	account string
+	door    *door
+	idle    *time.Timer
+
+	streams int
+	ending  bool
+	kill    chan struct{} // closed to end it
+
+	started chan struct{} // closed when err is known
+	err     error
+	gone    chan struct{} // closed when nothing of it is left
+}
+
+// newBuilder starts a builder. The caller holds b.mu.
+func newBuilder(b *Builders, program string, r wire.BuilderRequest) *builder {
+	one := &builder{
+		of: b, account: r.Account.ID, door: newDoor(b.cfg),
+		kill: make(chan struct{}), started: make(chan struct{}), gone: make(chan struct{}),
+	}
+	one.idle = time.AfterFunc(b.cfg.Idle, func() { b.idled(one) })
+	one.idle.Stop()
+	b.ended.Go(func() { one.run(program, r) })
+	return one
+}
+
+// end begins the end of the builder. The caller holds Builders.mu.
+func (one *builder) end() {
+	if !one.ending {
+		one.ending = true
+		close(one.kill)
+	}
+}
+
+// run is a builder's life.
+func (one *builder) run(program string, r wire.BuilderRequest) {
+	b := one.of
+	defer close(one.gone)
+	defer b.forget(one)
+	var made revert.Stack
+	defer made.Revert()
+	process, err := one.start(program, r, &made)
+	one.err = err
+	close(one.started)
+	if err != nil {
+		b.cfg.Logger.Error("cannot start a builder", "op", "build", "account", one.account, "err", err)
+		return
+	}
+	select {
+	case <-one.kill:
+	case <-process.ended:
+		b.cfg.Logger.Error("a builder has ended by itself", "op", "build", "account", one.account, "err", process.err, "output", process.output.String())
+	}
+	b.mu.Lock()
+	one.end()
+	b.mu.Unlock()
+	one.idle.Stop()
+	process.end()
+}
+
+// start makes all that a builder stands on, and the builder.
+func (one *builder) start(program string, r wire.BuilderRequest, made *revert.Stack) (*process, error) {
+	b := one.of
+	ctx, cancel := context.WithTimeout(context.Background(), cleanLimit)
+	defer cancel()
+	run, cache := b.runDir(one.account), b.cacheDir(one.account)
+	for _, dir := range []string{run, cache} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("cannot make the builder's folder: %w", err)
+		}
+	}
+	made.Add(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanLimit)
+		defer cancel()
+		if err := b.clean(ctx, one.account); err != nil {
+			b.cfg.Logger.Error("cannot remove what a builder left", "op", "build", "account", one.account, "err", err)
+		}
+	})
+	group := b.group(one.account)
+	if err := group.make(&r.Limits); err != nil {
+		return nil, err
+	}
+	netns, err := b.cfg.Network.Attach(ctx, sandboxPrefix+one.account, r.NICs, r.Networks)
+	if err != nil {
+		return nil, err
+	}
+	resolvConf := filepath.Join(run, "resolv.conf")
+	if err := os.WriteFile(resolvConf, []byte(resolvers(r.Networks)), 0o644); err != nil {
+		return nil, fmt.Errorf("cannot write the builder's resolv.conf: %w", err)
+	}
+	if err := one.door.open(filepath.Join(run, "node.sock")); err != nil {
+		return nil, err
+	}
+	made.Add(one.door.close)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: one.socket(), Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the builder's socket: %w", err)
+	}
+	defer listener.Close()
+	listener.SetUnlinkOnClose(false)
+	return startProcess(listener, group, program,
+		"-root", cache, "-run", run, "-cgroup", group.steps(), "-resolv-conf", resolvConf, "-netns", netns)
+}
+
+func (one *builder) socket() string { return filepath.Join(one.of.runDir(one.account), "api.sock") }
+
+// resolvers is the resolv.conf of who is on these networks.
+func resolvers(networks []model.Network) string {
+	var text strings.Builder
+	for _, n := range networks {
+		for _, r := range n.Resolvers {
+			fmt.Fprintf(&text, "nameserver %s\n", r)
+		}
+	}
+	return text.String()
+}
+
+// process is the builder's first process, and with it all that it starts: it
+// is the first of its own process namespace too.
+type process struct {
+	kill   func() error
+	output *tail
+	ended  chan struct{}
+	err    error // once it has ended
+}
+
+// startProcess starts program with the listener, as descriptor 3, in a group.
+func startProcess(listener *net.UnixListener, in group, program string, args ...string) (*process, error) {
+	socket, err := listener.File()
+	if err != nil {
+		return nil, fmt.Errorf("cannot hand over the builder's socket: %w", err)
+	}
+	defer socket.Close()
+	p := &process{output: &tail{}, ended: make(chan struct{})}
+	cmd := exec.Command(program, args...)
+	cmd.ExtraFiles = []*os.File{socket}
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
+	cmd.Stdout, cmd.Stderr = p.output, p.output
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		Pdeathsig:  syscall.SIGKILL, Setsid: true,
+	}
+	started := make(chan error)
+	go func() {
+		defer close(p.ended)
+		// The signal of the parent's death comes when this thread ends.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("cannot start the builder: %w", err)
+	}
+	p.kill = cmd.Process.Kill
+	if err := in.add(cmd.Process.Pid); err != nil {
+		p.end()
+		return nil, err
+	}
+	return p, nil
+}
+
+// end kills the process and returns when all of its namespace have ended.
+func (p *process) end() {
+	if err := p.kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return // it cannot fail otherwise: the process is our child
+	}
+	<-p.ended
+}
+
+// tail keeps the end of what a builder says, for the log.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const tailLength = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if over := len(t.text) - tailLength; over > 0 {
+		t.text = append(t.text[:0], t.text[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}
