@@ -52,6 +52,7 @@ func (c *call) readBody() ([]byte, error) {
 	if err != nil {
 		return nil, model.WrapError(model.KindInvalid, err, "cannot read the request body")
 	}
+	c.r.Body = http.NoBody // so that it is known to be read
 	return body, nil
 }
 

@@ -55,6 +55,11 @@ func (s *server) fail(c *call, w *response, err error) {
 	if w.begun || gone {
 		return
 	}
+	if c.r.Body != nil && c.r.Body != http.NoBody {
+		// Else the server would first wait for the rest of the body, whose
+		// sender may be slow, or silent.
+		w.Header().Set("Connection", "close")
+	}
 	code := status(kind)
 	if code == http.StatusNotModified {
 		w.WriteHeader(code)

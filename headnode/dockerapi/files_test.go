@@ -87,6 +87,38 @@ func TestArchiveIsRefusedBeforeItIsSent(t *testing.T) {
 	}
 }
 
+// TestRefusalIsHeardWhileTheBodyIsOnItsWay holds that a client which sends
+// slowly, or waits, is answered at once, whoever refuses.
+func TestRefusalIsHeardWhileTheBodyIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := f.serve(t)
+	id := made(t, s, `{"Image":"busybox"}`)
+	begin := "Transfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n"
+	short := "Content-Length: 1000\r\n\r\nbegin"
+	for request, want := range map[string]string{
+		"PUT /containers/" + id + "/archive?path=/missing": "HTTP/1.1 404 Not Found",
+		"PUT /containers/" + id + "/archive":               "HTTP/1.1 400 Bad Request",
+		"PUT /containers/nobody/archive?path=/":            "HTTP/1.1 404 Not Found",
+		"POST /nothing":                                    "HTTP/1.1 404 Not Found",
+		"POST /v9.9/containers/create":                     "HTTP/1.1 400 Bad Request",
+	} {
+		for _, body := range []string{begin, short} {
+			conn, err := net.Dial("tcp", s.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: docker\r\n%s", request, body)
+			line, err := bufio.NewReader(conn).ReadString('\n')
+			if err != nil || strings.TrimSpace(line) != want {
+				t.Errorf("%s: %q %v, want %q", request, line, err, want)
+			}
+		}
+	}
+}
+
 // TestBrokenArchiveIsNoWholeOne holds that a client sees that an archive ended
 // too early.
 func TestBrokenArchiveIsNoWholeOne(t *testing.T) {
