@@ -123,7 +123,8 @@ func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, err
 func (p *parts) openImages(ctx context.Context, cfg Config) (err error) {
 	images := image.Config{
 		Root: filepath.Join(cfg.StateDir, "images"), Snapshotter: cfg.Storage.Kind,
-		InsecureRegistries: cfg.InsecureRegistries, Logger: cfg.Logger,
+		InsecureRegistries: cfg.InsecureRegistries, Mirrors: cfg.RegistryMirrors, CertsDir: cfg.RegistryCerts,
+		DeniedNetworks: cfg.DeniedNetworks, Logger: cfg.Logger,
 	}
 	if cfg.Storage.Dataset != "" {
 		p.pool, err = zfs.Open(ctx, zfs.Config{Dataset: cfg.Storage.Dataset, Command: cfg.Storage.Command, Logger: cfg.Logger})

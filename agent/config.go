@@ -2,6 +2,7 @@ package agent
 
 import (
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -33,6 +34,9 @@ type Config struct {
 	NICTags            map[string]string // tag of a physical network → interface
 	NetworkPrefix      string            // begins the names of links; agents that share a machine need different ones
 	InsecureRegistries []string          // host[:port] that may be spoken to without TLS
+	RegistryMirrors    []string          // host[:port] or URLs, asked before docker.io is
+	RegistryCerts      string            // folder of folders by host[:port] with *.crt, *.cert and *.key; "" is none
+	DeniedNetworks     []netip.Prefix    // that no registry may lead to, such as that of nodes
 
 	Version string // of Spearhead
 	Logger  *slog.Logger

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -32,7 +33,10 @@ type agentFile struct {
 		Command []string `toml:"command"`
 	} `toml:"storage"`
 	Images struct {
-		InsecureRegistries []string `toml:"insecure_registries"`
+		InsecureRegistries []string       `toml:"insecure_registries"`
+		Mirrors            []string       `toml:"mirrors"`
+		CertsDir           string         `toml:"certs_dir"`
+		DeniedNetworks     []netip.Prefix `toml:"denied_networks"`
 	} `toml:"images"`
 }
 
@@ -72,7 +76,10 @@ func agentCommand() *cli.Command {
 			"  [nic_tags]\n" +
 			"  external = \"eth1\"             physical network's tag = interface\n\n" +
 			"  [images]\n" +
-			"  insecure_registries = []      host:port that may be spoken to by plain HTTP",
+			"  insecure_registries = []      host, host:port or network: plain HTTP, any certificate and any address are fine\n" +
+			"  mirrors = []                  host:port or URL, asked before docker.io is\n" +
+			"  certs_dir = \"/etc/spearhead/certs.d\"  in it a folder for each host or host:port: *.crt of authorities, *.cert and *.key of the node\n" +
+			"  denied_networks = []          networks that no registry may lead to, such as the one of the nodes",
 		Subcommands: []*cli.Command{
 			{
 				Name:        "run",
@@ -103,6 +110,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		GossipListen:  ":7946",
 		NetworkPrefix: "sh",
 	}
+	file.Images.CertsDir = "/etc/spearhead/certs.d"
 	if err := readConfig(c.String("config"), &file); err != nil {
 		return agent.Config{}, err
 	}
@@ -135,6 +143,9 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		NICTags:            file.NICTags,
 		NetworkPrefix:      file.NetworkPrefix,
 		InsecureRegistries: file.Images.InsecureRegistries,
+		RegistryMirrors:    file.Images.Mirrors,
+		RegistryCerts:      file.Images.CertsDir,
+		DeniedNetworks:     file.Images.DeniedNetworks,
 		Version:            version,
 		Logger:             logger(c),
 	}, nil
