@@ -29,7 +29,10 @@ type peerReader struct {
 	end    context.CancelCauseFunc
 }
 
-var errSilent = errors.New("the node sent nothing for a while")
+var (
+	errSilent  = errors.New("the node sent nothing for a while")
+	errNoPeers = errors.New("there is no other node to ask")
+)
 
 // open finds a peer that sends from the offset on.
 func (r *peerReader) open() error {
@@ -59,7 +62,7 @@ func (r *peerReader) open() error {
 		}
 		reasons = append(reasons, err)
 	}
-	return r.from.nobody(errors.Join(reasons...))
+	return r.from.nobody(errors.Join(append(reasons, errNoPeers)...))
 }
 
 // Read implements io.Reader.
