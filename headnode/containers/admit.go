@@ -49,7 +49,7 @@ func (p *plan) findImage(v *state.View) error {
 	if err != nil {
 		return err
 	}
-	if err := images.CheckPlatform(img, p.request.Spec.Image, p.request.Platform); err != nil {
+	if err := img.CheckPlatform(p.request.Spec.Image, p.request.Platform); err != nil {
 		return err
 	}
 	p.image, p.local = img, images.Local(v, p.account.ID, img.ID)

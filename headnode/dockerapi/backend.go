@@ -78,8 +78,6 @@ type Images interface {
 	Tag(ctx context.Context, a model.Account, ref, repo, tag string) error
 	// Remove untags ref and, when no name is left, deletes the image.
 	Remove(ctx context.Context, a model.Account, ref string, force bool) (RemovedImage, error)
-	// Login checks credentials at a registry.
-	Login(ctx context.Context, a model.Account, server string, auth wire.RegistryAuth) error
 }
 
 // PullRequest is a pull as the API decoded it. Ref has a tag or digest.

@@ -34,7 +34,7 @@ func (c *call) commitRequest() (CommitRequest, error) {
 		Author: c.query.Get("author"), Comment: c.query.Get("comment"), Changes: c.changes(),
 		Pause: c.query.Get("pause") == "" || c.query.bool("pause"),
 	}
-	name, err := c.commitName()
+	name, err := c.newImageName("commit to")
 	if err != nil {
 		return r, err
 	}
@@ -57,8 +57,9 @@ func (c *call) changes() []string {
 	return all
 }
 
-// commitName reads the new image's name, "" for none.
-func (c *call) commitName() (string, error) {
+// newImageName reads the name of an image that is made, "" for none. The verb
+// says what is done with it.
+func (c *call) newImageName(verb string) (string, error) {
 	repo, tag := c.query.Get("repo"), c.query.Get("tag")
 	if repo == "" {
 		if tag != "" {
@@ -71,7 +72,7 @@ func (c *call) commitName() (string, error) {
 		return "", invalid("invalid reference format: %.128q", repo)
 	}
 	if _, ok := named.(reference.Digested); ok {
-		return "", invalid("cannot commit to digest reference")
+		return "", invalid("cannot %s digest reference", verb)
 	}
 	if tag != "" {
 		if named, err = reference.WithTag(reference.TrimNamed(named), tag); err != nil {

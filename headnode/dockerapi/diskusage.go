@@ -3,9 +3,7 @@ package dockerapi
 import (
 	"net/http"
 	"slices"
-	"strings"
 
-	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/system"
@@ -15,7 +13,7 @@ import (
 )
 
 // diskUsage tells what the account's images and containers take of disks.
-// Volumes and what builds keep take nothing: there are none.
+// Volumes take nothing: there are none.
 func (s *server) diskUsage(c *call) error {
 	wants, err := c.diskUsageTypes()
 	if err != nil {
@@ -37,7 +35,9 @@ func (s *server) diskUsage(c *call) error {
 		usage.VolumeUsage = &volume.DiskUsage{}
 	}
 	if wants(system.BuildCacheObject) {
-		usage.BuildCacheUsage = &build.DiskUsage{}
+		if usage.BuildCacheUsage, err = s.buildUsage(c, verbose); err != nil {
+			return err
+		}
 	}
 	return c.answer(http.StatusOK, usage)
 }
@@ -82,46 +82,22 @@ func (s *server) imageUsage(c *call, verbose bool) (*image.DiskUsage, error) {
 // itself and all below it, for only so is it kept once.
 type sharedLayers map[string]int
 
-type layer struct {
-	chain string
-	size  int64
-}
-
 func shareLayers(images []Image) sharedLayers {
 	shared := sharedLayers{}
 	for i := range images {
-		for _, l := range layersOf(&images[i]) {
-			shared[l.chain]++
+		for _, l := range images[i].Layers() {
+			shared[l.ChainID]++
 		}
 	}
 	return shared
 }
 
-// layersOf lists an image's layers with their sizes, which its history tells.
-// An image whose history does not is one layer.
-func layersOf(i *Image) []layer {
-	var sizes []int64
-	for _, h := range i.History {
-		if !h.EmptyLayer {
-			sizes = append(sizes, h.Size)
-		}
-	}
-	if len(sizes) != len(i.DiffIDs) {
-		return []layer{{strings.Join(i.DiffIDs, " "), i.Size}}
-	}
-	layers := make([]layer, len(sizes))
-	for at, size := range sizes {
-		layers[at] = layer{strings.Join(i.DiffIDs[:at+1], " "), size}
-	}
-	return layers
-}
-
 // ofOthers is how much of an image other images have too.
 func (s sharedLayers) ofOthers(i *Image) int64 {
 	var size int64
-	for _, l := range layersOf(i) {
-		if s[l.chain] > 1 {
-			size += l.size
+	for _, l := range i.Layers() {
+		if s[l.ChainID] > 1 {
+			size += l.Size
 		}
 	}
 	return size
@@ -132,9 +108,9 @@ func (s sharedLayers) ofOthers(i *Image) int64 {
 func (s sharedLayers) totals(images []Image) (size, reclaimable int64) {
 	sizes, used := map[string]int64{}, map[string]bool{}
 	for i := range images {
-		for _, l := range layersOf(&images[i]) {
-			sizes[l.chain] = l.size
-			used[l.chain] = used[l.chain] || images[i].Containers > 0
+		for _, l := range images[i].Layers() {
+			sizes[l.ChainID] = l.Size
+			used[l.ChainID] = used[l.ChainID] || images[i].Containers > 0
 		}
 	}
 	for chain, n := range sizes {

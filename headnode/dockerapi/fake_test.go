@@ -50,6 +50,8 @@ type fake struct {
 	unpacked    wire.WriteArchiveRequest
 	written     []byte
 	committed   CommitRequest
+
+	moved fakeTransfers
 }
 
 // fakeProcess is the streams of a container or an exec.
@@ -103,7 +105,7 @@ func (f *fake) changedNow() {
 
 func (f *fake) handler() http.Handler {
 	return New(Config{
-		Auth: f, Containers: f, Control: f, Usage: f, Files: f, Execs: f, Images: fakeImages{f}, Pruner: f, Networks: f, System: f, Version: "0.1.0",
+		Auth: f, Containers: f, Control: f, Usage: f, Files: f, Execs: f, Images: fakeImages{f}, Pruner: f, Transfers: fakeImages{f}, Registries: fakeImages{f}, Networks: f, System: f, Version: "0.1.0",
 	})
 }
 
@@ -480,13 +482,6 @@ func (i fakeImages) Tag(ctx context.Context, a model.Account, ref, repo, tag str
 func (i fakeImages) Remove(ctx context.Context, a model.Account, ref string, force bool) (RemovedImage, error) {
 	found, err := i.Get(ctx, a, ref)
 	return RemovedImage{Untagged: []string{ref}, Deleted: []string{found.ID}}, err
-}
-
-func (i fakeImages) Login(_ context.Context, _ model.Account, server string, auth wire.RegistryAuth) error {
-	if auth.Password != "right" {
-		return model.Errorf(model.KindUnauthenticated, "Get %q: unauthorized", server)
-	}
-	return nil
 }
 
 // request sends a request and returns the status and the body.

@@ -169,13 +169,17 @@ func matchesAny(pattern string, names []string) bool {
 	return false
 }
 
-// image finds the image that a request is about. An image is held for one
-// platform, so there is none to choose from.
+// image finds the image that a request is about.
 func (s *server) image(c *call) (Image, error) {
-	if c.query.Get("platform") != "" {
-		return Image{}, model.Errorf(model.KindNotImplemented, "choosing a platform of an image is not implemented by this server: leave out \"platform\"")
+	platform, err := c.platform()
+	if err != nil {
+		return Image{}, err
 	}
-	return s.Images.Get(c.ctx(), c.account, c.vars["name"])
+	found, err := s.Images.Get(c.ctx(), c.account, c.vars["name"])
+	if err != nil {
+		return Image{}, err
+	}
+	return found, found.CheckPlatform(c.vars["name"], platform)
 }
 
 func (s *server) inspectImage(c *call) error {

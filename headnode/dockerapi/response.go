@@ -29,6 +29,9 @@ func (w *response) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // Flush sends what is buffered; a client that has gone is noticed elsewhere.
 func (w *response) Flush() {
 	w.begun = true

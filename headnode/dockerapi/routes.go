@@ -62,12 +62,18 @@ var fileRoutes = []route{
 
 var imageRoutes = []route{
 	{name: compat.ImageList, handle: (*server).listImages},
-	{name: compat.ImageCreate, handle: (*server).pullImage},
+	{name: compat.ImageCreate, handle: (*server).createImage},
+	{name: compat.ImageSearch, handle: (*server).searchImages},
+	{name: compat.ImageSave, handle: (*server).saveImages},
+	{name: compat.ImageSaveOne, handle: (*server).saveImages},
+	{name: compat.ImageLoad, handle: (*server).loadImages},
 	{name: "POST /images/prune", handle: (*server).pruneImages},
 	{name: compat.ImageInspect, handle: (*server).inspectImage},
 	{name: compat.ImageHistory, handle: (*server).imageHistory},
+	{name: compat.ImagePush, handle: (*server).pushImage},
 	{name: "POST /images/{name...}/tag", handle: (*server).tagImage},
 	{name: compat.ImageRemove, handle: (*server).removeImage},
+	{name: "GET /distribution/{name...}/json", handle: (*server).distribution},
 }
 
 var networkRoutes = []route{
@@ -91,16 +97,11 @@ func missingRoutes() []route {
 		what  string
 		names []compat.Route
 	}{
-		{"searching registries is", []compat.Route{"GET /images/search"}},
-		{"saving images is", []compat.Route{"GET /images/get", "GET /images/{name...}/get"}},
-		{"loading images is", []compat.Route{"POST /images/load"}},
-		{"pushing images is", []compat.Route{"POST /images/{name...}/push"}},
 		{"attestations of images are", []compat.Route{"GET /images/{name...}/attestations"}},
 		{"checkpoints are", []compat.Route{
 			"GET /containers/{id}/checkpoints", "POST /containers/{id}/checkpoints", "DELETE /containers/{id}/checkpoints/{checkpoint}",
 		}},
 		{"building images is", []compat.Route{"POST /build", "POST /build/cancel"}},
-		{"asking registries about images is", []compat.Route{"GET /distribution/{name...}/json"}},
 		{"managing networks is", []compat.Route{
 			"POST /networks/create", "POST /networks/{id}/connect", "POST /networks/{id}/disconnect",
 		}},

@@ -36,6 +36,8 @@ type Config struct {
 	Execs      Execs
 	Images     Images
 	Pruner     ImagePruner
+	Transfers  Transfers
+	Registries Registries
 	Networks   Networks
 	System     System
 	Version    string // of Spearhead, shown to clients
@@ -56,6 +58,7 @@ func New(c Config) http.Handler {
 		now:      time.Now,
 
 		statsInterval: statsInterval,
+		maxUpload:     maxUpload,
 	}
 }
 
@@ -67,6 +70,7 @@ type server struct {
 	now      func() time.Time
 
 	statsInterval time.Duration
+	maxUpload     int64 // bytes of an archive of images
 }
 
 // call is one request on its way through a handler.

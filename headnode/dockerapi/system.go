@@ -1,7 +1,6 @@
 package dockerapi
 
 import (
-	"encoding/base64"
 	"net/http"
 	"net/netip"
 	"runtime"
@@ -17,7 +16,6 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
 	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
-	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // storageDriver is what clients see in the place of a driver: nodes differ, and
@@ -67,30 +65,6 @@ func (s *server) serverVersion(c *call) error {
 			},
 		}},
 	})
-}
-
-// login checks the user's credentials at a registry.
-func (s *server) login(c *call) error {
-	var r registry.AuthConfig
-	if _, err := c.decode(&r); err != nil {
-		return err
-	}
-	if err := s.Images.Login(c.ctx(), c.account, r.ServerAddress, registryAuth(&r)); err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, registry.AuthResponse{Status: "Login Succeeded", IdentityToken: r.IdentityToken})
-}
-
-// registryAuth reads credentials in both of their forms: name and password
-// apart, or together in base64.
-func registryAuth(r *registry.AuthConfig) wire.RegistryAuth {
-	auth := wire.RegistryAuth{
-		Username: r.Username, Password: r.Password, IdentityToken: r.IdentityToken, RegistryToken: r.RegistryToken,
-	}
-	if together, err := base64.StdEncoding.DecodeString(r.Auth); err == nil && auth.Username == "" {
-		auth.Username, auth.Password, _ = strings.Cut(string(together), ":")
-	}
-	return auth
 }
 
 func (s *server) info(c *call) error {

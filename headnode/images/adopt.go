@@ -3,7 +3,6 @@ package images
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
@@ -15,33 +14,16 @@ import (
 // normalized name, or, if that is empty, without one. No sweep takes the image
 // away before the account has it.
 func (s *Service) Adopt(ctx context.Context, accountID, nodeID, name string, made func() (model.Image, error)) (model.Image, error) {
-	img, moved, err := s.adopt(ctx, accountID, nodeID, name, made)
-	if err == nil && moved {
-		s.Sweep(ctx) // the name has moved; what it named may be nobody's now
-	}
-	return img, err
-}
-
-func (s *Service) adopt(ctx context.Context, accountID, nodeID, name string, made func() (model.Image, error)) (img model.Image, moved bool, err error) {
 	s.bytes.RLock()
 	defer s.bytes.RUnlock()
-	if img, err = made(); err != nil {
-		return img, false, err
+	img, err := made()
+	if err != nil {
+		return img, err
 	}
 	if err := failpoint.Hit("head.commit.made"); err != nil {
-		return img, false, err
+		return img, err
 	}
-	img.Holders = []string{nodeID}
-	now := time.Now().UTC()
-	put := command.PutImage{Image: img, Action: command.ActionTag, Time: now}
-	put.Name = model.ImageName{AccountID: accountID, Ref: img.ID, ImageID: img.ID, Updated: now}
-	if name != "" {
-		put.Name.Ref = name
-		before, had := s.store.View().ImageName(accountID, name)
-		moved = had && before.ImageID != img.ID
-	}
-	_, err = s.store.Propose(ctx, put)
-	return img, moved, err
+	return img, s.give(ctx, accountID, nodeID, command.ActionTag, model.ImageName{Ref: name}, img)
 }
 
 // Local reports whether no registry is known to have an image: the account

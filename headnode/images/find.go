@@ -1,7 +1,6 @@
 package images
 
 import (
-	"cmp"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -107,25 +106,4 @@ func repository(ref string) string {
 		return ref
 	}
 	return named.Name()
-}
-
-// CheckPlatform returns an error, as Docker's, if img is not for the platform
-// "os/arch[/variant]" that was asked for. Empty asks for any.
-func CheckPlatform(img model.Image, ref, platform string) error {
-	if platform == "" {
-		return nil
-	}
-	os, rest, slash := strings.Cut(platform, "/")
-	if !slash { // "arm64" or "linux" alone, as Docker's parser takes it
-		if os == img.OS || os == img.Architecture {
-			return nil
-		}
-	}
-	arch, variant, _ := strings.Cut(rest, "/")
-	if slash && os == img.OS && arch == img.Architecture && (variant == "" || variant == cmp.Or(img.Variant, variant)) {
-		return nil
-	}
-	return model.Errorf(model.KindNotFound,
-		"image with reference %s was found but its platform (%s/%s) does not match the specified platform (%s)",
-		ref, img.OS, img.Architecture, platform)
 }

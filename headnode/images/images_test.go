@@ -158,7 +158,8 @@ func TestLogin(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := images.New(images.Config{Registries: registries, Forbidden: func(netip.Addr) bool { return false }})
-		return s.Login(context.Background(), model.Account{}, host, wire.RegistryAuth{Username: "jill", Password: password})
+		_, err = s.Login(context.Background(), model.Account{}, host, wire.RegistryAuth{Username: "jill", Password: password})
+		return err
 	}
 	if err := login([]string{host}, "secret"); err != nil {
 		t.Errorf("right password: %v", err)

@@ -46,39 +46,23 @@ func (s *Service) PruneImages(ctx context.Context, a model.Account, want func(do
 	return removed, reclaimed, err
 }
 
-// unique sums up the layers that images in gone have and none in left has.
+// unique sums up the layers that images in gone have and none in left has. A
+// layer is kept once for all that have it and all below it.
 func unique(gone []dockerapi.Image, left []model.Image) int64 {
 	seen := map[string]bool{}
 	for _, img := range left {
-		for _, id := range img.DiffIDs {
-			seen[id] = true
+		for _, l := range img.Layers() {
+			seen[l.ChainID] = true
 		}
 	}
 	var sum int64
 	for _, img := range gone {
-		sizes := layerSizes(&img.Image)
-		if len(sizes) != len(img.DiffIDs) {
-			sum += img.Size // its history does not tell its layers apart
-			continue
-		}
-		for i, id := range img.DiffIDs {
-			if !seen[id] {
-				seen[id] = true
-				sum += sizes[i]
+		for _, l := range img.Layers() {
+			if !seen[l.ChainID] {
+				seen[l.ChainID] = true
+				sum += l.Size
 			}
 		}
 	}
 	return sum
-}
-
-// layerSizes are the sizes of an image's layers, the lowest first, as its
-// history has them.
-func layerSizes(img *model.Image) []int64 {
-	var sizes []int64
-	for _, h := range img.History {
-		if !h.EmptyLayer {
-			sizes = append(sizes, h.Size)
-		}
-	}
-	return sizes
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"slices"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/placement"
@@ -35,30 +33,7 @@ func (s *Service) Pull(ctx context.Context, a model.Account, r dockerapi.PullReq
 	if err != nil {
 		return dockerapi.PullResult{}, err
 	}
-	if before.ImageID != "" && before.ImageID != pulled.Image.ID {
-		s.Sweep(ctx) // the name has moved; what it named may be nobody's now
-	}
 	return dockerapi.PullResult{Digest: pulled.Digest, New: before.ImageID != pulled.Image.ID}, nil
-}
-
-// Ensure makes a node hold an image that the account has, by its digest. The
-// registry must let everybody read it, for credentials are not kept. An image
-// that no registry has is where it was made only.
-func (s *Service) Ensure(ctx context.Context, accountID string, img model.Image, nodeID string) error {
-	if slices.Contains(img.Holders, nodeID) {
-		return nil
-	}
-	names := namesOf(s.store.View(), accountID, img.ID)
-	if len(names) == 0 {
-		return missing(img.ID)
-	}
-	at := slices.IndexFunc(names, func(n model.ImageName) bool { return n.Digest != "" })
-	if at < 0 {
-		return model.Errorf(model.KindUnavailable, "image %s is not at a registry, and the node that made it does not have it any more; make it again", shortImageID(img.ID))
-	}
-	r := wire.PullRequest{Ref: repository(names[at].Ref) + "@" + img.Digest, Platform: img.OS + "/" + img.Architecture}
-	_, err := s.fetch(ctx, nodeID, r, model.ImageName{}, func(wire.PullProgress) {})
-	return err
 }
 
 // fetch has a node pull, and records the image with that holder and, unless
@@ -78,12 +53,11 @@ func (s *Service) fetch(ctx context.Context, nodeID string, r wire.PullRequest, 
 	if err := failpoint.Hit("head.pull.fetched"); err != nil {
 		return nil, err
 	}
-	img := pulled.Image
-	img.Holders = []string{nodeID}
-	now := time.Now().UTC()
-	name.ImageID, name.Digest, name.Updated = img.ID, pulled.Digest, now
-	_, err = s.store.Propose(ctx, command.PutImage{Image: img, Name: name, Action: command.ActionPull, Time: now})
-	return pulled, err
+	if name.Ref == "" {
+		return pulled, s.hold(ctx, nodeID, pulled.Image)
+	}
+	name.Digest = pulled.Digest
+	return pulled, s.give(ctx, name.AccountID, nodeID, command.ActionPull, name, pulled.Image)
 }
 
 // follow reads a pull to its end.

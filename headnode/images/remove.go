@@ -26,7 +26,7 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, force
 	}
 	names := namesOf(v, a.ID, img.ID)
 	users := usersOf(v, a.ID, img.ID)
-	byName, ok := named(v, a.ID, ref, img.ID)
+	byName, ok := namedBy(v, a.ID, ref, img.ID)
 	if ok {
 		err = mayUntag(byName, names, users, img, force)
 	} else {
@@ -63,8 +63,8 @@ func (s *Service) remove(ctx context.Context, accountID, imageID string, names, 
 	return removed, nil
 }
 
-// named returns the name that ref is, if it is a name and not an id.
-func named(v *state.View, accountID, ref, imageID string) (model.ImageName, bool) {
+// namedBy returns the name that ref is, if it is a name and not an id.
+func namedBy(v *state.View, accountID, ref, imageID string) (model.ImageName, bool) {
 	parsed, err := parse(ref)
 	if err != nil {
 		return model.ImageName{}, false

@@ -40,16 +40,24 @@ type Config struct {
 	// Forbidden reports addresses of the data center's own machines, which no
 	// account may make a head connect to.
 	Forbidden func(netip.Addr) bool
-	Logger    *slog.Logger
+	// Holders is how many nodes hold what an account names, at most MaxHolders;
+	// 0 is DefaultHolders.
+	Holders int
+	// Load returns what a node last told of itself; nil knows of none.
+	Load   func(nodeID string) (model.NodeLoad, bool)
+	Logger *slog.Logger
 }
 
-// Service does what is asked of images. It implements dockerapi.Images and
-// dockerapi.ImagePruner, for any number of goroutines.
+// Service does what is asked of images. It implements dockerapi.Images,
+// ImagePruner, Transfers and Registries, for any number of goroutines.
 type Service struct {
 	store  Store
 	agents Agents
 	log    *slog.Logger
 	logins loginClient
+
+	holders int
+	load    func(nodeID string) (model.NodeLoad, bool)
 
 	// bytes is held for reading while a pull is under way and for writing
 	// while nodes forget images, so that no image is forgotten between its
@@ -60,11 +68,16 @@ type Service struct {
 var (
 	_ dockerapi.Images      = (*Service)(nil)
 	_ dockerapi.ImagePruner = (*Service)(nil)
+	_ dockerapi.Transfers   = (*Service)(nil)
+	_ dockerapi.Registries  = (*Service)(nil)
 )
 
 // New returns a Service.
 func New(c Config) *Service {
-	return &Service{store: c.Store, agents: c.Agents, log: c.Logger, logins: newLoginClient(c.Registries, c.Forbidden)}
+	return &Service{
+		store: c.Store, agents: c.Agents, log: c.Logger, logins: newLoginClient(c.Registries, c.Forbidden),
+		holders: cmp.Or(c.Holders, DefaultHolders), load: c.Load,
+	}
 }
 
 // Get implements dockerapi.Images.
@@ -145,11 +158,10 @@ func (s *Service) Tag(ctx context.Context, a model.Account, ref, repo, tag strin
 		return model.Errorf(model.KindInvalid, "invalid reference format: %q cannot name an image", repo)
 	}
 	name := model.ImageName{AccountID: a.ID, Ref: named.String(), ImageID: img.ID, Updated: time.Now().UTC()}
+	if err := s.keepUnnamed(ctx, v, a.ID, name.Ref, img.ID); err != nil {
+		return err
+	}
+	img.Holders = nil // those that the state knows stay
 	_, err = s.store.Propose(ctx, command.PutImage{Image: img, Name: name, Action: command.ActionTag, Time: name.Updated})
 	return err
-}
-
-// Login implements dockerapi.Images.
-func (s *Service) Login(ctx context.Context, _ model.Account, server string, auth wire.RegistryAuth) error {
-	return s.logins.check(ctx, server, auth)
 }

@@ -95,14 +95,17 @@ type CommitJournal struct {
 
 // Actions of PutImage.
 const (
-	ActionPull = "pull"
-	ActionTag  = "tag"
+	ActionPull   = "pull"
+	ActionPush   = "push"
+	ActionTag    = "tag"
+	ActionLoad   = "load"
+	ActionImport = "import"
 )
 
 // PutImage records an image, adds Image.Holders to those known, and, unless
-// Name.Ref is empty, lets an account's name point to it. Action is ActionPull
-// or ActionTag and becomes an event of the name's account. A name that is the
-// image's id gives an account an image without a name, and makes no event.
+// Name.Ref is empty, lets an account's name point to it. Action becomes an
+// event of the name's account. A name that is the image's id gives an account
+// an image without a name, which is an event only if it is loaded or imported.
 type PutImage struct {
 	Image  model.Image     `json:"image"`
 	Name   model.ImageName `json:"name"`

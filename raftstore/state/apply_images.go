@@ -40,9 +40,9 @@ func (t *transaction) putImageName(cmd command.PutImage, image *model.Image) err
 	}
 	actor, shown := image.ID, familiar(name.Ref)
 	switch cmd.Action {
-	case command.ActionPull:
+	case command.ActionPull, command.ActionPush:
 		actor, shown = shown, withoutTag(shown)
-	case command.ActionTag:
+	case command.ActionTag, command.ActionLoad, command.ActionImport:
 	default:
 		return model.Errorf(model.KindInvalid, "unknown action %q on an image", cmd.Action)
 	}
@@ -50,7 +50,7 @@ func (t *transaction) putImageName(cmd command.PutImage, image *model.Image) err
 	if err := t.insert(tableImageNames, &name); err != nil {
 		return err
 	}
-	if !nameless(&name) {
+	if !nameless(&name) || cmd.Action != command.ActionTag {
 		t.record(model.Event{
 			Time: cmd.Time, AccountID: name.AccountID, Type: typeImage, Action: cmd.Action, ActorID: actor,
 			Attributes: imageAttributes(image, shown),

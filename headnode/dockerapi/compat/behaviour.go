@@ -34,6 +34,8 @@ const (
 	NoPrune
 	// NetworksWithContainers: lists of networks tell which containers are on them.
 	NetworksWithContainers
+	// NoDistribution: registries cannot be asked about images.
+	NoDistribution
 )
 
 // before holds, for each behaviour, the first version that does not show it.
@@ -53,6 +55,7 @@ var before = map[Behaviour]Version{
 	NoPrune:            V(25),
 
 	NetworksWithContainers: V(28),
+	NoDistribution:         V(30),
 }
 
 // Has reports whether clients of version v see behaviour b.

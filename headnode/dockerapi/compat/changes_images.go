@@ -30,5 +30,12 @@ var imageChanges = []change{
 	{before: V(48), route: ImageHistory, query: dropParameters("platform")},
 
 	{before: V(32), route: ImageCreate, query: dropParameters("platform")},
+	{before: V(22), route: ImageSearch, query: dropParameters("limit")},
+	{before: V(24), route: ImageSearch, query: dropParameters("filters")},
+	{before: V(46), route: ImagePush, query: dropParameters("platform")},
+	{before: V(48), route: ImageSave, query: dropParameters("platform")},
+	{before: V(48), route: ImageSaveOne, query: dropParameters("platform")},
+	{before: V(23), route: ImageLoad, query: dropParameters("quiet")},
+	{before: V(48), route: ImageLoad, query: dropParameters("platform")},
 	{before: V(50), route: ImageRemove, query: dropParameters("platforms")},
 }
