@@ -244,7 +244,7 @@ func (d *creation) unknownFields(body []byte) error {
 	}
 	known := fieldsOf(reflect.TypeFor[container.CreateRequest]())
 	for key, value := range top {
-		if !known[fold(key)] && !emptyJSON(value) {
+		if !known[fold(key)] && !emptyJSON(value) && !d.besides(fold(key), value) {
 			d.refuse(true, clipKey(key))
 		}
 		if fold(key) != "hostconfig" {
@@ -259,6 +259,28 @@ func (d *creation) unknownFields(body []byte) error {
 		}
 	}
 	return nil
+}
+
+// besides reports whether a field that is none of the API's is one that clients
+// send along for no purpose, and that Docker does not look at: dockerode and
+// docker-java put the parameters of the request into its body too, and
+// docker-java the user's credentials. One that contradicts its parameter is not.
+func (d *creation) besides(key string, value json.RawMessage) bool {
+	var parameter, text string
+	switch key {
+	case "authconfig":
+		return true
+	case "name":
+		parameter = d.out.Name
+	case "platform":
+		parameter = d.out.Platform
+	default:
+		return false
+	}
+	if json.Unmarshal(value, &text) != nil {
+		return false
+	}
+	return parameter == "" || parameter == strings.TrimPrefix(text, "/")
 }
 
 func (d *creation) unknownInHost(host map[string]json.RawMessage) error {

@@ -195,6 +195,35 @@ func TestWhatCannotBeDoneIsNamed(t *testing.T) {
 	}
 }
 
+// TestParametersInTheBody holds that what dockerode and docker-java send beside
+// the fields is no trouble, unless it says something else than the query.
+func TestParametersInTheBody(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		query, fields, refused string
+	}{
+		{"?name=db&platform=linux", `"name":"/db","platform":"linux"`, ""},
+		{"?name=/db", `"Name":"db","authConfig":{"username":"u","password":"p"},"abortSignal":{}`, ""},
+		{"", `"name":"db","platform":"linux"`, ""},
+		{"?name=db", `"name":"web"`, "name"},
+		{"?platform=linux", `"platform":"linux/arm64"`, "platform"},
+		{"?name=db", `"name":5`, "name"},
+	} {
+		f := newFake()
+		status, answer := request(t, f.serve(t), "POST", "/containers/create"+c.query, `{"Image":"busybox",`+c.fields+`}`)
+		if len(f.created) != 1 {
+			t.Fatalf("%s %s: %d %s", c.query, c.fields, status, answer)
+		}
+		got := f.created[0]
+		if strings.Join(got.Unsupported, " ") != c.refused {
+			t.Errorf("%s %s: refused for %q", c.query, c.fields, got.Unsupported)
+		}
+		if named := strings.Contains(c.query, "db"); named != (got.Name == "db") || strings.Contains(string(got.DockerRequest), "username") {
+			t.Errorf("%s %s: named %q, recorded %s", c.query, c.fields, got.Name, got.DockerRequest)
+		}
+	}
+}
+
 // inHost is a create request with those fields in its HostConfig.
 func inHost(fields string) string { return `{"Image":"busybox","HostConfig":{` + fields + `}}` }
 
