@@ -71,6 +71,11 @@ func (s *server) attachContainer(c *call) error {
 	if err != nil {
 		return err
 	}
+	// Attach has no use for a body, but dockerode sends one. What is left of it
+	// would be the container's input.
+	if _, err := c.readBody(); err != nil {
+		return err
+	}
 	stream, err := s.Containers.Attach(c.ctx(), c.account, found.ID, r)
 	if err != nil {
 		return err

@@ -109,6 +109,40 @@ func TestAttachKeepsOutputAfterInputEnds(t *testing.T) {
 	}
 }
 
+// TestBodyOfAnAttachIsNoInput sends what dockerode does: the parameters once
+// more as a body, of a length that is told before or not.
+func TestBodyOfAnAttachIsNoInput(t *testing.T) {
+	t.Parallel()
+	s := newFake().serve(t)
+	for _, body := range []string{
+		"Content-Length: 28\r\n\r\n{\"stream\":true,\"stdin\":true}",
+		"Transfer-Encoding: chunked\r\n\r\nf\r\n{\"stream\":true,\r\n0\r\n\r\n",
+	} {
+		id := made(t, s, `{"Image":"busybox","Cmd":["cat"],"OpenStdin":true,"Tty":true}`)
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		head, rest, _ := strings.Cut(body, "\r\n\r\n")
+		fmt.Fprintf(conn, "POST /containers/%s/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: docker\r\nUpgrade: tcp\r\nConnection: Upgrade\r\nContent-Type: application/json\r\n%s\r\n\r\n", id, head)
+		for _, b := range []byte(rest) { // in many packets, if the kernel likes
+			conn.Write([]byte{b})
+		}
+		in := bufio.NewReader(conn)
+		if answer, err := http.ReadResponse(in, nil); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%q: %v %v", head, answer, err)
+		}
+		request(t, s, "POST", "/containers/"+id+"/start", "")
+		io.WriteString(conn, "input\n")
+		conn.(halfCloser).CloseWrite()
+		if got, err := io.ReadAll(in); err != nil || string(got) != "input\n" {
+			t.Errorf("%q: cat read %q, error %v", head, got, err)
+		}
+	}
+}
+
 // TestExecOfOldClients speaks as Docker 1.8 does: its exec start is JSON with
 // the type text/plain.
 func TestExecOfOldClients(t *testing.T) {
