@@ -48,7 +48,7 @@ func (s *Store) Commit(ctx context.Context, containerID string, o CommitOptions)
 	if err != nil {
 		return model.Image{}, err
 	}
-	leased, release, err := s.leaseCommit(scoped(ctx))
+	leased, release, err := s.leaseOnce(scoped(ctx), "commit")
 	if err != nil {
 		return model.Image{}, err
 	}

@@ -77,15 +77,16 @@ func (s *Store) claim(ctx context.Context, kind, id string) error {
 	return nil
 }
 
-// commitLeases begin the names of leases of commits, which end with them.
-const commitLeases = "commit-"
+// onceLeases begin the names of leases of work that is not gone on with when it
+// was cut short: commits, and what archives are read and written.
+const onceLeases = "commit-"
 
-// leaseCommit protects what a commit makes. Once the lease is released, what no
-// image holds goes.
-func (s *Store) leaseCommit(ctx context.Context) (leased context.Context, release func(), err error) {
-	lease, err := s.leases.Create(ctx, leases.WithID(commitLeases+model.NewID()), leases.WithExpiration(leaseTime))
+// leaseOnce protects what work makes and reads while it is done. Once the lease
+// is released, what no image holds goes.
+func (s *Store) leaseOnce(ctx context.Context, op string) (leased context.Context, release func(), err error) {
+	lease, err := s.leases.Create(ctx, leases.WithID(onceLeases+model.NewID()), leases.WithExpiration(leaseTime))
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot begin commit: %w", err)
+		return nil, nil, fmt.Errorf("cannot begin %s: %w", op, err)
 	}
 	return leases.WithLease(ctx, lease.ID), func() {
 		ctx := context.WithoutCancel(ctx)
@@ -94,19 +95,19 @@ func (s *Store) leaseCommit(ctx context.Context) (leased context.Context, releas
 			err = s.CollectGarbage(ctx)
 		}
 		if err != nil {
-			s.log.Error("space of a commit is not free yet", "op", "commit", "err", err)
+			s.log.Error("space is not free yet", "op", op, "err", err)
 		}
 	}, nil
 }
 
-// dropCommits ends the leases of commits that a crash cut short.
-func (s *Store) dropCommits(ctx context.Context) error {
+// dropOnce ends the leases of work that a crash cut short.
+func (s *Store) dropOnce(ctx context.Context) error {
 	found, err := s.leases.List(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot list leases: %w", err)
 	}
 	for _, lease := range found {
-		if !strings.HasPrefix(lease.ID, commitLeases) {
+		if !strings.HasPrefix(lease.ID, onceLeases) {
 			continue
 		}
 		if err := s.leases.Delete(ctx, lease); err != nil {

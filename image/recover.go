@@ -21,7 +21,7 @@ func (s *Store) recover(ctx context.Context) error {
 	if err := s.dropExtractions(ctx); err != nil {
 		return err
 	}
-	if err := s.dropCommits(ctx); err != nil {
+	if err := s.dropOnce(ctx); err != nil {
 		return err
 	}
 	if err := s.stir(ctx); err != nil {
