@@ -36,8 +36,7 @@ func (s *Service) Pull(ctx context.Context, a model.Account, r dockerapi.PullReq
 	return dockerapi.PullResult{Digest: pulled.Digest, New: before.ImageID != pulled.Image.ID}, nil
 }
 
-// fetch has a node pull, and records the image with that holder and, unless
-// its Ref is empty, the name.
+// fetch has a node pull, and records the image with that holder and the name.
 func (s *Service) fetch(ctx context.Context, nodeID string, r wire.PullRequest, name model.ImageName, progress func(wire.PullProgress)) (*wire.PulledImage, error) {
 	s.bytes.RLock()
 	defer s.bytes.RUnlock()
@@ -52,9 +51,6 @@ func (s *Service) fetch(ctx context.Context, nodeID string, r wire.PullRequest, 
 	}
 	if err := failpoint.Hit("head.pull.fetched"); err != nil {
 		return nil, err
-	}
-	if name.Ref == "" {
-		return pulled, s.hold(ctx, nodeID, pulled.Image)
 	}
 	name.Digest = pulled.Digest
 	return pulled, s.give(ctx, name.AccountID, nodeID, command.ActionPull, name, pulled.Image)
