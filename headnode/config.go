@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+
+	"github.com/spearheadcloud/spearhead/headnode/images"
 )
 
 // Config says where a head keeps its state and where it listens.
@@ -32,6 +34,9 @@ type Config struct {
 	// InsecureRegistries are registries (host, host:port or CIDR) that docker login
 	// may reach by plain HTTP and at addresses that are otherwise refused.
 	InsecureRegistries []string
+	// ImageHolders is how many nodes hold what accounts name, from 1 to 3; zero
+	// is 2.
+	ImageHolders int
 	// AccountRequests and AccountStreams limit what one account may have under
 	// way at once; zero is 64 of each.
 	AccountRequests int
@@ -58,6 +63,9 @@ func (c Config) Validate() error {
 	}
 	if len(c.Advertise) == 0 {
 		errs = append(errs, errors.New("advertise names no host or address at which this head is reached"))
+	}
+	if c.ImageHolders < 0 || c.ImageHolders > images.MaxHolders {
+		errs = append(errs, fmt.Errorf("image_holders is not from 1 to %d", images.MaxHolders))
 	}
 	if !filepath.IsAbs(c.StateDir) || !filepath.IsAbs(c.Socket) {
 		errs = append(errs, errors.New("state_dir and socket must be absolute paths"))

@@ -127,7 +127,8 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		},
 	})
 	h.images = images.New(images.Config{
-		Store: h.store, Agents: h.nodes, Registries: registries, Forbidden: h.ownAddress, Logger: h.log,
+		Store: h.store, Agents: h.nodes, Registries: registries, Forbidden: h.ownAddress,
+		Holders: h.cfg.ImageHolders, Load: h.ring.Load, Logger: h.log,
 	})
 	h.containers = containers.New(containers.Config{
 		Store: h.store, Agents: h.nodes, Images: h.images,

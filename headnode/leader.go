@@ -54,6 +54,7 @@ func (h *head) term(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { h.nodes.Follow(ctx) })
 	loops.Go(func() { h.reconciler.Run(ctx) })
+	loops.Go(func() { h.images.Spread(ctx) })
 	loops.Wait()
 }
 

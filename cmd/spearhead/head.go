@@ -19,6 +19,7 @@ type headFile struct {
 	RaftListen         string   `toml:"raft_listen"`
 	GossipListen       string   `toml:"gossip_listen"`
 	InsecureRegistries []string `toml:"insecure_registries"`
+	ImageHolders       int      `toml:"image_holders"`
 	AccountRequests    int      `toml:"account_requests"`
 	AccountStreams     int      `toml:"account_streams"`
 }
@@ -37,6 +38,7 @@ func headCommand() *cli.Command {
 			"  raft_listen = \":2380\"         other heads\n" +
 			"  gossip_listen = \":7946\"       heads and agents\n" +
 			"  insecure_registries = []      registries that docker login may reach by plain HTTP\n" +
+			"  image_holders = 2             nodes that hold each image that an account names, 1 to 3\n" +
 			"  account_requests = 64         that one account may have under way at once\n" +
 			"  account_streams = 64          the same for attach, logs -f and the like",
 		Subcommands: []*cli.Command{
@@ -92,6 +94,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		RaftListen:         file.RaftListen,
 		GossipListen:       file.GossipListen,
 		InsecureRegistries: file.InsecureRegistries,
+		ImageHolders:       file.ImageHolders,
 		AccountRequests:    file.AccountRequests,
 		AccountStreams:     file.AccountStreams,
 		Version:            version,

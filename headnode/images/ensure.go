@@ -4,11 +4,9 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
-	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -63,9 +61,7 @@ func (s *Service) copy(ctx context.Context, v *state.View, img model.Image, node
 	if err := failpoint.Hit("head.copy.made"); err != nil {
 		return err
 	}
-	img.Holders = []string{nodeID} // those that the state knows stay
-	_, err = s.store.Propose(ctx, command.PutImage{Image: img, Action: command.ActionPull, Time: time.Now().UTC()})
-	return err
+	return s.hold(ctx, nodeID, img)
 }
 
 // sources are the nodes that may give parts of an image to another one: in any
