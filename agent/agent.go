@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/agent/build"
 	"github.com/spearheadcloud/spearhead/agent/health"
 	"github.com/spearheadcloud/spearhead/agent/logship"
 	"github.com/spearheadcloud/spearhead/agent/state"
@@ -36,6 +37,8 @@ type Agent struct {
 	shipper *logship.Shipper
 	execs   *execs
 
+	builders Builders // nil where no builds are carried out
+
 	peer      func(wire.Holder) PeerClient
 	exitGrace time.Duration
 
@@ -60,6 +63,9 @@ type Options struct {
 	Drivers  Drivers
 	Info     model.NodeInfo
 	Logger   *slog.Logger
+	// Build is what builders stand on, but for images, which are this agent's;
+	// nil carries no builds out.
+	Build *build.Config
 	// Peer makes the client of another node's agent. It connects when it is
 	// first used; nil is for an agent that has no others.
 	Peer func(wire.Holder) PeerClient
@@ -106,6 +112,10 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		a.Close()
 		return nil, fmt.Errorf("cannot take over what the node runs: %w", err)
 	}
+	if err := a.openBuilders(ctx, o.Build); err != nil {
+		a.Close()
+		return nil, err
+	}
 	a.loops.Go(a.own)
 	a.loops.Go(a.collect)
 	return a, nil
@@ -123,6 +133,9 @@ func (a *Agent) Close() error {
 	a.stop()
 	for _, t := range tasks {
 		t.Close()
+	}
+	if a.builders != nil {
+		a.builders.Close()
 	}
 	a.loops.Wait()
 	a.shipper.Close()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/spearheadcloud/spearhead/agent/build"
 	"github.com/spearheadcloud/spearhead/agent/server"
 	"github.com/spearheadcloud/spearhead/gossip"
 	"github.com/spearheadcloud/spearhead/image"
@@ -55,6 +56,10 @@ func Run(ctx context.Context, cfg Config) error {
 		Drivers: Drivers{Runtime: p.runtime, Images: p.images, Network: p.network},
 		Peer: func(h wire.Holder) PeerClient {
 			return wire.NewClient("https://"+h.Address, identity.ClientTLS(pki.RoleNode, h.NodeID))
+		},
+		Build: &build.Config{
+			StateDir: filepath.Join(cfg.StateDir, "build"), RunDir: filepath.Join(cfg.RunDir, "build"), CgroupParent: cfg.CgroupParent,
+			Network: p.network, Registry: p.images.RegistryTransport, Logger: log,
 		},
 	})
 	if err != nil {

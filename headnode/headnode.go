@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/spearheadcloud/spearhead/gossip"
+	"github.com/spearheadcloud/spearhead/headnode/build"
 	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
@@ -59,6 +60,7 @@ type head struct {
 	nodes      *nodes.Set
 	images     *images.Service
 	containers *containers.Service
+	builds     *build.Service
 	reconciler *reconcile.Reconciler
 
 	endpoints []endpoint
@@ -134,6 +136,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: h.store, Agents: h.nodes, Images: h.images,
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Logger: h.log,
 	})
+	h.builds = build.New(build.Config{Store: h.store, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})
 	h.reconciler = reconcile.New(reconcile.Config{
 		Store: h.store, Agent: h.nodes.Agent, Working: h.containers.Working, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})

@@ -91,7 +91,7 @@ func (h *head) publicHandler() http.Handler {
 	})
 	docker := dockerapi.New(dockerapi.Config{
 		Auth:       auth.New(byLogin, time.Now),
-		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers,
+		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers, Builds: h.builds,
 		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: center,
 		Version: h.cfg.Version, Logger: h.log,
 	})

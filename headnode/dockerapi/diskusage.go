@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/system"
@@ -36,7 +35,9 @@ func (s *server) diskUsage(c *call) error {
 		usage.VolumeUsage = &volume.DiskUsage{}
 	}
 	if wants(system.BuildCacheObject) {
-		usage.BuildCacheUsage = &build.DiskUsage{}
+		if usage.BuildCacheUsage, err = s.buildUsage(c, verbose); err != nil {
+			return err
+		}
 	}
 	return c.answer(http.StatusOK, usage)
 }

@@ -52,6 +52,11 @@ type fake struct {
 	committed   CommitRequest
 
 	moved fakeTransfers
+
+	build      BuildRequest
+	buildFails error // after the first step
+	cache      []BuildRecord
+	pruned     PruneBuildsRequest
 }
 
 // fakeProcess is the streams of a container or an exec.
@@ -105,7 +110,7 @@ func (f *fake) changedNow() {
 
 func (f *fake) handler() http.Handler {
 	return New(Config{
-		Auth: f, Containers: f, Control: f, Usage: f, Files: f, Execs: f, Images: fakeImages{f}, Pruner: f, Transfers: fakeImages{f}, Registries: fakeImages{f}, Networks: f, System: f, Version: "0.1.0",
+		Auth: f, Containers: f, Control: f, Usage: f, Files: f, Execs: f, Builds: fakeBuilds{f}, Images: fakeImages{f}, Pruner: f, Transfers: fakeImages{f}, Registries: fakeImages{f}, Networks: f, System: f, Version: "0.1.0",
 	})
 }
 

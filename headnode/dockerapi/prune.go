@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/network"
@@ -70,15 +69,6 @@ func (s *server) pruneVolumes(c *call) error {
 		return err
 	}
 	return c.answer(http.StatusOK, volume.PruneReport{VolumesDeleted: []string{}})
-}
-
-// pruneBuilds finds nothing: nothing is built here.
-func (s *server) pruneBuilds(c *call) error {
-	known := []string{"until", "id", "parent", "type", "description", "inuse", "shared", "private", "label", "label!"}
-	if _, _, err := s.pruneFilters(c, known...); err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, build.CachePruneReport{})
 }
 
 // pruneFilters reads the filters of a prune. until is zero where none is given.

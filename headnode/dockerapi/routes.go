@@ -8,7 +8,7 @@ import (
 
 // routes is Docker's whole route table. A route that stands before another is
 // tried first.
-var routes = slices.Concat(systemRoutes, containerRoutes, fileRoutes, imageRoutes, networkRoutes, volumeRoutes,
+var routes = slices.Concat(systemRoutes, containerRoutes, fileRoutes, imageRoutes, buildRoutes, networkRoutes, volumeRoutes,
 	missingRoutes(), emptyRoutes, swarmRoutes())
 
 var systemRoutes = []route{
@@ -57,7 +57,7 @@ var fileRoutes = []route{
 	{name: "POST /containers/{id}/copy", handle: (*server).copyFrom},
 	{name: "GET /containers/{id}/export", handle: (*server).exportContainer},
 	{name: "GET /containers/{id}/changes", handle: (*server).listChanges},
-	{name: "POST /commit", handle: (*server).commitContainer},
+	{name: compat.ContainerCommit, handle: (*server).commitContainer},
 }
 
 var imageRoutes = []route{
@@ -101,7 +101,6 @@ func missingRoutes() []route {
 		{"checkpoints are", []compat.Route{
 			"GET /containers/{id}/checkpoints", "POST /containers/{id}/checkpoints", "DELETE /containers/{id}/checkpoints/{checkpoint}",
 		}},
-		{"building images is", []compat.Route{"POST /build", "POST /build/cancel"}},
 		{"managing networks is", []compat.Route{
 			"POST /networks/create", "POST /networks/{id}/connect", "POST /networks/{id}/disconnect",
 		}},
@@ -122,14 +121,10 @@ func missingRoutes() []route {
 	return all
 }
 
-// emptyRoutes answer that there is nothing. Tools that find no BuildKit behind
-// /session and /grpc go on without.
+// emptyRoutes answer that there is nothing.
 var emptyRoutes = []route{
 	{name: "GET /plugins", handle: emptyList},
 	{name: "GET /plugins/{name...}/json", handle: noneOf("plugin", "name")},
-	{name: "POST /build/prune", handle: (*server).pruneBuilds},
-	{name: "POST /session", handle: pageNotFound},
-	{name: "POST /grpc", handle: pageNotFound},
 }
 
 func swarmRoutes() []route {

@@ -34,6 +34,7 @@ type Config struct {
 	Usage      Usage
 	Files      Files
 	Execs      Execs
+	Builds     Builds
 	Images     Images
 	Pruner     ImagePruner
 	Transfers  Transfers

@@ -27,7 +27,7 @@ func TestPingIsOpenAndTellsTheVersion(t *testing.T) {
 			if answer.StatusCode != 200 {
 				t.Errorf("%s %s: status %d", method, path, answer.StatusCode)
 			}
-			for name, want := range map[string]string{"Api-Version": "1.56", "Ostype": "linux", "Docker-Experimental": "false", "Builder-Version": "1"} {
+			for name, want := range map[string]string{"Api-Version": "1.56", "Ostype": "linux", "Docker-Experimental": "false", "Builder-Version": "2"} {
 				if got := answer.Header.Get(name); got != want {
 					t.Errorf("%s %s: %s is %q, want %q", method, path, name, got, want)
 				}

@@ -24,7 +24,7 @@ const storageDriver = "spearhead"
 
 func (s *server) ping(c *call) error {
 	h := c.w.Header()
-	h.Set("Builder-Version", "1")
+	h.Set("Builder-Version", "2")
 	h.Set("Swarm", "inactive")
 	h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
 	h.Set("Pragma", "no-cache")
@@ -215,9 +215,6 @@ func noneOf(noun, variable string) func(*server, *call) error {
 
 // emptyList answers a list of a noun that this server has none of.
 func emptyList(_ *server, c *call) error { return c.answer(http.StatusOK, []any{}) }
-
-// pageNotFound answers as for a path that is no part of the API.
-func pageNotFound(*server, *call) error { return errPageNotFound }
 
 // noSwarm answers the routes of swarm mode as an engine outside of a swarm does.
 func noSwarm(*server, *call) error {
