@@ -14,10 +14,11 @@ import (
 // Setting is what a package of tests stands on. Main fills it before any test runs, and it
 // is only read after. The zero value is ready for Main.
 type Setting struct {
-	Binary  string // the program under test
-	images  string // the registries' data, shared by all racks
-	missing string // why there is no data center to test
-	shared  *Bed   // the rack that most tests use
+	Options []string // of spearhead dev up for the shared rack, such as --nodes 2; the only field that a package sets
+	Binary  string   // the program under test
+	images  string   // the registries' data, shared by all racks
+	missing string   // why there is no data center to test
+	shared  *Bed     // the rack that most tests use
 }
 
 // Main runs a package's tests in a data center of their own and returns the exit code.
@@ -71,7 +72,7 @@ func (s *Setting) setUp(work string) error {
 		return fmt.Errorf("cannot build the program: %w: %s", err, out)
 	}
 	var err error
-	s.shared, err = s.New(context.Background(), filepath.Join(work, "rack"))
+	s.shared, err = s.New(context.Background(), filepath.Join(work, "rack"), s.Options...)
 	return err
 }
 
