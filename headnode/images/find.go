@@ -1,6 +1,7 @@
 package images
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -29,7 +30,7 @@ func Find(v *state.View, accountID, ref string) (model.Image, error) {
 		if img, ok := v.Image(id); ok {
 			return img, nil
 		}
-	case err != nil:
+	case err != nil && !errors.Is(err, errIsID):
 		return model.Image{}, err
 	}
 	return model.Image{}, missing(ref)

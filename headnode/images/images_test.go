@@ -50,6 +50,7 @@ func TestFindByEveryName(t *testing.T) {
 	}
 	for ref, text := range map[string]string{
 		"nginx": "No such image: nginx:latest", "busybox:1": "No such image: busybox:1", "ffffffffffff": "No such image: ffffffffffff",
+		strings.Repeat("f", 64): "No such image: " + strings.Repeat("f", 64), "sha256:" + strings.Repeat("f", 64): "No such image: sha256:" + strings.Repeat("f", 64),
 	} {
 		if _, err := c.Images.Get(ctx, a, ref); !model.IsKind(err, model.KindNotFound) || !strings.HasPrefix(model.UserText(err), text) {
 			t.Errorf("%s: error %v", ref, err)

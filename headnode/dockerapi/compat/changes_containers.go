@@ -87,6 +87,7 @@ var containerChanges = []change{
 	{before: V(35), route: ContainerLogs, query: dropParameters("until")},
 	{before: V(42), route: ContainerStop, query: dropParameters("signal")},
 	{before: V(42), route: ContainerRestart, query: dropParameters("signal")},
+	{before: V(22), route: ContainerCommit, lower: func(d doc) { bareDigest(d, "Id") }},
 	{before: V(30), route: ArchivePut, query: dropParameters("copyUIDGID")},
 
 	{before: V(21), route: ContainerStats, lower: sumOfNetworks},

@@ -23,6 +23,7 @@ const (
 	ContainerStop    Route = "POST /containers/{id}/stop"
 	ContainerRestart Route = "POST /containers/{id}/restart"
 	ContainerUpdate  Route = "POST /containers/{id}/update"
+	ContainerCommit  Route = "POST /commit"
 	ArchivePut       Route = "PUT /containers/{id}/archive"
 	ExecCreate       Route = "POST /containers/{id}/exec"
 	ExecStart        Route = "POST /exec/{id}/start"

@@ -21,6 +21,8 @@ var newest = map[Route]string{
 			"external":{"IPAddress":"10.0.0.7","IPPrefixLen":16,"Gateway":"10.0.0.1","MacAddress":"02:00:00:00:00:07","EndpointID":"e","GwPriority":0,"DNSNames":["web"],"Aliases":null}}}}`,
 	ContainerStats: `{"id":"c1","name":"/web","os_type":"linux","pids_stats":{"current":1},"cpu_stats":{"online_cpus":2},"precpu_stats":{"online_cpus":2},
 		"networks":{"eth0":{"rx_bytes":18446744073709551000,"tx_bytes":1},"eth1":{"rx_bytes":5,"tx_bytes":2}}}`,
+	ContainerCommit: `{"Id":"sha256:11"}`,
+
 	ImageList:    `[{"Id":"sha256:11","ParentId":"","RepoTags":[],"RepoDigests":[],"Size":5,"Created":1,"Containers":2,"Labels":{}}]`,
 	ImageInspect: `{"Id":"sha256:11","RepoTags":["busybox:latest"],"Size":5,"Config":{"Cmd":["sh"]},"Os":"linux"}`,
 	ImageHistory: `[{"Id":"sha256:11","CreatedBy":"CMD sh"},{"Id":"<missing>","CreatedBy":"ADD"}]`,
@@ -58,6 +60,8 @@ func TestLowering(t *testing.T) {
 		{ContainerInspect, V(20), `"Config":{"Cmd":["sh"],"Image":"busybox","OnBuild":null,"VolumeDriver":""}`},
 		{ContainerStats, V(20), `"network":{"rx_bytes":18446744073709551005,"rx_dropped":0,`},
 		{ContainerStats, V(21), `"networks":{"eth0":`},
+		{ContainerCommit, V(21), `{"Id":"11"}`},
+		{ContainerCommit, V(22), `{"Id":"sha256:11"}`},
 		{ImageList, V(42), `"RepoDigests":["<none>@<none>"],"RepoTags":["<none>:<none>"]`},
 		{ImageList, V(21), `"Id":"11"`},
 		{Info, V(24), `"ExecutionDriver":"native"`},
