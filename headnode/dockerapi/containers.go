@@ -15,36 +15,6 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-func (s *server) startContainer(c *call) error {
-	if err := c.checkStartBody(); err != nil {
-		return err
-	}
-	if c.query.Get("checkpoint") != "" || c.query.Get("checkpoint-dir") != "" {
-		return model.Errorf(model.KindNotImplemented, "checkpoints are not implemented: start the container without one")
-	}
-	if err := s.Containers.Start(c.ctx(), c.account, c.vars["id"]); err != nil {
-		return err
-	}
-	return c.done(http.StatusNoContent)
-}
-
-// checkStartBody refuses the HostConfig that old clients could send with a
-// start: what a container may do is decided at its creation.
-func (c *call) checkStartBody() error {
-	body, err := c.readBody()
-	if err != nil {
-		return err
-	}
-	text := strings.TrimSpace(string(body))
-	if text == "" {
-		return nil
-	}
-	if c.version.Has(compat.StartWithBody) && (text == "{}" || text == "null") {
-		return nil
-	}
-	return model.Errorf(model.KindInvalid, "starting a container with non-empty request body was deprecated since API v1.22 and removed in v1.24: give HostConfig when the container is created")
-}
-
 // stopOptions reads the timeout and the signal of a stop or restart.
 func (c *call) stopOptions() (wire.StopRequest, error) {
 	var r wire.StopRequest

@@ -28,8 +28,8 @@ var oldForms = []oldForm{
 		compat.V(21), goldenRequest{method: "POST", path: "/containers/web/exec", body: `{"Cmd":["true"]}`, contentType: "text/plain"}, http.StatusCreated, `"Id"`,
 	},
 	{
-		"`POST /containers/{id}/start` takes an empty JSON body before 1.24. One that holds a HostConfig is refused at every version: give it when the container is created, as Docker's clients do since 1.15.",
-		compat.V(23), goldenRequest{method: "POST", path: "/containers/job/start", body: `{"Binds":["/a:/b"]}`}, http.StatusBadRequest, "HostConfig",
+		"`POST /containers/{id}/start` takes a HostConfig before 1.24. Members that say what the container has already do nothing, limits and the restart policy are updated, and the others are refused by name: give them when the container is created.",
+		compat.V(23), goldenRequest{method: "POST", path: "/containers/job/start", body: `{"Binds":["/a:/b"]}`}, http.StatusBadRequest, "HostConfig.Binds",
 	},
 	{
 		"`GET /containers/json` takes `before` and `since` as parameters before 1.25; they are filters.",

@@ -38,7 +38,7 @@ func setLimits(l *model.Limits, r *container.Resources) error {
 		return err
 	}
 	if r.PidsLimit != nil {
-		l.Pids = max(*r.PidsLimit, 0)
+		l.Pids = max(*r.PidsLimit, -1)
 	}
 	set(&l.BlkioWeight, r.BlkioWeight)
 	if r.BlkioWeightDevice != nil {
