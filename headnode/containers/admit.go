@@ -82,7 +82,7 @@ func (p *plan) findSharedNamespaces(v *state.View) error {
 		if !shared {
 			continue
 		}
-		other, err := find(v, p.account.ID, ref)
+		other, err := p.findOther(v, ref)
 		if err != nil {
 			return err
 		}
@@ -92,6 +92,17 @@ func (p *plan) findSharedNamespaces(v *state.View) error {
 		*mode = "container:" + other.ID
 	}
 	return nil
+}
+
+// findOther finds a container that the new one stands on. That there is none is
+// a fault of the request, as with Docker: with KindNotFound its client would take
+// the image for missing and pull it.
+func (p *plan) findOther(v *state.View, ref string) (model.Container, error) {
+	other, err := find(v, p.account.ID, ref)
+	if model.IsKind(err, model.KindNotFound) {
+		err = model.Errorf(model.KindInvalid, "%s", model.UserText(err))
+	}
+	return other, err
 }
 
 // pin binds the new container to the node of another one.
@@ -126,5 +137,5 @@ func (p *plan) findNetwork(v *state.View) error {
 			return nil
 		}
 	}
-	return model.Errorf(model.KindNotFound, "network %s not found", mode)
+	return model.Errorf(model.KindInvalid, "network %s not found", mode) // see findOther
 }

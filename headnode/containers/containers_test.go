@@ -402,7 +402,7 @@ func TestSharedNamespaceBindsToNode(t *testing.T) {
 		t.Errorf("second is on %s with network %s and %d NICs", second.NodeID, second.Spec.Network, len(second.NICs))
 	}
 	_, _, err := c.Containers.Create(ctx, jack, r)
-	wantKind(t, err, model.KindNotFound, "No such container: first")
+	wantKind(t, err, model.KindInvalid, "No such container: first")
 }
 
 func TestPackages(t *testing.T) {

@@ -29,10 +29,8 @@ func (p *plan) findLinks(v *state.View) error {
 		if err != nil {
 			return err
 		}
-		other, err := find(v, p.account.ID, name)
+		other, err := p.findOther(v, name)
 		if err != nil {
-			// As Docker's: with KindNotFound its client would take the image
-			// for missing and pull it.
 			return model.Errorf(model.KindInvalid, "could not get container for %s: %s", name, model.UserText(err))
 		}
 		if id, taken := byAlias[alias]; taken {

@@ -44,7 +44,7 @@ func TestVolumesFrom(t *testing.T) {
 		kind model.Kind
 		text string
 	}{
-		"nobody":   {model.KindNotFound, "No such container: nobody"},
+		"nobody":   {model.KindInvalid, "No such container: nobody"},
 		"data:wr":  {model.KindInvalid, "invalid mode"},
 		":ro":      {model.KindInvalid, "malformed volumesFrom specification"},
 		"data:ro:": {model.KindInvalid, "invalid mode"},
@@ -58,6 +58,25 @@ func TestVolumesFrom(t *testing.T) {
 	r.Asked.VolumesFrom = []string{"data"}
 	_, _, err := c.Containers.Create(ctx, a, r)
 	wantKind(t, err, model.KindForbidden, "HostConfig.VolumesFrom", `"/a"`, `"/c"`)
+}
+
+// TestWhoIsMissingIsNoMissingImage holds the kind of error after which Docker's
+// client does not pull.
+func TestWhoIsMissingIsNoMissingImage(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a)
+	for want, change := range map[string]func(*model.ContainerSpec){
+		"network nowhere not found":  func(s *model.ContainerSpec) { s.Network = "nowhere" },
+		"No such container: nobody":  func(s *model.ContainerSpec) { s.Network = "container:nobody" },
+		"No such container: someone": func(s *model.ContainerSpec) { s.IpcMode = "container:someone" },
+	} {
+		r := request("web")
+		change(&r.Spec)
+		_, _, err := c.Containers.Create(ctx, a, r)
+		wantKind(t, err, model.KindInvalid, want)
+	}
 }
 
 func TestStartNeedsThoseWhoseNamespacesAreShared(t *testing.T) {

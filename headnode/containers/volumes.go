@@ -20,7 +20,7 @@ func (p *plan) findVolumes(v *state.View) error {
 		if err != nil {
 			return err
 		}
-		other, err := find(v, p.account.ID, ref)
+		other, err := p.findOther(v, ref)
 		if err != nil {
 			return err
 		}
