@@ -130,6 +130,7 @@ func (s *Service) untag(ctx context.Context, accountID string, names, going []mo
 // be reached, is done by a later sweep.
 func (s *Service) Sweep(ctx context.Context) {
 	if !s.bytes.TryLock() {
+		s.debts.oweSweep()
 		return
 	}
 	defer s.bytes.Unlock()
@@ -161,7 +162,8 @@ func (s *Service) forget(ctx context.Context, imageID, nodeID string) error {
 // the state does not know are removed from the node.
 func (s *Service) Settle(ctx context.Context, nodeID string) error {
 	if !s.bytes.TryLock() {
-		return nil // a pull is under way; the next connection settles
+		s.debts.oweSettle(nodeID) // a pull is under way
+		return nil
 	}
 	held, err := s.agents.Agent(nodeID).Images(ctx)
 	v := s.store.View()

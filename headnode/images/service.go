@@ -22,6 +22,7 @@ import (
 type Store interface {
 	Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
 	View() *state.View
+	Changed() <-chan struct{}
 }
 
 // Agents are the nodes as this head sees them; see package nodes.
@@ -63,6 +64,7 @@ type Service struct {
 	// while nodes forget images, so that no image is forgotten between its
 	// arrival on a node and its name.
 	bytes sync.RWMutex
+	debts debts
 }
 
 var (

@@ -21,7 +21,8 @@ const (
 
 const (
 	spreadInterval = 2 * time.Second
-	spreadAtOnce   = 2 // copies under way
+	spreadPause    = 100 * time.Millisecond // between two looks at what is lacking
+	spreadAtOnce   = 2                      // copies under way
 	// lostAfter is how long a node may be away before others make up for what
 	// it holds: a restart of a machine is no reason to copy.
 	lostAfter   = 5 * time.Minute
@@ -36,12 +37,20 @@ const (
 func (s *Service) Spread(ctx context.Context) {
 	sp := &spreader{s: s, busy: map[target]bool{}, failed: map[target]failure{}, away: map[string]time.Time{}}
 	defer sp.copies.Wait()
-	tick := time.NewTicker(spreadInterval)
-	defer tick.Stop()
+	again, pace := time.NewTicker(spreadInterval), time.NewTicker(spreadPause)
+	defer again.Stop()
+	defer pace.Stop()
 	for {
+		changed := s.store.Changed()
 		sp.begin(ctx, time.Now())
 		select {
-		case <-tick.C:
+		case <-changed:
+		case <-again.C: // nodes come and go without a change of the state
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-pace.C:
 		case <-ctx.Done():
 			return
 		}
@@ -69,16 +78,27 @@ type spreader struct {
 	failed map[target]failure
 }
 
-// begin starts the copies that are to be made now.
+// begin starts the copies that are to be made now. What copies hold up is done
+// between them.
 func (sp *spreader) begin(ctx context.Context, now time.Time) {
+	if sp.s.debts.any() {
+		if !sp.idle() {
+			return
+		}
+		sp.s.payDebts(ctx)
+	}
 	v := sp.s.store.View()
 	sp.look(v, now)
 	for _, img := range v.Images() {
+		lacks := sp.lacks(img, now)
+		if lacks <= 0 {
+			continue
+		}
 		names := v.NamesOfImage(img.ID)
 		if len(names) == 0 {
 			continue
 		}
-		for _, nodeID := range sp.choose(v, img, now) {
+		for _, nodeID := range sp.choose(v, img, lacks, now) {
 			if !sp.enter(target{img.ID, nodeID}) {
 				return // enough are under way
 			}
@@ -109,36 +129,49 @@ func (sp *spreader) lost(nodeID string, now time.Time) bool {
 	return away && now.Sub(since) > lostAfter
 }
 
-// choose returns the nodes that an image is to be copied to: as many as it
-// lacks, the emptiest disks first.
-func (sp *spreader) choose(v *state.View, img *model.Image, now time.Time) []string {
-	lacks := sp.s.holders
+// lacks is how many copies of an image are to be made, beside those that are
+// under way.
+func (sp *spreader) lacks(img *model.Image, now time.Time) int {
+	n := sp.s.holders
 	for _, id := range img.Holders {
 		if !sp.lost(id, now) {
-			lacks--
+			n--
 		}
+	}
+	if n <= 0 {
+		return 0
 	}
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
 	for t := range sp.busy {
 		if t.imageID == img.ID && !slices.Contains(img.Holders, t.nodeID) {
-			lacks--
+			n--
 		}
 	}
-	if lacks <= 0 {
-		return nil
-	}
+	return n
+}
+
+// choose returns the nodes that an image is to be copied to, the emptiest
+// disks first.
+func (sp *spreader) choose(v *state.View, img *model.Image, count int, now time.Time) []string {
 	free := map[string]int64{}
 	var ids []string
 	for _, n := range v.Nodes() {
-		t := target{img.ID, n.ID}
 		free[n.ID] = sp.s.freeDisk(n)
-		if suits(n, img) && sp.s.agents.Connected(n.ID) && !sp.busy[t] && now.After(sp.failed[t].until) && free[n.ID] > spareDisk+unpackedToo*img.Size {
+		if suits(n, img) && sp.s.agents.Connected(n.ID) && sp.ready(target{img.ID, n.ID}, now) && free[n.ID] > spareDisk+unpackedToo*img.Size {
 			ids = append(ids, n.ID)
 		}
 	}
 	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(free[b], free[a]), strings.Compare(a, b)) })
-	return ids[:min(lacks, len(ids))]
+	return ids[:min(count, len(ids))]
+}
+
+// ready reports whether a copy is neither under way nor failed a short while
+// ago.
+func (sp *spreader) ready(t target, now time.Time) bool {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	return !sp.busy[t] && !now.Before(sp.failed[t].until)
 }
 
 // suits reports whether a node may be given a copy: what cannot run there need
@@ -155,6 +188,12 @@ func (s *Service) freeDisk(n *model.Node) int64 {
 		}
 	}
 	return n.Info.Capacity.Disk
+}
+
+func (sp *spreader) idle() bool {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	return len(sp.busy) == 0
 }
 
 // enter takes one of the places for copies.

@@ -27,6 +27,7 @@ type Agent struct {
 	cut        bool
 	failCreate error
 	failUpdate error
+	failCopy   error
 
 	acknowledged uint64
 }

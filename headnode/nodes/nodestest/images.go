@@ -57,14 +57,31 @@ func (a *Agent) PushImage(_ context.Context, r wire.PushRequest) (wire.PushStrea
 	return &replay[wire.PushMessage]{[]wire.PushMessage{{Pushed: &wire.PushedImage{Digest: img.Digest, Size: 7}}}}, nil
 }
 
-// CopyImage implements wire.Agent.
+// FailCopy makes copies to the node fail with err, or succeed again if it is nil.
+func (a *Agent) FailCopy(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failCopy = err
+}
+
+// CopyImage implements wire.Agent: any holder has all, and the registry has what
+// was published.
 func (a *Agent) CopyImage(_ context.Context, r wire.CopyRequest) (wire.PullStream, error) {
-	if len(r.Holders) == 0 {
-		return nil, model.Errorf(model.KindUnavailable, "no node holds image %s", r.Image.ID)
-	}
-	if err := a.hold(r.Image); err != nil {
+	if err := a.enter(); err != nil {
 		return nil, err
 	}
+	defer a.mu.Unlock()
+	published := false
+	for _, img := range a.registry {
+		published = published || strings.HasSuffix(r.Ref, "@"+img.Digest)
+	}
+	switch {
+	case a.failCopy != nil:
+		return nil, a.failCopy
+	case len(r.Holders) == 0 && !published:
+		return nil, model.Errorf(model.KindUnavailable, "no node holds image %s", r.Image.ID)
+	}
+	a.images[r.Image.ID] = r.Image
 	return &replay[wire.PullMessage]{[]wire.PullMessage{{Image: &wire.PulledImage{Image: r.Image, Digest: r.Image.Digest, New: true}}}}, nil
 }
 
