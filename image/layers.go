@@ -108,6 +108,9 @@ func (p *pull) layer(ctx context.Context, desc ocispec.Descriptor, parent, name 
 	}
 	_, err = p.store.layers.Stat(ctx, name)
 	if err == nil {
+		if err := p.store.matches(ctx, desc, diffID, p.limits); err != nil {
+			return err
+		}
 		status := StatusExists
 		if fresh {
 			status = StatusPulled
@@ -145,7 +148,10 @@ func (p *pull) unpack(ctx context.Context, desc ocispec.Descriptor, parent, name
 		return err
 	}
 	if result.DiffID != diffID {
-		return model.Errorf(model.KindInvalid, "failed to register layer: it unpacks to other bytes than the image's configuration names")
+		return otherBytes()
+	}
+	if err := s.remember(ctx, desc.Digest, diffID); err != nil {
+		return err
 	}
 	if err := failpoint.Hit("image.unpack.before-commit"); err != nil {
 		return err

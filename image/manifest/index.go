@@ -71,6 +71,20 @@ func Choose(index []byte, mediaType string, want ocispec.Platform) (ocispec.Desc
 	return fit[0], checkDescriptor(fit[0], MaxSize)
 }
 
+// Entries returns what an index lists, in its order.
+func Entries(index []byte, mediaType string) ([]ocispec.Descriptor, error) {
+	document, err := parseIndex(index, mediaType)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range document.Manifests {
+		if err := checkDescriptor(entry, MaxSize); err != nil {
+			return nil, err
+		}
+	}
+	return document.Manifests, nil
+}
+
 // Platforms returns the platforms that an index has something for, in its
 // order.
 func Platforms(index []byte, mediaType string) ([]ocispec.Platform, error) {
