@@ -30,6 +30,8 @@ type Container struct {
 	// LinksStale says that Spec.Links changed since the node last heard of
 	// them; it is told before the container starts again.
 	LinksStale bool `json:"links_stale,omitempty"`
+	// Execs are the ids of execs that have not ended, the newest last.
+	Execs []string `json:"execs,omitempty"`
 	// DockerRequest is the create request in Docker's newest form, so that
 	// inspect can return each field as it was asked for. Opaque below the API.
 	DockerRequest []byte `json:"docker_request,omitempty"`

@@ -207,3 +207,21 @@ func TestLinksOfOtherContainersAreShown(t *testing.T) {
 		t.Errorf("after its removal: %s", body)
 	}
 }
+
+func TestExecsAreShownWhileTheyLast(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := f.serve(t)
+	id := made(t, s, `{"Image":"busybox"}`)
+	for _, c := range []struct {
+		execs []string
+		want  string
+	}{{nil, `"ExecIDs":null`}, {[]string{"x1", "x2"}, `"ExecIDs":["x1","x2"]`}, {[]string{"x2"}, `"ExecIDs":["x2"]`}, {nil, `"ExecIDs":null`}} {
+		f.mu.Lock()
+		f.containers[0].Execs = c.execs
+		f.mu.Unlock()
+		if _, body := request(t, s, "GET", "/containers/"+id+"/json", ""); !strings.Contains(body, c.want) {
+			t.Errorf("inspect lacks %s: %s", c.want, body)
+		}
+	}
+}

@@ -97,7 +97,7 @@ func inspection(c *call, found *model.Container, names *networkNames) (*containe
 	return &container.InspectResponse{
 		ID: found.ID, Created: timeText(found.Created), Path: path, Args: args,
 		State: stateOf(found), Image: found.Spec.ImageID, Name: "/" + found.Name,
-		RestartCount: found.State.RestartCount, Driver: storageDriver, Platform: "linux",
+		RestartCount: found.State.RestartCount, ExecIDs: found.Execs, Driver: storageDriver, Platform: "linux",
 		Storage:    &storage.Storage{RootFS: &storage.RootFSStorage{Snapshot: &storage.RootFSStorageSnapshot{Name: storageDriver}}},
 		HostConfig: hostConfig(found, asked.HostConfig), Config: config(found, asked.Config), Mounts: mountPoints(found),
 		NetworkSettings: &container.NetworkSettings{

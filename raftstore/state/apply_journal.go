@@ -52,6 +52,7 @@ func (t *transaction) commitEntry(nodeID string, e model.JournalEntry) error {
 	if e.State != nil {
 		c.State = *e.State
 	}
+	listExec(&c, &e)
 	if e.Action == model.ActionCreate && c.Phase == model.PhaseReserved {
 		c.Phase = model.PhaseCreated
 	}
