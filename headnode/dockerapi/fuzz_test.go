@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // fuzzed answers requests of any form with a fake that has one container, x,
@@ -16,6 +18,7 @@ func fuzzed() http.Handler {
 	f := newFake()
 	f.containers = []*model.Container{{ID: strings.Repeat("a", 64), Name: "x", Phase: model.PhaseCreated}}
 	f.fail = model.Errorf(model.KindConflict, "the fake changes nothing")
+	f.pull = func(func(wire.PullProgress)) (PullResult, error) { return PullResult{}, f.fail }
 	return f.handler()
 }
 
@@ -89,5 +92,58 @@ func FuzzArchiveQuery(f *testing.F) {
 			answerOf(t, handler, method, "/containers/x/archive", query, body)
 		}
 		answerOf(t, handler, "POST", "/v1.20/containers/x/copy", query, body)
+	})
+}
+
+// FuzzRegistryAuth gives a push any credentials: they are taken or refused, and
+// what is taken is what the header says.
+func FuzzRegistryAuth(f *testing.F) {
+	for _, text := range []string{`{}`, `{"username":"a","password":"b"}`, `{"auth":"YTpi"}`, `{"identitytoken":"x","serveraddress":"y"}`, `{"username":1}`, `{}{}`, `null`} {
+		f.Add(base64.URLEncoding.EncodeToString([]byte(text)))
+	}
+	f.Add("%%%")
+	fake := newFake()
+	handler := fake.handler()
+	f.Fuzz(func(t *testing.T, header string) {
+		fake.moved.pushed = PushRequest{}
+		r := httptest.NewRequest("POST", "/images/busybox/push", nil)
+		r.Header.Set("X-Registry-Auth", header)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK && w.Code != http.StatusBadRequest {
+			t.Errorf("%q: %d %s", header, w.Code, w.Body)
+		}
+		if w.Code == http.StatusBadRequest && fake.moved.pushed != (PushRequest{}) {
+			t.Errorf("%q was refused and pushed", header)
+		}
+	})
+}
+
+// FuzzImageNames gives each route that takes a name any name.
+func FuzzImageNames(f *testing.F) {
+	for _, name := range []string{"busybox", "localhost:5000/a/b:v1", "a@sha256:" + strings.Repeat("a", 64), "UP", "a//b", ":", "a:b:c", "..", "\x00"} {
+		f.Add(name, "latest")
+		f.Add(name, "sha256:"+strings.Repeat("b", 64))
+	}
+	handler := fuzzed()
+	f.Fuzz(func(t *testing.T, name, tag string) {
+		escaped := url.PathEscape(name)
+		for path, method := range map[string]string{
+			"/images/" + escaped + "/push": "POST", "/images/" + escaped + "/get": "GET", "/images/" + escaped + "/json": "GET",
+			"/images/" + escaped + "/tag": "POST", "/distribution/" + escaped + "/json": "GET",
+		} {
+			r := httptest.NewRequest(method, "/", nil)
+			r.URL.RawPath, r.URL.RawQuery = path, url.Values{"tag": {tag}, "repo": {name}}.Encode()
+			if r.URL.Path = "/images/" + name; r.URL.EscapedPath() != path {
+				r.URL.Path, r.URL.RawPath = strings.ReplaceAll(path, escaped, name), path
+			}
+			w := httptest.NewRecorder()
+			if handler.ServeHTTP(w, r); w.Code >= http.StatusInternalServerError {
+				t.Errorf("%s %s: %d %s", method, path, w.Code, w.Body)
+			}
+		}
+		for _, query := range []url.Values{{"fromImage": {name}, "tag": {tag}}, {"fromSrc": {"-"}, "repo": {name}, "tag": {tag}}, {"fromImage": {name}}} {
+			answerOf(t, handler, "POST", "/images/create", query.Encode(), "")
+		}
 	})
 }

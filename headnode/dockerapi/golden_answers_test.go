@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/api/types/volume"
 
@@ -66,6 +67,15 @@ var goldenRequests = map[string][]goldenRequest{
 		{method: "GET", path: "/images/busybox/history", newest: as[[]image.HistoryResponseItem]},
 		{method: "POST", path: "/images/prune", newest: as[image.PruneReport]},
 	},
+	"registries": {
+		{method: "GET", path: "/distribution/busybox/json", newest: as[registry.DistributionInspect]},
+		{method: "GET", path: "/images/search?term=busybox&limit=7&filters=%7B%22stars%22%3A%5B%223%22%5D%7D", newest: as[[]registry.SearchResult]},
+		{method: "POST", path: "/auth", body: `{"username":"jill","password":"right","serveraddress":"tokens.example"}`, newest: as[registry.AuthResponse]},
+		{method: "POST", path: "/images/busybox/push?tag=latest", newest: as[line]},
+		{method: "POST", path: "/images/load?quiet=0", body: "a tar archive", contentType: "application/x-tar", newest: as[line]},
+		{method: "POST", path: "/images/create?fromSrc=-", body: "a tar archive", contentType: "application/x-tar", newest: as[line]},
+		{method: "GET", path: "/images/busybox/get?platform=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22arm%22%7D", newest: as[common.ErrorResponse]},
+	},
 	"networks": {
 		{method: "GET", path: "/networks", newest: as[[]network.Summary]},
 		{method: "GET", path: "/networks/external", newest: as[network.Inspect]},
@@ -104,7 +114,7 @@ var goldenRequests = map[string][]goldenRequest{
 		{method: "DELETE", path: "/containers/web", newest: as[common.ErrorResponse]},
 		{method: "GET", path: "/containers/json?filters=x", newest: as[common.ErrorResponse]},
 		{method: "GET", path: "/services", newest: as[common.ErrorResponse]},
-		{method: "POST", path: "/build", newest: as[common.ErrorResponse]},
+		{method: "POST", path: "/build?squash=1", newest: as[common.ErrorResponse]},
 		{method: "GET", path: "/v1.19/info", newest: as[common.ErrorResponse]},
 		{method: "GET", path: "/v1.57/info", newest: as[common.ErrorResponse]},
 		{method: "GET", path: "/v0.9/info", newest: as[common.ErrorResponse]},

@@ -215,7 +215,14 @@ var endpointSamples = map[string]endpointSample{
 	"GET /events":                     {query: "since=1&until=2"},
 	"POST /images/create":             {query: "fromImage=busybox&tag=latest"},
 	"POST /images/{name}/tag":         {query: "repo=other"},
+	"GET /images/search":              {query: "term=busybox"},
+	"GET /images/get":                 {query: "names=busybox"},
+	"POST /build/cancel":              {query: "id=x"},
+	"POST /session":                   {header: upgradeToH2C},
+	"POST /grpc":                      {header: upgradeToH2C},
 }
+
+var upgradeToH2C = map[string]string{"Connection": "Upgrade", "Upgrade": "h2c", "X-Docker-Expose-Session-Uuid": "x"}
 
 // endpointNotes say what a reader of the table should know besides.
 var endpointNotes = map[string]string{
@@ -223,6 +230,7 @@ var endpointNotes = map[string]string{
 	"POST /containers/{id}/copy":      "gone since 1.24, where archive took its place",
 	"DELETE /containers/{id}/{alias}": "removes a link, with link=1",
 	"DELETE /networks/{id}":           "the networks that there are belong to the data center",
+	"POST /images/create":             "pulls, or imports a body (`fromSrc=-`); other sources are 501",
 	"GET /_ping":                      "served to everybody",
 	"HEAD /_ping":                     "served to everybody",
 }
