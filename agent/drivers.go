@@ -31,6 +31,7 @@ type Runtime interface {
 type Images interface {
 	task.Images
 	Registries
+	ImageArchives
 	Pull(ctx context.Context, r image.PullRequest, progress func(image.Progress)) (model.Image, string, bool, error)
 	Copy(ctx context.Context, r image.CopyRequest, progress func(image.Progress)) (img model.Image, isNew bool, err error)
 	Blob(ctx context.Context, digest string, offset int64) (size int64, r io.ReadCloser, err error)
