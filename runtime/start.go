@@ -89,6 +89,9 @@ func (r *Runtime) makeSpec(req StartRequest) (profile *specs.LinuxSeccomp, spec 
 	if err := makeWorkingDir(root, req.Spec.WorkingDir); err != nil {
 		return nil, nil, err
 	}
+	if err := makePlaceholders(root); err != nil {
+		return nil, nil, err
+	}
 	if err := makeSources(req.Spec.Mounts); err != nil {
 		return nil, nil, err
 	}
