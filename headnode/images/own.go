@@ -63,15 +63,20 @@ func (s *Service) keepUnnamed(ctx context.Context, v *state.View, accountID, ref
 	if !had || before.ImageID == imageID || len(namesOf(v, accountID, before.ImageID)) > 1 {
 		return nil
 	}
-	old, ok := v.Image(before.ImageID)
+	return s.keep(ctx, v, accountID, before.ImageID)
+}
+
+// keep lets an account have an image without a name.
+func (s *Service) keep(ctx context.Context, v *state.View, accountID, imageID string) error {
+	img, ok := v.Image(imageID)
 	if !ok {
 		return nil
 	}
-	old.Holders = nil // those that the state knows stay
+	img.Holders = nil // those that the state knows stay
 	now := time.Now().UTC()
 	_, err := s.store.Propose(ctx, command.PutImage{
-		Image: old, Action: command.ActionTag, Time: now,
-		Name: model.ImageName{AccountID: accountID, Ref: old.ID, ImageID: old.ID, Updated: now},
+		Image: img, Action: command.ActionTag, Time: now,
+		Name: model.ImageName{AccountID: accountID, Ref: img.ID, ImageID: img.ID, Updated: now},
 	})
 	return err
 }

@@ -16,8 +16,9 @@ import (
 )
 
 // Remove implements dockerapi.Images by Docker's rules: a name takes itself
-// away, and with the last one the image goes unless containers use it; an id
-// takes all names of one repository, or of all when forced.
+// away, and with the last one the image goes, unless a container runs on it: it
+// stays then, without a name. An id takes all names of one repository, or of
+// all when forced.
 func (s *Service) Remove(ctx context.Context, a model.Account, ref string, force bool) (dockerapi.RemovedImage, error) {
 	v := s.store.View()
 	img, err := Find(v, a.ID, ref)
@@ -39,7 +40,7 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, force
 	if ok {
 		going = []model.ImageName{byName}
 	}
-	removed, err := s.remove(ctx, a.ID, img.ID, names, going, len(users) > 0)
+	removed, err := s.remove(ctx, a.ID, img.ID, names, going, slices.ContainsFunc(users, running))
 	if err == nil {
 		s.Sweep(ctx)
 	}
@@ -47,21 +48,27 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, force
 }
 
 // remove takes names of an image away and, with the last of them, what the
-// account has of it.
-func (s *Service) remove(ctx context.Context, accountID, imageID string, names, going []model.ImageName, used bool) (dockerapi.RemovedImage, error) {
+// account has of it, unless a container runs on it.
+func (s *Service) remove(ctx context.Context, accountID, imageID string, names, going []model.ImageName, runs bool) (dockerapi.RemovedImage, error) {
+	last := len(going) == len(names)
+	if last && runs {
+		if err := s.keep(ctx, s.store.View(), accountID, imageID); err != nil {
+			return dockerapi.RemovedImage{}, err
+		}
+	}
 	removed, err := s.untag(ctx, accountID, names, going)
-	if err != nil || len(going) < len(names) {
+	if err != nil || !last || runs {
 		return removed, err
 	}
 	_, err = s.store.Propose(ctx, command.RemoveImageName{AccountID: accountID, Ref: imageID, Time: time.Now().UTC()})
 	if err != nil && !model.IsKind(err, model.KindNotFound) {
 		return removed, err
 	}
-	if !used {
-		removed.Deleted = append(removed.Deleted, imageID)
-	}
+	removed.Deleted = append(removed.Deleted, imageID)
 	return removed, nil
 }
+
+func running(c *model.Container) bool { return c.State.Status.Running() }
 
 // namedBy returns the name that ref is, if it is a name and not an id.
 func namedBy(v *state.View, accountID, ref, imageID string) (model.ImageName, bool) {
@@ -83,7 +90,7 @@ func mayUntag(name model.ImageName, names []model.ImageName, users []*model.Cont
 }
 
 func mayDelete(names []model.ImageName, users []*model.Container, img model.Image, force bool) error {
-	if i := slices.IndexFunc(users, func(c *model.Container) bool { return c.State.Status.Running() }); i >= 0 {
+	if i := slices.IndexFunc(users, running); i >= 0 {
 		return model.Errorf(model.KindConflict, "conflict: unable to delete %s (cannot be forced) - image is being used by running container %s",
 			shortImageID(img.ID), model.ShortID(users[i].ID))
 	}
