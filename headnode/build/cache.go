@@ -11,10 +11,10 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// BuildCache implements dockerapi.Builds. An account that has built nothing
-// since this head began has no builder to ask.
+// BuildCache implements dockerapi.Builds. An account that has never built has
+// no builder to ask.
 func (s *Service) BuildCache(ctx context.Context, a model.Account) ([]dockerapi.BuildRecord, error) {
-	if !s.hasHome(a.ID) {
+	if _, ok := s.Store.View().Builder(a.ID); !ok {
 		return nil, nil
 	}
 	b, err := s.connect(ctx, a)
@@ -41,22 +41,12 @@ func (s *Service) BuildCache(ctx context.Context, a model.Account) ([]dockerapi.
 	return records, nil
 }
 
-func (s *Service) hasHome(accountID string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.homes[accountID]
-	return ok
-}
-
 // PruneBuilds implements dockerapi.Builds.
 func (s *Service) PruneBuilds(ctx context.Context, a model.Account, r dockerapi.PruneBuildsRequest) (removed []string, reclaimed int64, err error) {
-	if _, err := defaultPackage(s.Store.View()); err != nil {
-		return nil, 0, nil // no builder was ever made
+	if _, ok := s.Store.View().Builder(a.ID); !ok {
+		return nil, 0, nil
 	}
 	b, err := s.connect(ctx, a)
-	if model.IsKind(err, model.KindNotImplemented) {
-		return nil, 0, nil // nothing can have been built
-	}
 	if err != nil {
 		return nil, 0, err
 	}

@@ -32,12 +32,12 @@ func (s *Service) connect(ctx context.Context, a model.Account) (*builder, error
 	if err != nil {
 		return nil, err
 	}
-	nodeID, err := s.home(v, a, pkg)
+	home, err := s.home(ctx, a, pkg)
 	if err != nil {
 		return nil, err
 	}
-	agent := s.Agents.Agent(nodeID)
-	stream, err := agent.Builder(ctx, s.request(v, a, pkg))
+	agent := s.Agents.Agent(home.NodeID)
+	stream, err := agent.Builder(ctx, request(s.Store.View(), a, pkg, home))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (s *Service) connect(ctx context.Context, a model.Account) (*builder, error
 		return nil, model.WrapError(model.KindInternal, err, "cannot speak to the builder")
 	}
 	conn.Connect()
-	return &builder{account: a, nodeID: nodeID, agent: agent, conn: conn, control: control.NewControlClient(conn)}, nil
+	return &builder{account: a, nodeID: home.NodeID, agent: agent, conn: conn, control: control.NewControlClient(conn)}, nil
 }
 
 var errBuilderGone = model.Errorf(model.KindUnavailable, "the connection to the builder is broken; build again")

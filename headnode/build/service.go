@@ -1,9 +1,7 @@
 package build
 
 import (
-	"cmp"
 	"context"
-	"hash/fnv"
 	"log/slog"
 	"slices"
 	"strings"
@@ -12,14 +10,16 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
-	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // Store is what builds need of the replicated store.
 type Store interface {
+	Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
 	View() *state.View
 }
 
@@ -51,7 +51,6 @@ type Service struct {
 	Config
 
 	mu      sync.Mutex
-	homes   map[string]string             // node of an account's builder
 	running map[string]context.CancelFunc // builds that have an id, by account and id
 }
 
@@ -59,40 +58,7 @@ var _ dockerapi.Builds = (*Service)(nil)
 
 // New returns a Service.
 func New(c Config) *Service {
-	return &Service{Config: c, homes: map[string]string{}, running: map[string]context.CancelFunc{}}
-}
-
-// home chooses the node that an account's builds are on. Every head chooses
-// the same one, from the account's own order of nodes, as long as no node comes
-// or goes.
-func (s *Service) home(v *state.View, a model.Account, pkg *model.Package) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if id, ok := s.homes[a.ID]; ok && s.Agents.Connected(id) {
-		return id, nil
-	}
-	nodes := v.Nodes()
-	all := make([]placement.Node, len(nodes))
-	for i, n := range nodes {
-		all[i] = placement.Node{Node: n, Connected: s.Agents.Connected(n.ID), Promised: v.Promised(n.ID)}
-	}
-	slices.SortFunc(all, func(x, y placement.Node) int { return cmp.Compare(rank(a.ID, x.ID), rank(a.ID, y.ID)) })
-	request := placement.Request{Need: model.Resources{Memory: pkg.Memory}}
-	for i := range all {
-		if d, err := placement.Decide(all[i:i+1], request); err == nil {
-			s.homes[a.ID] = d.NodeID
-			return d.NodeID, nil
-		}
-	}
-	_, err := placement.Decide(all, request)
-	return "", err
-}
-
-// rank orders nodes for an account (rendezvous hashing).
-func rank(accountID, nodeID string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(accountID + " " + nodeID))
-	return h.Sum64()
+	return &Service{Config: c, running: map[string]context.CancelFunc{}}
 }
 
 // defaultPackage is what builders have the size of.
@@ -119,12 +85,19 @@ func limitsOf(p *model.Package) model.Limits {
 }
 
 // request says what an account's builder is to be.
-func (s *Service) request(v *state.View, a model.Account, pkg *model.Package) wire.BuilderRequest {
-	return wire.BuilderRequest{
+func request(v *state.View, a model.Account, pkg *model.Package, home model.Builder) wire.BuilderRequest {
+	r := wire.BuilderRequest{
 		Account: wire.AccountRef{ID: a.ID, Login: a.Login, Policy: a.Policy},
 		Limits:  limitsOf(pkg),
+		NICs:    home.NICs,
 		Images:  baseImages(v, a.ID),
 	}
+	for _, nic := range home.NICs {
+		if n, ok := v.Network(nic.NetworkID); ok {
+			r.Networks = append(r.Networks, n)
+		}
+	}
+	return r
 }
 
 // baseImages are the images that an account's builds may begin with.

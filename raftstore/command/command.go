@@ -38,6 +38,7 @@ const (
 	NumberRecordEvent      Number = 22
 	NumberRemoveLink       Number = 23
 	NumberLinksTold        Number = 24
+	NumberPutBuilder       Number = 25
 )
 
 // version is that of every command as this program writes it. A command whose
@@ -152,6 +153,8 @@ func decodeFields(e envelope) (Command, error) {
 		return fields[RemoveLink](e)
 	case NumberLinksTold:
 		return fields[LinksTold](e)
+	case NumberPutBuilder:
+		return fields[PutBuilder](e)
 	}
 	return nil, &NewerError{Number: e.Number, Version: e.Version}
 }

@@ -38,6 +38,7 @@ func all() []Command {
 		RemoveLink{ID: "c", Alias: "a"},
 		LinksTold{ID: "c", Links: []model.Link{{Alias: "a"}}},
 		RecordEvent{Event: model.Event{AccountID: "a", Type: "image", Action: "prune", Time: now}},
+		PutBuilder{Builder: model.Builder{AccountID: "a", NodeID: "n"}, Before: "m"},
 	}
 }
 

@@ -73,6 +73,9 @@ func (t *transaction) removeAccount(c command.RemoveAccount) error {
 			return err
 		}
 	}
+	if err := t.forgetBuilder(a.ID); err != nil {
+		return err
+	}
 	delete(t.changed, a.ID)
 	return t.delete(tableAccounts, &a)
 }

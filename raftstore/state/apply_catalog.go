@@ -111,8 +111,12 @@ func checkAddresses(n model.Network) error {
 }
 
 func (t *transaction) networkInUse(id string) bool {
-	it, err := t.txn.Get(tableContainers, indexAddress+prefix, id)
-	return err == nil && it.Next() != nil
+	for _, table := range []string{tableContainers, tableBuilders} {
+		if it, err := t.txn.Get(table, indexAddress+prefix, id); err == nil && it.Next() != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *transaction) setSetting(c command.SetSetting) error {

@@ -63,6 +63,11 @@ func (t *transaction) removeNode(c command.RemoveNode) error {
 			}
 		}
 	}
+	for _, b := range match[model.Builder](t.txn, tableBuilders, indexNode, n.ID) {
+		if err := t.delete(tableBuilders, b); err != nil {
+			return err
+		}
+	}
 	return t.delete(tableNodes, &n)
 }
 

@@ -22,6 +22,7 @@ const (
 	tableContainers = "containers"
 	tableImages     = "images"
 	tableImageNames = "image_names"
+	tableBuilders   = "builders"
 	tableEvents     = "events"
 	tableSettings   = "settings"
 	tableVersions   = "versions"
@@ -90,6 +91,7 @@ func schema() *memdb.DBSchema {
 		table(tableImageNames,
 			unique(indexID, func(n *model.ImageName) []string { return []string{n.AccountID, n.Ref} }),
 			many(indexImage, func(n *model.ImageName) [][]byte { return [][]byte{key(n.ImageID)} })),
+		buildersTable(),
 		table(tableEvents,
 			&memdb.IndexSchema{Name: indexID, Unique: true, Indexer: eventIndex{}}),
 		table(tableSettings,
@@ -128,25 +130,36 @@ func containersTable() *memdb.TableSchema {
 			}
 			return [][]byte{key(c.AccountID, c.Operation)}
 		}),
-		many(indexAddress, func(c *model.Container) [][]byte {
-			var keys [][]byte
-			for _, n := range c.NICs {
-				if n.Address.IsValid() {
-					keys = append(keys, key(n.NetworkID, n.Address.Addr().String()))
-				}
-			}
-			return keys
-		}),
-		many(indexMAC, func(c *model.Container) [][]byte {
-			var keys [][]byte
-			for _, n := range c.NICs {
-				if n.MAC != "" {
-					keys = append(keys, key(n.MAC))
-				}
-			}
-			return keys
-		}),
+		many(indexAddress, func(c *model.Container) [][]byte { return addressKeys(c.NICs) }),
+		many(indexMAC, func(c *model.Container) [][]byte { return macKeys(c.NICs) }),
 	)
+}
+
+func buildersTable() *memdb.TableSchema {
+	return table(tableBuilders,
+		unique(indexID, func(b *model.Builder) []string { return []string{b.AccountID} }),
+		many(indexNode, func(b *model.Builder) [][]byte { return [][]byte{key(b.NodeID)} }),
+		many(indexAddress, func(b *model.Builder) [][]byte { return addressKeys(b.NICs) }),
+		many(indexMAC, func(b *model.Builder) [][]byte { return macKeys(b.NICs) }),
+	)
+}
+
+func addressKeys(nics []model.NIC) (keys [][]byte) {
+	for _, n := range nics {
+		if n.Address.IsValid() {
+			keys = append(keys, key(n.NetworkID, n.Address.Addr().String()))
+		}
+	}
+	return keys
+}
+
+func macKeys(nics []model.NIC) (keys [][]byte) {
+	for _, n := range nics {
+		if n.MAC != "" {
+			keys = append(keys, key(n.MAC))
+		}
+	}
+	return keys
 }
 
 func table(name string, indexes ...*memdb.IndexSchema) *memdb.TableSchema {

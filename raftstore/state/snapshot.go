@@ -71,6 +71,7 @@ func savedTables() []savedTable {
 		{tableImages, loadRow[model.Image](tableImages)},
 		{tableImageNames, loadRow[model.ImageName](tableImageNames)},
 		{tableContainers, loadContainer},
+		{tableBuilders, loadRow[model.Builder](tableBuilders)},
 		{tableEvents, loadEvent},
 	}
 }

@@ -156,6 +156,8 @@ func (t *transaction) apply(c command.Command) error {
 		return t.removeLink(c)
 	case command.LinksTold:
 		return t.linksTold(c)
+	case command.PutBuilder:
+		return t.putBuilder(c)
 	}
 	return fmt.Errorf("cannot apply command %d: it has no rule", c.Number())
 }

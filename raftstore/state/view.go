@@ -68,15 +68,23 @@ func (v *View) NetworkOfAccount(accountID, name string) (model.Network, bool) {
 	return first[model.Network](v.txn, tableNetworks, indexName, accountID, name)
 }
 
-// AddressUsed reports whether a container has the address on the network.
+// AddressUsed reports whether a container or a builder has the address on the
+// network.
 func (v *View) AddressUsed(networkID string, addr netip.Addr) bool {
-	return exists(v.txn, tableContainers, indexAddress, networkID, addr.String())
+	return exists(v.txn, tableContainers, indexAddress, networkID, addr.String()) ||
+		exists(v.txn, tableBuilders, indexAddress, networkID, addr.String())
 }
 
-// MACUsed reports whether a container has the hardware address, which is
-// written as net.HardwareAddr prints it.
+// MACUsed reports whether a container or a builder has the hardware address,
+// which is written as net.HardwareAddr prints it.
 func (v *View) MACUsed(mac string) bool {
-	return exists(v.txn, tableContainers, indexMAC, mac)
+	return exists(v.txn, tableContainers, indexMAC, mac) || exists(v.txn, tableBuilders, indexMAC, mac)
+}
+
+// Builder tells where an account's images are built; it is not known before
+// the first build.
+func (v *View) Builder(accountID string) (model.Builder, bool) {
+	return first[model.Builder](v.txn, tableBuilders, indexID, accountID)
 }
 
 // Nodes lists all nodes.

@@ -1,0 +1,101 @@
+package build
+
+import (
+	"cmp"
+	"context"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"github.com/spearheadcloud/spearhead/headnode/placement"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/ipam"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+)
+
+// homeTries is how often a home is chosen when others take its address, or
+// choose too, at the same time.
+const homeTries = 8
+
+// home tells where an account's builds are: where they were, as long as that
+// node is there and takes containers. Another choice costs the cache.
+func (s *Service) home(ctx context.Context, a model.Account, pkg *model.Package) (model.Builder, error) {
+	var err error
+	for range homeTries {
+		v := s.Store.View()
+		before, _ := v.Builder(a.ID)
+		if n, ok := v.Node(before.NodeID); ok && n.Approved && s.Agents.Connected(n.ID) {
+			return before, nil
+		}
+		var next model.Builder
+		if next, err = s.chooseHome(v, a, pkg); err != nil {
+			return model.Builder{}, err
+		}
+		_, err = s.Store.Propose(ctx, command.PutBuilder{Builder: next, Before: before.NodeID})
+		if err == nil {
+			return next, nil
+		}
+		if !model.IsKind(err, model.KindConflict) {
+			return model.Builder{}, err
+		}
+	}
+	return model.Builder{}, err
+}
+
+// chooseHome takes the first node, in the account's own order, that placement
+// would let a container of the package's size onto, and an address on the
+// default network.
+func (s *Service) chooseHome(v *state.View, a model.Account, pkg *model.Package) (model.Builder, error) {
+	request := placement.Request{Need: model.Resources{Memory: pkg.Memory}}
+	chosen := model.Builder{AccountID: a.ID}
+	if n := defaultNetwork(v, a.ID); n != nil {
+		addr, err := ipam.Next(*n, func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) }, netip.Addr{})
+		if err != nil {
+			return chosen, err
+		}
+		chosen.NICs = []model.NIC{{
+			NetworkID: n.ID, Interface: "eth0", MAC: ipam.MAC(n.ID, addr),
+			Address: netip.PrefixFrom(addr, n.Subnet.Bits()), Gateway: n.Gateway, Primary: true,
+		}}
+		if n.Kind == model.NetworkExternal {
+			request.NICTags = []string{n.NICTag}
+		}
+	}
+	var all []placement.Node
+	for _, n := range v.Nodes() {
+		all = append(all, placement.Node{Node: n, Connected: s.Agents.Connected(n.ID), Promised: v.Promised(n.ID)})
+	}
+	slices.SortFunc(all, func(x, y placement.Node) int { return cmp.Compare(rank(a.ID, x.ID), rank(a.ID, y.ID)) })
+	for i := range all {
+		if d, err := placement.Decide(all[i:i+1], request); err == nil {
+			chosen.NodeID = d.NodeID
+			return chosen, nil
+		}
+	}
+	_, err := placement.Decide(all, request) // counts why
+	return chosen, err
+}
+
+// rank orders nodes for an account (rendezvous hashing), so that accounts are
+// spread.
+func rank(accountID, nodeID string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(accountID + " " + nodeID))
+	return h.Sum64()
+}
+
+// defaultNetwork is the one that containers get which name none: the account's
+// own before one for all.
+func defaultNetwork(v *state.View, accountID string) *model.Network {
+	var shared *model.Network
+	for _, n := range v.Networks() {
+		switch {
+		case n.Default && n.AccountID == accountID:
+			return n
+		case n.Default && n.AccountID == "":
+			shared = n
+		}
+	}
+	return shared
+}

@@ -1,0 +1,10 @@
+package model
+
+// Builder is where an account's images are built, from its first build on: the
+// node that keeps the cache, and the address from which steps of builds reach
+// the outside.
+type Builder struct {
+	AccountID string `json:"account_id"`
+	NodeID    string `json:"node_id"`
+	NICs      []NIC  `json:"nics,omitempty"`
+}
