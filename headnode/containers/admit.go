@@ -18,7 +18,7 @@ type plan struct {
 	need    model.Resources
 	network *model.Network // nil for none, host, and another container's
 	nodeID  string         // the only node allowed; "" is any
-	local   bool           // the image is on its holders only
+	local   bool           // the image is at no registry, only on its holders
 	links   []target
 }
 

@@ -24,7 +24,8 @@ func (s *Service) reserve(ctx context.Context, p plan) (model.Container, error) 
 	s.placing.Lock()
 	defer s.placing.Unlock()
 	v := s.store.View()
-	decision, err := placement.Decide(s.nodes(v, p), p.placementRequest())
+	nodes := s.nodes(v, p)
+	decision, err := placement.Decide(nodes, p.placementRequest(nodes))
 	if err != nil {
 		return model.Container{}, err
 	}
@@ -81,8 +82,10 @@ func (p plan) name(v *state.View) string {
 	return randomName() + "_" + model.NewID()[:8]
 }
 
-func (p plan) placementRequest() placement.Request {
-	r := placement.Request{Need: p.need, Platform: p.image.Architecture, NodeID: p.nodeID, Holders: p.local, Seed: rand.Uint64()}
+func (p plan) placementRequest(nodes []placement.Node) placement.Request {
+	r := placement.Request{Need: p.need, Platform: p.image.Architecture, NodeID: p.nodeID, Seed: rand.Uint64()}
+	// Any node can take the image from a holder that can be reached.
+	r.Holders = p.local && !slices.ContainsFunc(nodes, func(n placement.Node) bool { return n.HoldsImage && n.Connected })
 	if p.network != nil && p.network.Kind == model.NetworkExternal {
 		r.NICTags = []string{p.network.NICTag}
 	}

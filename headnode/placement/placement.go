@@ -22,7 +22,7 @@ type Request struct {
 	NICTags  []string // of the external networks that it has a NIC on
 	Platform string   // GOARCH of the image
 	NodeID   string   // the only node allowed, as for a shared namespace; "" is any
-	Holders  bool     // only nodes that hold the image: no registry has it
+	Holders  bool     // only nodes that hold the image: no registry has it, and no holder can be reached
 	Seed     uint64   // breaks ties; the same seed breaks them the same way
 }
 
