@@ -2,7 +2,6 @@ package images
 
 import (
 	"bufio"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -14,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
-	"github.com/spearheadcloud/spearhead/internal/seedimage"
 )
 
 // api calls the data center's API itself, as the first account of the rack or, if the bed
@@ -136,29 +134,5 @@ func TestProgress(t *testing.T) {
 	}
 	if steps == 0 || steps > 1000 {
 		t.Errorf("a pull of 4 MiB has %d steps of progress", steps)
-	}
-}
-
-// bigFile is a file of random bytes: nothing makes it smaller.
-func bigFile(t *testing.T, size int64) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "big")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := io.CopyN(file, rand.Reader, size); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// pushLarge puts an image of a random file into an open registry, past the rack.
-func pushLarge(t *testing.T, ref string, size int64) {
-	t.Helper()
-	folder := filepath.Dir(bigFile(t, size))
-	if err := seedimage.Push(t.Context(), ref, folder, seedimage.Config{Cmd: []string{"/big"}}); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -63,19 +63,6 @@ func ownClient(t *testing.T) *bed.Bed {
 	return setting.Shared(t).With("", "DOCKER_CONFIG="+t.TempDir())
 }
 
-// fresh makes an image that nobody else has: busybox with a file, under one name.
-func fresh(t *testing.T, b *bed.Bed, name string) (id string) {
-	t.Helper()
-	container := b.Docker(t, "create", b.Image, "sleep", "1000")
-	defer b.Remove(t, container)
-	file := filepath.Join(t.TempDir(), "made-for")
-	if err := os.WriteFile(file, []byte(name+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b.Docker(t, "cp", file, container+":/etc/made-for")
-	return b.Docker(t, "commit", container, name)
-}
-
 // forget removes an image's name at the end of a test, if it is still there.
 func forget(t *testing.T, b *bed.Bed, names ...string) {
 	t.Helper()

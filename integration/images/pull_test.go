@@ -10,18 +10,6 @@ import (
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
-// pushed makes a fresh image at a registry, under tags of one repository, and leaves no name
-// of it in the account.
-func pushed(t *testing.T, b *bed.Bed, r *registry, repository string, tags ...string) {
-	t.Helper()
-	for _, tag := range tags {
-		ref := r.address + "/" + repository + ":" + tag
-		fresh(t, b, ref)
-		b.Docker(t, "push", ref)
-		b.Docker(t, "rmi", ref)
-	}
-}
-
 func TestPull(t *testing.T) {
 	t.Parallel()
 	b := ownClient(t)
