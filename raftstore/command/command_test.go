@@ -63,8 +63,8 @@ func TestCommandsComeBackFromTheLog(t *testing.T) {
 			t.Errorf("%T: %s", c, diff)
 		}
 	}
-	if len(seen) != int(NumberLinksTold) {
-		t.Errorf("%d of %d commands are tested", len(seen), NumberLinksTold)
+	if len(seen) != int(NumberPutBuilder) {
+		t.Errorf("%d of %d commands are tested", len(seen), NumberPutBuilder)
 	}
 }
 

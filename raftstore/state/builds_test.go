@@ -1,10 +1,8 @@
 package state
 
 import (
+	"reflect"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -34,8 +32,8 @@ func TestABuildersAddressIsNobodyElses(t *testing.T) {
 	put.Before = "node-1"
 	j.must(put)
 	got, ok := j.View().Builder("account-1")
-	if diff := cmp.Diff(put.Builder, got, cmpopts.EquateComparable()); !ok || diff != "" {
-		t.Error(ok, diff)
+	if !ok || !reflect.DeepEqual(put.Builder, got) {
+		t.Errorf("%+v became %+v", put.Builder, got)
 	}
 }
 
