@@ -77,7 +77,11 @@ func (t *intake) entry(ctx context.Context, header *tar.Header, content io.Reade
 	case tar.TypeDir, tar.TypeXGlobalHeader:
 		return nil
 	case tar.TypeSymlink:
-		return t.load.files.link(name, path.Join(path.Dir(name), path.Clean(header.Linkname)))
+		target := path.Clean(header.Linkname)
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(name), target)
+		}
+		return t.load.files.link(name, target)
 	case tar.TypeLink:
 		return t.load.files.link(name, path.Clean(header.Linkname))
 	default:
