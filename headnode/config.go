@@ -34,6 +34,9 @@ type Config struct {
 	// InsecureRegistries are registries (host, host:port or CIDR) that docker login
 	// may reach by plain HTTP and at addresses that are otherwise refused.
 	InsecureRegistries []string
+	// RegistryCerts is a folder of folders by host[:port] with *.crt, *.cert and
+	// *.key, for docker login at private registries; "" is none.
+	RegistryCerts string
 	// ImageHolders is how many nodes hold what accounts name, from 1 to 3; zero
 	// is 2.
 	ImageHolders int

@@ -129,7 +129,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		},
 	})
 	h.images = images.New(images.Config{
-		Store: h.store, Agents: h.nodes, Registries: registries, Forbidden: h.ownAddress,
+		Store: h.store, Agents: h.nodes, Registries: registries, RegistryCerts: h.cfg.RegistryCerts, Forbidden: h.ownAddress,
 		Holders: h.cfg.ImageHolders, Load: h.ring.Load, Logger: h.log,
 	})
 	h.containers = containers.New(containers.Config{

@@ -19,6 +19,7 @@ type headFile struct {
 	RaftListen         string   `toml:"raft_listen"`
 	GossipListen       string   `toml:"gossip_listen"`
 	InsecureRegistries []string `toml:"insecure_registries"`
+	CertsDir           string   `toml:"registry_certs_dir"`
 	ImageHolders       int      `toml:"image_holders"`
 	AccountRequests    int      `toml:"account_requests"`
 	AccountStreams     int      `toml:"account_streams"`
@@ -38,6 +39,7 @@ func headCommand() *cli.Command {
 			"  raft_listen = \":2380\"         other heads\n" +
 			"  gossip_listen = \":7946\"       heads and agents\n" +
 			"  insecure_registries = []      registries that docker login may reach by plain HTTP\n" +
+			"  registry_certs_dir = \"/etc/spearhead/certs.d\"  as an agent's certs_dir, for docker login\n" +
 			"  image_holders = 2             nodes that hold each image that an account names, 1 to 3\n" +
 			"  account_requests = 64         that one account may have under way at once\n" +
 			"  account_streams = 64          the same for attach, logs -f and the like",
@@ -80,6 +82,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		DockerListen: ":2376",
 		RaftListen:   ":2380",
 		GossipListen: ":7946",
+		CertsDir:     "/etc/spearhead/certs.d",
 	}
 	if err := readConfig(c.String("config"), &file); err != nil {
 		return headnode.Config{}, err
@@ -94,6 +97,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		RaftListen:         file.RaftListen,
 		GossipListen:       file.GossipListen,
 		InsecureRegistries: file.InsecureRegistries,
+		RegistryCerts:      file.CertsDir,
 		ImageHolders:       file.ImageHolders,
 		AccountRequests:    file.AccountRequests,
 		AccountStreams:     file.AccountStreams,

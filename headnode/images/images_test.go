@@ -1,10 +1,6 @@
 package images_test
 
 import (
-	"context"
-	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -12,7 +8,6 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
-	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -128,50 +123,5 @@ func TestSharedBytesStayForTheOther(t *testing.T) {
 	}
 	if got, err := c.Images.Get(ctx, jack, "busybox"); err != nil || len(got.Names) != 1 {
 		t.Errorf("jack has %+v, error %v", got.Names, err)
-	}
-}
-
-// registry speaks the token protocol for jill with the password "secret".
-func registry(t *testing.T) string {
-	var at string
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v2/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="`+at+`/token",service="reg"`)
-		w.WriteHeader(http.StatusUnauthorized)
-	})
-	mux.HandleFunc("GET /token", func(w http.ResponseWriter, r *http.Request) {
-		if user, pass, _ := r.BasicAuth(); user != "jill" || pass != "secret" || r.URL.Query().Get("service") != "reg" {
-			w.WriteHeader(http.StatusUnauthorized)
-		}
-	})
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	at = s.URL
-	return strings.TrimPrefix(s.URL, "http://")
-}
-
-func TestLogin(t *testing.T) {
-	t.Parallel()
-	host := registry(t)
-	login := func(listed []string, password string) error {
-		registries, err := model.ParseInsecureRegistries(listed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := images.New(images.Config{Registries: registries, Forbidden: func(netip.Addr) bool { return false }})
-		_, err = s.Login(context.Background(), model.Account{}, host, wire.RegistryAuth{Username: "jill", Password: password})
-		return err
-	}
-	if err := login([]string{host}, "secret"); err != nil {
-		t.Errorf("right password: %v", err)
-	}
-	if err := login([]string{"127.0.0.0/8"}, "secret"); err != nil {
-		t.Errorf("listed by its network: %v", err)
-	}
-	if err := login([]string{host}, "guess"); !model.IsKind(err, model.KindUnauthenticated) {
-		t.Errorf("wrong password: %v", err)
-	}
-	if err := login(nil, "secret"); !model.IsKind(err, model.KindForbidden) {
-		t.Errorf("a loopback registry that is not listed: %v", err)
 	}
 }

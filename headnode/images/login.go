@@ -22,16 +22,9 @@ const (
 // care where it connects to: the rule is applied to the address after names
 // are resolved, for each connection, redirects included.
 type loginClient struct {
-	trusted   model.InsecureRegistries
+	insecure  model.InsecureRegistries
+	certsDir  string
 	forbidden func(netip.Addr) bool
-	guarded   *http.Client // for any registry
-	open      *http.Client // for those that the operator listed
-}
-
-func newLoginClient(trusted model.InsecureRegistries, forbidden func(netip.Addr) bool) loginClient {
-	l := loginClient{trusted: trusted, forbidden: forbidden}
-	l.guarded, l.open = guardedHTTP(l.guard), openHTTP()
-	return l
 }
 
 // check logs in, and returns the identity token if the registry gave one. A
@@ -41,12 +34,14 @@ func (l loginClient) check(ctx context.Context, server string, auth wire.Registr
 	if host == "" {
 		return "", model.Errorf(model.KindInvalid, "cannot log in: %q names no registry", server)
 	}
-	in := &login{client: l.guarded, base: "https://" + host + "/v2/", auth: auth}
-	if l.trusted.Lists(host) {
-		in.client = l.open
+	insecure := l.insecure.Lists(host)
+	client, err := l.client(host, insecure)
+	if err != nil {
+		return "", model.WrapError(model.KindUnavailable, err, "cannot log in to %s: the head's certificates for it cannot be used; an operator can mend them", host)
 	}
+	in := &login{client: client, base: "https://" + host + "/v2/", auth: auth}
 	status, err := in.try(ctx)
-	if in.client == l.open && speaksNoTLS(err) {
+	if insecure && speaksNoTLS(err) {
 		in.base = "http://" + host + "/v2/"
 		status, err = in.try(ctx)
 	}

@@ -8,13 +8,15 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"github.com/spearheadcloud/spearhead/internal/registrycerts"
 )
 
 const (
-	loginTimeout  = 20 * time.Second
-	maxAnswer     = 1 << 20
-	maxHeader     = 64 << 10
-	loginRequests = 10 // of one redirected request
+	loginTimeout = 20 * time.Second
+	maxAnswer    = 1 << 20
+	maxHeader    = 64 << 10
+	maxRedirects = 10
 )
 
 var (
@@ -29,33 +31,35 @@ func speaksNoTLS(err error) bool {
 	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// guardedHTTP connects to what control lets it.
-func guardedHTTP(control func(network, address string, c syscall.RawConn) error) *http.Client {
-	return loginHTTP(&net.Dialer{Timeout: 10 * time.Second, Control: control}, &tls.Config{MinVersion: tls.VersionTLS12})
-}
-
-// openHTTP connects to any address and takes any certificate.
-func openHTTP() *http.Client {
-	return loginHTTP(&net.Dialer{Timeout: 10 * time.Second}, &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}) //nolint:gosec // the operator listed it
-}
-
-func loginHTTP(d *net.Dialer, security *tls.Config) *http.Client {
+// client makes one for a registry. An insecure one may be at any address and
+// show any certificate.
+func (l loginClient) client(host string, insecure bool) (*http.Client, error) {
+	security := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure} //nolint:gosec // the operator listed it
+	if err := registrycerts.Add(security, l.certsDir, host); err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	if !insecure {
+		dialer.Control = l.guard
+	}
 	return &http.Client{
 		Timeout: loginTimeout,
 		Transport: &http.Transport{
-			DialContext: d.DialContext, TLSClientConfig: security, TLSHandshakeTimeout: 10 * time.Second,
+			DialContext: dialer.DialContext, TLSClientConfig: security, TLSHandshakeTimeout: 10 * time.Second,
 			MaxResponseHeaderBytes: maxHeader, DisableKeepAlives: true,
 		},
-		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			switch {
-			case len(via) >= loginRequests:
-				return errors.New("the registry redirects too often")
-			case r.URL.Scheme != "https" && via[0].URL.Scheme == "https":
-				return errDowngrade
-			}
-			return nil
-		},
+		CheckRedirect: checkRedirect,
+	}, nil
+}
+
+func checkRedirect(r *http.Request, via []*http.Request) error {
+	switch {
+	case len(via) >= maxRedirects:
+		return errors.New("the registry redirects too often")
+	case r.URL.Scheme != "https" && via[0].URL.Scheme == "https":
+		return errDowngrade
 	}
+	return nil
 }
 
 // guard is a net.Dialer's Control: it sees the address itself.

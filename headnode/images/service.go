@@ -38,6 +38,9 @@ type Config struct {
 	// Registries are those that a login may reach by plain HTTP and at any
 	// address.
 	Registries model.InsecureRegistries
+	// RegistryCerts is the folder of private registries' authorities, for
+	// logins; see package registrycerts. "" is none.
+	RegistryCerts string
 	// Forbidden reports addresses of the data center's own machines, which no
 	// account may make a head connect to.
 	Forbidden func(netip.Addr) bool
@@ -77,7 +80,8 @@ var (
 // New returns a Service.
 func New(c Config) *Service {
 	return &Service{
-		store: c.Store, agents: c.Agents, log: c.Logger, logins: newLoginClient(c.Registries, c.Forbidden),
+		store: c.Store, agents: c.Agents, log: c.Logger, 
+		logins: loginClient{insecure: c.Registries, certsDir: c.RegistryCerts, forbidden: c.Forbidden},
 		holders: cmp.Or(c.Holders, DefaultHolders), load: c.Load,
 	}
 }
