@@ -67,9 +67,12 @@ func TestImagesOutliveRegistriesAndNodes(t *testing.T) {
 	b.Fault(t, "kill", maker)
 	b.Fault(t, "kill", copier)
 	ready(t, b, 1)
-	if said := refused(t, b, "run", "-d", "lost", "sleep", "1000"); !strings.Contains(said, "do not hold the image, which is at no registry") {
+	if said := refused(t, b, "run", "-d", "lost", "sleep", "1000"); !strings.Contains(said, "hold the image, which is at no registry") {
 		t.Errorf("of an image whose holders are away is told: %s", said)
 	}
+	b.Fault(t, "start", maker)
+	b.Fault(t, "start", copier)
+	ready(t, b, 3)
 }
 
 // madeAndCopied makes an image and waits until a second node holds it. It returns the names
