@@ -46,6 +46,45 @@ func TestDownLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestDownOfALostFolder loses a rack's folder while it runs.
+func TestDownOfALostFolder(t *testing.T) {
+	sharedBed(t)
+	b, err := setting.New(context.Background(), filepath.Join(t.TempDir(), "rack"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b.Docker(t, "run", "-d", "--restart", "always", b.Image, "sleep", "1000")
+	if err := os.RemoveAll(b.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Dev(t.Context(), "up"); err == nil || !strings.Contains(err.Error(), "dev down first") {
+		t.Errorf("spearhead dev up over the rest of a rack: %v", err)
+	}
+	if _, err := b.Dev(t.Context(), "down"); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := rack.Census(b.Dir); err != nil || len(found) > 0 {
+		t.Errorf("the census after spearhead dev down: %v, error %v", found, err)
+	}
+	if _, err := os.Stat(b.RunDir()); err == nil {
+		t.Errorf("%s is still there", b.RunDir())
+	}
+	if _, err := b.Dev(t.Context(), "down"); err == nil || !strings.Contains(err.Error(), "there is no rack") {
+		t.Errorf("a second spearhead dev down: %v", err)
+	}
+	if err := b.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out := b.Docker(t, "ps", "-aq"); out != "" {
+		t.Errorf("the new rack has containers: %s", out)
+	}
+}
+
 // TestUpAfterEverythingWasKilled kills all processes of a rack at once, as a crash of the
 // machine would, and brings it up again.
 func TestUpAfterEverythingWasKilled(t *testing.T) {

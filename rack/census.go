@@ -51,7 +51,7 @@ func matcher(dir string) (matching, error) {
 		}
 		return m, nil
 	}
-	r, err := Load(dir)
+	r, err := Remains(dir)
 	if model.IsKind(err, model.KindNotFound) {
 		return matching{dir: dir}, nil
 	}
@@ -151,7 +151,7 @@ func countProcesses(m matching) ([]string, error) {
 		r := &Rack{layout: layout{m.dir, i}, rec: largest}
 		namespaces := r.namespaces()
 		for _, p := range all {
-			if r.belongs(p, namespaces) || (m.dir != "" && slices.ContainsFunc(p.args, func(a string) bool { return within(a, r.poolDir()) })) {
+			if r.belongs(p, namespaces) || r.servesPool(p) {
 				found = append(found, "process "+strconv.Itoa(p.pid)+" "+strings.Join(p.args, " "))
 			}
 		}

@@ -1,7 +1,6 @@
 package rack
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -19,56 +18,113 @@ import (
 type claim struct {
 	Dir  string `json:"dir"`
 	Boot string `json:"boot"`
+	// Rack is the rack's record, for a Down after its folder was lost.
+	Rack record `json:"rack"`
 }
 
 func claimPath(index int) string { return filepath.Join(racksDir, fmt.Sprintf("%d.claim", index)) }
 
-// claims reads who has which index in this boot; under the shared lock, as
-// all that concerns claims.
-func claims() (map[int]string, error) {
+// readClaims reads the claims of this boot by their index.
+func readClaims() (map[int]claim, error) {
 	boot, err := bootID()
 	if err != nil {
 		return nil, err
 	}
-	held := map[int]string{}
+	all := map[int]claim{}
 	for i := range maxRacks {
 		var c claim
 		err := atomicfile.ReadJSON(claimPath(i), &c)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
+		if err == nil && c.Boot == boot {
+			all[i] = c
 		}
-		if err != nil || c.Boot != boot {
-			continue
-		}
-		// a rack is recorded before its claim and removed before it
-		if _, err := os.Stat(filepath.Join(c.Dir, recordName)); err == nil {
+	}
+	return all, nil
+}
+
+// claims tells who has which index in this boot; under the shared lock, as
+// all that concerns claims. A rack is recorded before its claim and removed
+// before it; one whose folder was lost has its run directory.
+func claims() (map[int]string, error) {
+	all, err := readClaims()
+	if err != nil {
+		return nil, err
+	}
+	held := map[int]string{}
+	for i, c := range all {
+		if isThere(filepath.Join(c.Dir, recordName)) || isThere(layout{index: i}.runDir()) {
 			held[i] = c.Dir
 		}
 	}
 	return held, nil
 }
 
-func writeClaim(index int, dir string) error {
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (r *Rack) writeClaim() error {
 	boot, err := bootID()
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.WriteJSON(claimPath(index), claim{dir, boot}, 0o600); err != nil {
+	if err := atomicfile.WriteJSON(claimPath(r.index), claim{r.dir, boot, r.rec}, 0o600); err != nil {
 		return fmt.Errorf("cannot claim addresses: %w", err)
 	}
 	return nil
 }
 
 // reclaim takes an existing rack's index again.
-func reclaim(index int, dir string) error {
+func (r *Rack) reclaim() error {
 	held, err := claims()
 	if err != nil {
 		return err
 	}
-	if owner, ok := held[index]; ok && owner != dir {
+	if owner, ok := held[r.index]; ok && owner != r.dir {
 		return model.Errorf(model.KindConflict, "the addresses of this rack are in use by the rack in %s: take that one down first", owner)
 	}
-	return writeClaim(index, dir)
+	return r.writeClaim()
+}
+
+// Remains is Load for a Down: it also finds a rack whose folder was lost, by
+// its claim.
+func Remains(dir string) (*Rack, error) {
+	r, err := Load(dir)
+	if !model.IsKind(err, model.KindNotFound) {
+		return r, err
+	}
+	all, claimErr := readClaims()
+	if claimErr != nil {
+		return nil, claimErr
+	}
+	dir, absErr := filepath.Abs(dir)
+	if absErr != nil {
+		return nil, fmt.Errorf("cannot find the rack: %w", absErr)
+	}
+	for i, c := range all {
+		if c.Dir == dir {
+			return &Rack{layout: layout{dir: dir, index: i}, rec: c.Rack}, nil
+		}
+	}
+	return nil, err
+}
+
+// refuseRemains protects what a rack that was in the folder still has on this
+// machine: a new one would not find it.
+func refuseRemains(dir string) error {
+	r, err := Remains(dir)
+	switch {
+	case model.IsKind(err, model.KindNotFound):
+		return nil
+	case err != nil:
+		return err
+	case isThere(r.runDir()):
+		return model.Errorf(model.KindConflict, "the rack of %s still runs, but its folder is lost: remove the rest with spearhead dev down first", dir)
+	}
+	if err := os.Remove(claimPath(r.index)); err != nil {
+		return fmt.Errorf("cannot clear a claim of a rack that is gone: %w", err)
+	}
+	return nil
 }
 
 // chooseIndex returns the lowest index that no rack has and whose subnets

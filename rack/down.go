@@ -82,11 +82,26 @@ func (r *Rack) removeClaim() error {
 }
 
 // removeFiles removes what the rack put into its folder, the record last, and
-// the folders above that the rack made.
+// the folders above that the rack made. What is in a folder without a record is
+// not the rack's.
 func (r *Rack) removeFiles() error {
 	if err := unmountBelow(r.dir); err != nil {
 		return err
 	}
+	if isThere(filepath.Join(r.dir, recordName)) {
+		if err := r.removeEntries(); err != nil {
+			return err
+		}
+	}
+	for _, dir := range r.rec.MadeDirs {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot remove the rack's folder: %w", err)
+		}
+	}
+	return nil
+}
+
+func (r *Rack) removeEntries() error {
 	for _, name := range r.entries() {
 		if name == recordName {
 			continue
@@ -97,11 +112,6 @@ func (r *Rack) removeFiles() error {
 	}
 	if err := os.Remove(filepath.Join(r.dir, recordName)); err != nil {
 		return fmt.Errorf("cannot remove the rack's record: %w", err)
-	}
-	for _, dir := range r.rec.MadeDirs {
-		if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("cannot remove the rack's folder: %w", err)
-		}
 	}
 	return nil
 }

@@ -135,16 +135,6 @@ func (r *Rack) namespaces() []string {
 	return list
 }
 
-// own lists all processes of the rack.
-func (r *Rack) own() ([]process, error) {
-	all, err := processes()
-	if err != nil {
-		return nil, err
-	}
-	namespaces := r.namespaces()
-	return slices.DeleteFunc(all, func(p process) bool { return p.pid == os.Getpid() || !r.belongs(p, namespaces) }), nil
-}
-
 // daemonOf finds the daemon of a host.
 func (r *Rack) daemonOf(h host) (process, bool, error) {
 	all, err := processes()
@@ -183,18 +173,24 @@ func signal(p process, sig unix.Signal, still func(process) bool) error {
 // meanwhile, and returns when none is left.
 func (r *Rack) killAll(ctx context.Context) error {
 	namespaces := r.namespaces()
-	still := func(p process) bool { return r.belongs(p, namespaces) }
+	return killProcesses(ctx, func(p process) bool { return p.pid != os.Getpid() && r.belongs(p, namespaces) })
+}
+
+// killProcesses sends SIGKILL to all processes of which is holds, until there
+// are none.
+func killProcesses(ctx context.Context, is func(process) bool) error {
 	return poll(ctx, 2*time.Millisecond, func() (bool, error) {
-		list, err := r.own()
-		if err != nil || len(list) == 0 {
+		all, err := processes()
+		if err != nil {
 			return true, err
 		}
-		for _, p := range list {
-			if err := signal(p, unix.SIGKILL, still); err != nil {
+		all = slices.DeleteFunc(all, func(p process) bool { return !is(p) })
+		for _, p := range all {
+			if err := signal(p, unix.SIGKILL, is); err != nil {
 				return true, err
 			}
 		}
-		return false, nil
+		return len(all) == 0, nil
 	})
 }
 

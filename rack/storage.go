@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/model"
@@ -89,19 +86,7 @@ func (r *Rack) dropMounts(ctx context.Context, h host) error {
 	there := func(p process) bool {
 		return p.mounts == ns || (h.role == roleNode && inContainerBelow(p, r.nodeCgroup(h)))
 	}
-	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
-		all, err := processes()
-		if err != nil {
-			return true, err
-		}
-		all = slices.DeleteFunc(all, func(p process) bool { return !there(p) })
-		for _, p := range all {
-			if err := signal(p, unix.SIGKILL, there); err != nil {
-				return true, err
-			}
-		}
-		return len(all) == 0, nil
-	})
+	err := killProcesses(ctx, there)
 	if err != nil {
 		return fmt.Errorf("cannot end what runs on %s: %w", h.name, err)
 	}
@@ -135,6 +120,9 @@ func (r *Rack) removePool(ctx context.Context) error {
 		return nil
 	}
 	if r.rec.Pool == "" {
+		if err := r.endLostPool(ctx); err != nil {
+			return fmt.Errorf("cannot end the rack's pool: %w", err)
+		}
 		if err := fusepool.Destroy(ctx, r.poolDir()); err != nil {
 			return fmt.Errorf("cannot remove the rack's pool: %w", err)
 		}
@@ -153,4 +141,18 @@ func (r *Rack) removePool(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// endLostPool ends the daemon of a private pool whose folder is gone, and with
+// it what told which process that is.
+func (r *Rack) endLostPool(ctx context.Context) error {
+	if isThere(r.poolDir()) {
+		return nil
+	}
+	return killProcesses(ctx, r.servesPool)
+}
+
+// servesPool reports whether p works on the rack's private pool, by its command line.
+func (r *Rack) servesPool(p process) bool {
+	return r.dir != "" && slices.ContainsFunc(p.args, func(a string) bool { return within(a, r.poolDir()) })
 }

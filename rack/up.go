@@ -105,12 +105,15 @@ func found(o Options) (*Rack, error) {
 	if err := r.save(); err != nil {
 		return nil, err
 	}
-	return r, reclaim(r.index, r.dir)
+	return r, r.reclaim()
 }
 
 func foundNew(o Options) (*Rack, error) {
 	if o.Storage == "" {
 		o.Storage = storageOverlay
+	}
+	if err := refuseRemains(o.Dir); err != nil {
+		return nil, err
 	}
 	held, err := claims()
 	if err != nil {
@@ -137,7 +140,7 @@ func foundNew(o Options) (*Rack, error) {
 	if err := r.save(); err != nil {
 		return nil, err
 	}
-	return r, writeClaim(index, o.Dir)
+	return r, r.writeClaim()
 }
 
 // missingDirs lists dir and the folders above it that do not exist, innermost

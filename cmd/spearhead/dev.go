@@ -29,7 +29,7 @@ func devCommand() *cli.Command {
 				Flags: []cli.Flag{
 					dirFlag(),
 					&cli.IntFlag{Name: "heads", Value: 1, Usage: "how many heads; this version runs `N` = 1"},
-					&cli.IntFlag{Name: "nodes", Usage: "how many nodes, 1 to 99: `N`; 1 for a new rack, else what the rack has. A rack can grow"},
+					&cli.IntFlag{Name: "nodes", Usage: "how many nodes, 1 to 99: `N`. A rack can grow", DefaultText: "1 for a new rack, else what the rack has"},
 					&cli.StringFlag{Name: "storage", Usage: "what containers' roots are made of: `KIND` overlay or zfs; overlay for a new rack, else what the rack has"},
 					&cli.StringFlag{Name: "pool", Usage: "with --storage zfs: an existing `POOL` or dataset; without it the rack makes its own"},
 				},
@@ -58,11 +58,12 @@ func devCommand() *cli.Command {
 				Action: devFault,
 			},
 			{
-				Name:        "down",
-				Usage:       "end a rack and remove everything that belongs to it, containers and images included",
-				Description: "Leaves no process, mount, namespace, interface, firewall table, cgroup, dataset or file.",
-				Flags:       []cli.Flag{dirFlag()},
-				Action:      devDown,
+				Name:  "down",
+				Usage: "end a rack and remove everything that belongs to it, containers and images included",
+				Description: "Leaves no process, mount, namespace, interface, firewall table, cgroup, dataset or file. It\n" +
+					"also removes what is left of a rack whose folder is lost.",
+				Flags:  []cli.Flag{dirFlag()},
+				Action: devDown,
 			},
 		},
 	})
@@ -164,7 +165,7 @@ func devDown(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	r, err := rack.Load(c.String("dir"))
+	r, err := rack.Remains(c.String("dir"))
 	if err != nil {
 		return err
 	}

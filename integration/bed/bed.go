@@ -97,7 +97,7 @@ func (b *Bed) Close() error {
 		_ = b.registry.Process.Kill()
 		_ = b.registry.Wait()
 	}
-	if _, err := rack.Load(b.Dir); err != nil {
+	if _, err := rack.Remains(b.Dir); err != nil {
 		return nil
 	}
 	_, err := b.Dev(context.Background(), "down")
