@@ -1,8 +1,10 @@
 package image_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -59,6 +61,9 @@ func liveOnce(text string) error {
 	if err != nil || l.PullOnly {
 		return err
 	}
+	if err := passAround(ctx, s, img.ID); err != nil {
+		return err
+	}
 	if err := s.PrepareRoot(ctx, "c1", img.ID, 64<<20); err != nil {
 		return err
 	}
@@ -82,6 +87,28 @@ func liveOnce(text string) error {
 	return s.Remove(ctx, img.ID)
 }
 
+// passAround saves an image, loads it, and imports the archive as if it were a
+// root.
+func passAround(ctx context.Context, s *image.Store, id string) error {
+	archive, err := s.Save(ctx, []image.SavedImage{{ImageID: id}})
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	data, err := io.ReadAll(archive)
+	if err != nil {
+		return err
+	}
+	if err := s.Load(ctx, bytes.NewReader(data), image.LoadRequest{}); err != nil {
+		return err
+	}
+	imported, err := s.Import(ctx, bytes.NewReader(data), image.ImportOptions{})
+	if err != nil {
+		return err
+	}
+	return s.Remove(ctx, imported.ID)
+}
+
 func (l life) config(ctx context.Context) (image.Config, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg := image.Config{Root: l.Root, Snapshotter: l.Snapshotter, Logger: log}
@@ -100,7 +127,7 @@ func (l life) config(ctx context.Context) (image.Config, error) {
 // step, goes on after it, and then takes everything away.
 func TestKillAtAnyStepLeavesNothingBehind(t *testing.T) {
 	needRoot(t)
-	both := []string{"image.commit.packed", "image.commit.unpacked", "image.unpack.mounted", "image.unpack.before-commit", "image.pull.before-record"}
+	both := []string{"image.load.read", "image.import.stored", "image.commit.packed", "image.commit.unpacked", "image.unpack.mounted", "image.unpack.before-commit", "image.pull.before-record"}
 	for snapshotter, points := range map[string][]string{
 		image.Overlay: append(both, "image.root.made", "image.root.mounted", "image.root.unmounted"),
 		image.ZFS:     append(both, "image.dataset.made", "image.dataset.remove"),
