@@ -33,13 +33,18 @@ type node struct {
 	dir    string
 }
 
-// open starts an agent on a kernel with the records in dir.
-func open(t testing.TB, k *kerneltest.Kernel, life *kerneltest.Life, dir string) *node {
+// open starts an agent on a kernel with the records in dir and what change
+// makes of its options.
+func open(t testing.TB, k *kerneltest.Kernel, life *kerneltest.Life, dir string, change ...func(*agent.Options)) *node {
 	t.Helper()
-	a, err := agent.New(t.Context(), agent.Options{
+	o := agent.Options{
 		NodeID: wiretest.NodeID, StateDir: dir, RunDir: filepath.Join(dir, "run"),
 		Drivers: k.Drivers(life), Logger: slog.New(slog.DiscardHandler), ExitGrace: 20 * time.Millisecond,
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	a, err := agent.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +52,9 @@ func open(t testing.TB, k *kerneltest.Kernel, life *kerneltest.Life, dir string)
 }
 
 // fresh starts an agent on a kernel of its own.
-func fresh(t testing.TB) *node {
+func fresh(t testing.TB, change ...func(*agent.Options)) *node {
 	t.Helper()
-	n := open(t, kerneltest.New(), nil, t.TempDir())
+	n := open(t, kerneltest.New(), nil, t.TempDir(), change...)
 	t.Cleanup(func() {
 		n.Close()
 		n.kernel.Shutdown()
