@@ -27,8 +27,11 @@ const patience = 30 * time.Second
 // Restart.
 type Center struct {
 	t      *testing.T
-	dir    string
+	log    record
 	agents map[string]*nodestest.Agent
+
+	// Dir is where the state lies.
+	Dir string
 
 	Store      *raftstore.Store
 	Nodes      *nodes.Set
@@ -44,7 +47,7 @@ type Center struct {
 // image busybox:latest at the registry. It ends with the test.
 func New(t *testing.T, count int) *Center {
 	t.Helper()
-	c := &Center{t: t, dir: t.TempDir(), agents: map[string]*nodestest.Agent{}}
+	c := &Center{t: t, Dir: t.TempDir(), agents: map[string]*nodestest.Agent{}}
 	c.start()
 	t.Cleanup(func() { c.stop() })
 	for i := range count {
@@ -153,8 +156,8 @@ func (c *Center) Restart() {
 
 func (c *Center) start() {
 	c.t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	store, err := raftstore.Open(c.t.Context(), raftstore.Config{Dir: c.dir, ID: "head-1", Bind: "127.0.0.1:0", Bootstrap: true, Logger: log})
+	log := slog.New(slog.NewTextHandler(&c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	store, err := raftstore.Open(c.t.Context(), raftstore.Config{Dir: c.Dir, ID: "head-1", Bind: "127.0.0.1:0", Bootstrap: true, Logger: log})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func (s *Service) Save(ctx context.Context, a model.Account, refs []string, plat
 		}
 	}
 	var archive io.ReadCloser
-	_, err := s.onNode(ctx, a.ID, all, func(agent wire.Agent) (err error) {
+	err := s.onNode(ctx, a.ID, all, func(agent wire.Agent) (err error) {
 		archive, err = agent.SaveImages(ctx, r)
 		return err
 	})

@@ -63,6 +63,14 @@ func parse(ref string) (reference.Named, error) {
 	return reference.TagNameOnly(named), nil
 }
 
+// checkName refuses a normalized name that users would take for an id.
+func checkName(ref string) error {
+	if named, err := reference.ParseNormalizedNamed(ref); err == nil && reference.FamiliarName(named) == "sha256" {
+		return model.Errorf(model.KindInvalid, "refusing to create an ambiguous tag using digest algorithm as name")
+	}
+	return nil
+}
+
 var errIsID = model.Errorf(model.KindNotFound, "an image id is not a name; write NAME:TAG")
 
 // findName finds a name as it is, or, for a digest, any name of the same

@@ -11,32 +11,47 @@ import (
 // until one can be reached and has it; if there is none, another node is made
 // to hold it. It returns the node that do was last called with.
 func (s *Service) onHolder(ctx context.Context, accountID string, img model.Image, do func(wire.Agent) error) (nodeID string, err error) {
+	var tried []string
 	for _, nodeID := range img.Holders {
 		if !s.agents.Connected(nodeID) {
 			continue
 		}
-		err := do(s.agents.Agent(nodeID))
+		err = do(s.agents.Agent(nodeID))
 		if !model.IsKind(err, model.KindUnavailable) && !model.IsKind(err, model.KindNotFound) {
 			return nodeID, err
 		}
+		tried = append(tried, nodeID)
 	}
-	return s.onNode(ctx, accountID, []model.Image{img}, do)
+	other, none := s.chooseNode(s.store.View(), tried...)
+	if none != nil && err != nil {
+		return "", err // what the holders said tells more
+	}
+	if none != nil {
+		return "", none
+	}
+	return other, s.ensured(ctx, accountID, []model.Image{img}, other, do)
 }
 
 // onNode calls do with a node that holds all images: the one that holds the
 // most of them already.
-func (s *Service) onNode(ctx context.Context, accountID string, all []model.Image, do func(wire.Agent) error) (nodeID string, err error) {
-	if nodeID = s.mostHolding(all); nodeID == "" {
+func (s *Service) onNode(ctx context.Context, accountID string, all []model.Image, do func(wire.Agent) error) error {
+	nodeID := s.mostHolding(all)
+	if nodeID == "" {
+		var err error
 		if nodeID, err = s.chooseNode(s.store.View()); err != nil {
-			return "", err
+			return err
 		}
 	}
+	return s.ensured(ctx, accountID, all, nodeID, do)
+}
+
+func (s *Service) ensured(ctx context.Context, accountID string, all []model.Image, nodeID string, do func(wire.Agent) error) error {
 	for _, img := range all {
 		if err := s.Ensure(ctx, accountID, img, nodeID); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return nodeID, do(s.agents.Agent(nodeID))
+	return do(s.agents.Agent(nodeID))
 }
 
 // mostHolding is the connected node that holds the most of some images, "" if

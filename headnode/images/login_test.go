@@ -119,7 +119,9 @@ func TestLoginRealmsAreGuarded(t *testing.T) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="`+plain.URL+`/token"`)
 			w.WriteHeader(http.StatusUnauthorized)
 		},
-		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, plain.URL, http.StatusTemporaryRedirect) },
+		func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, plain.URL, http.StatusTemporaryRedirect)
+		},
 	} {
 		s := httptest.NewTLSServer(http.HandlerFunc(way))
 		t.Cleanup(s.Close)

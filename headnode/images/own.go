@@ -34,6 +34,9 @@ func (s *Service) own(ctx context.Context, accountID, nodeID, action, name strin
 // whose Ref and Digest are given. What the name meant before stays the
 // account's, as an image without a name.
 func (s *Service) give(ctx context.Context, accountID, nodeID, action string, name model.ImageName, img model.Image) error {
+	if err := checkName(name.Ref); err != nil {
+		return err
+	}
 	v := s.store.View()
 	if err := s.keepUnnamed(ctx, v, accountID, name.Ref, img.ID); err != nil {
 		return err

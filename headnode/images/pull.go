@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/placement"
@@ -75,11 +76,12 @@ func follow(stream wire.PullStream, progress func(wire.PullProgress)) (*wire.Pul
 	}
 }
 
-func (s *Service) chooseNode(v *state.View) (string, error) {
+// chooseNode finds the least loaded node, which is none of those that tried.
+func (s *Service) chooseNode(v *state.View, tried ...string) (string, error) {
 	all := v.Nodes()
 	nodes := make([]placement.Node, len(all))
 	for i, n := range all {
-		nodes[i] = placement.Node{Node: n, Connected: s.agents.Connected(n.ID), Promised: v.Promised(n.ID)}
+		nodes[i] = placement.Node{Node: n, Connected: s.agents.Connected(n.ID) && !slices.Contains(tried, n.ID), Promised: v.Promised(n.ID)}
 	}
 	d, err := placement.Decide(nodes, placement.Request{Seed: rand.Uint64()})
 	return d.NodeID, err

@@ -80,8 +80,8 @@ var (
 // New returns a Service.
 func New(c Config) *Service {
 	return &Service{
-		store: c.Store, agents: c.Agents, log: c.Logger, 
-		logins: loginClient{insecure: c.Registries, certsDir: c.RegistryCerts, forbidden: c.Forbidden},
+		store: c.Store, agents: c.Agents, log: c.Logger,
+		logins:  loginClient{insecure: c.Registries, certsDir: c.RegistryCerts, forbidden: c.Forbidden},
 		holders: cmp.Or(c.Holders, DefaultHolders), load: c.Load,
 	}
 }
@@ -164,6 +164,9 @@ func (s *Service) Tag(ctx context.Context, a model.Account, ref, repo, tag strin
 		return model.Errorf(model.KindInvalid, "invalid reference format: %q cannot name an image", repo)
 	}
 	name := model.ImageName{AccountID: a.ID, Ref: named.String(), ImageID: img.ID, Updated: time.Now().UTC()}
+	if err := checkName(name.Ref); err != nil {
+		return err
+	}
 	if err := s.keepUnnamed(ctx, v, a.ID, name.Ref, img.ID); err != nil {
 		return err
 	}
