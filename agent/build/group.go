@@ -39,7 +39,7 @@ func (g group) unified() bool {
 }
 
 // controllers are those that limits are set in.
-var controllers = []string{"memory", "cpu", "pids", "cpuset", "blkio", "devices", "freezer"}
+var controllers = []string{"memory", "cpu", "pids", "blkio"}
 
 // hierarchies are the folders of the group, by controller; of version 2 there
 // is one.
@@ -56,12 +56,19 @@ func (g group) hierarchies() map[string]string {
 	return found
 }
 
+// everywhere are the folders that the group may have, also in hierarchies in
+// which it has no limits: the steps of builds are put into all of them.
+func (g group) everywhere() []string {
+	if g.unified() {
+		return []string{filepath.Join(g.root, g.path)}
+	}
+	all, _ := filepath.Glob(filepath.Join(g.root, "*", g.path)) // the pattern is sound
+	return all
+}
+
 // make makes the group with these limits.
 func (g group) make(l *model.Limits) error {
 	for controller, dir := range g.hierarchies() {
-		if controller == "cpuset" {
-			continue // a new group of it takes no process before it has processors
-		}
 		if err := g.makeIn(controller, dir, l); err != nil {
 			return fmt.Errorf("cannot make the builder's control group: %w", err)
 		}
@@ -159,10 +166,7 @@ func enableAbove(root, path string) error {
 
 // add puts the builder's process into the group.
 func (g group) add(pid int) error {
-	for controller, dir := range g.hierarchies() {
-		if controller == "cpuset" {
-			continue
-		}
+	for _, dir := range g.hierarchies() {
 		err := os.WriteFile(filepath.Join(dir, daemonGroup, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644)
 		if err != nil {
 			return fmt.Errorf("cannot put the builder into its control group: %w", err)
@@ -178,7 +182,7 @@ func (g group) remove(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		var busy error
-		for _, dir := range g.hierarchies() {
+		for _, dir := range g.everywhere() {
 			if err := removeGroups(dir); err != nil {
 				busy = err
 			}

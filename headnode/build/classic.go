@@ -2,7 +2,6 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -15,6 +14,7 @@ import (
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/filesync"
 	"github.com/moby/buildkit/session/grpchijack"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -53,6 +53,9 @@ func (s *Service) Build(ctx context.Context, a model.Account, r dockerapi.BuildR
 		solve.Session = offered.session.ID()
 	}
 	response, err := b.solve(ctx, solve, r.Session != "", tell)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if err != nil {
 		return "", explain(err)
 	}
@@ -214,15 +217,15 @@ var processFailed = regexp.MustCompile(`process "(.*)" did not complete successf
 func explain(err error) error {
 	text := err.Error()
 	if st, ok := status.FromError(err); ok {
+		if st.Code() == codes.Unavailable {
+			return errBuilderGone
+		}
 		text = st.Message()
 	}
 	text = strings.TrimPrefix(text, "failed to solve: ")
 	if m := processFailed.FindStringSubmatch(text); m != nil {
 		code, _ := strconv.Atoi(m[2]) // the expression has checked it
 		return &dockerapi.BuildError{Code: code, Text: fmt.Sprintf("The command '%s' returned a non-zero code: %d", m[1], code)}
-	}
-	if errors.Is(err, context.Canceled) {
-		return err
 	}
 	return &dockerapi.BuildError{Text: text}
 }
@@ -278,7 +281,7 @@ func (p *progress) add(m *control.StatusResponse) {
 		}
 		if !p.begun[v.Digest] {
 			p.begun[v.Digest] = true
-			say("Step %s/%s : %s\n", step[1], step[2], step[3])
+			say("Step %s/%s : %s\n", step[1], step[2], plain(step[3]))
 			if v.Cached {
 				say(" ---> Using cache\n")
 			} else if strings.HasPrefix(step[3], "RUN ") {
@@ -300,6 +303,17 @@ func (p *progress) add(m *control.StatusResponse) {
 	for _, w := range m.Warnings {
 		say("[Warning] %s\n", w.Short)
 	}
+}
+
+var resolved = regexp.MustCompile(`^(FROM )docker\.io/(?:library/)?(\S+)|(@sha256:[0-9a-f]{64})$`)
+
+// plain is a step as its Dockerfile has it: BuildKit adds what the name of an
+// image stands for.
+func plain(step string) string {
+	if !strings.HasPrefix(step, "FROM ") {
+		return step
+	}
+	return resolved.ReplaceAllString(resolved.ReplaceAllString(step, "$1$2"), "$1$2")
 }
 
 func short(digest string) string {
