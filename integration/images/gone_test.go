@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -107,27 +105,11 @@ func onBothNodes(t *testing.T, b *bed.Bed, image, command string) {
 	for range 40 {
 		id := b.Run(t, "--pull", "never", image, "sh", "-c", command)
 		b.Logged(t, id, "whole")
-		if ran[hostOf(t, b, id)] = true; len(ran) == 2 {
+		if ran[nodeRunning(t, b, id)] = true; len(ran) == 2 {
 			return
 		}
 	}
 	t.Errorf("the containers are all on %v", ran)
-}
-
-var nodeName = regexp.MustCompile(`/(node-\d+)/`)
-
-// hostOf is the node that runs a container.
-func hostOf(t *testing.T, b *bed.Bed, id string) string {
-	t.Helper()
-	text, err := os.ReadFile("/proc/" + b.Inspect(t, id, "{{.State.Pid}}") + "/cgroup")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := nodeName.FindStringSubmatch(string(text))
-	if found == nil {
-		t.Fatalf("the container has the cgroups %s", text)
-	}
-	return found[1]
 }
 
 // TestPullOverABrokenConnection goes on where it was.

@@ -151,7 +151,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("docker inspect says %s", got)
 	}
 
-	for _, name := range []string{"own/app:", "UPPER/case", "a:b:c"} {
+	for _, name := range []string{"own/app:", "own/UPPER", "a:b:c"} {
 		if done := b.Try(t, "tag", id, name); done.Code == 0 {
 			t.Errorf("%q became a name", name)
 		}
