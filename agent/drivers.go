@@ -38,6 +38,8 @@ type Images interface {
 	List(ctx context.Context) ([]string, error)
 	Remove(ctx context.Context, image string) error
 	CollectGarbage(ctx context.Context) error
+	ForgetInterrupted(ctx context.Context) error
+	Shed(ctx context.Context, imageID string, peers []image.Peer) (freed int64, err error)
 	Roots(ctx context.Context) ([]string, error)
 	Size(ctx context.Context, container string) (model.ContainerSize, error)
 	Changes(ctx context.Context, container string) ([]model.FileChange, error)

@@ -32,30 +32,41 @@ func (a *Agent) collect() {
 // CopyImage implements wire.Agent. It ends as a pull does.
 func (a *Agent) CopyImage(ctx context.Context, r wire.CopyRequest) (wire.PullStream, error) {
 	return a.arrive(ctx, "copy", func(ctx context.Context, progress func(image.Progress)) (wire.PulledImage, error) {
-		clients := a.dial(r.Holders)
-		defer func() {
-			for _, c := range clients {
-				c.Close()
-			}
-		}()
-		peers := make([]image.Peer, len(clients))
-		for i, c := range clients {
-			peers[i] = peer{c}
-		}
+		peers, hangUp := a.dial(r.Holders)
+		defer hangUp()
 		img, isNew, err := a.drivers.Images.Copy(ctx, image.CopyRequest{Image: r.Image, Peers: peers, Ref: r.Ref}, progress)
 		return wire.PulledImage{Image: img, Digest: r.Image.Digest, New: isNew}, err
 	})
 }
 
+// ShedImage implements wire.Agent.
+func (a *Agent) ShedImage(ctx context.Context, r wire.CopyRequest) (int64, error) {
+	if err := a.drivers.Images.ForgetInterrupted(ctx); err != nil {
+		return 0, err
+	}
+	peers, hangUp := a.dial(r.Holders)
+	defer hangUp()
+	freed, err := a.drivers.Images.Shed(ctx, r.Image.ID, peers)
+	if err == nil && freed > 0 {
+		a.log.Info("packed layers were given up to make room", "op", "shed", "image", r.Image.ID, "bytes", freed)
+	}
+	return freed, err
+}
+
 // dial makes clients of other nodes; this one is of no help to itself.
-func (a *Agent) dial(holders []wire.Holder) []PeerClient {
+func (a *Agent) dial(holders []wire.Holder) (peers []image.Peer, hangUp func()) {
 	var clients []PeerClient
 	for _, h := range holders {
 		if a.peer != nil && h.NodeID != a.nodeID && h.Address != "" {
-			clients = append(clients, a.peer(h))
+			c := a.peer(h)
+			clients, peers = append(clients, c), append(peers, peer{c})
 		}
 	}
-	return clients
+	return peers, func() {
+		for _, c := range clients {
+			c.Close()
+		}
+	}
 }
 
 // peer is another node as package image asks it.

@@ -23,19 +23,27 @@ const refLabel = "spearhead/ref"
 // context belongs to the lease; release ends it with the pull's outcome.
 func (s *Store) lease(ctx context.Context, ref string) (leased context.Context, release func(outcome error), err error) {
 	label := digest.FromString(ref).Encoded()
-	lease, err := s.leases.Create(ctx, leases.WithID("pull-"+model.NewID()), leases.WithExpiration(leaseTime), leases.WithLabel(refLabel, label))
+	id := "pull-" + model.NewID()
+	s.setPulling(id, true) // first, so that nobody takes it for an interrupted one
+	lease, err := s.leases.Create(ctx, leases.WithID(id), leases.WithExpiration(leaseTime), leases.WithLabel(refLabel, label))
 	if err != nil {
+		s.setPulling(id, false)
 		return nil, nil, fmt.Errorf("cannot begin pull: %w", err)
 	}
-	s.mu.Lock()
-	s.pulls[lease.ID] = true
-	s.mu.Unlock()
 	return leases.WithLease(ctx, lease.ID), func(outcome error) {
-		s.mu.Lock()
-		delete(s.pulls, lease.ID)
-		s.mu.Unlock()
+		s.setPulling(id, false)
 		s.release(context.WithoutCancel(ctx), lease, label, outcome)
 	}, nil
+}
+
+func (s *Store) setPulling(lease string, pulling bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if pulling {
+		s.pulls[lease] = true
+	} else {
+		delete(s.pulls, lease)
+	}
 }
 
 // release gives up the leases of a reference that no pull works under: all of

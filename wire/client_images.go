@@ -92,6 +92,12 @@ func (c *Client) SearchImages(ctx context.Context, r SearchRequest) (found []Fou
 	return found, err
 }
 
+// ShedImage implements ImageStore.
+func (c *Client) ShedImage(ctx context.Context, r CopyRequest) (freed int64, err error) {
+	err = c.call(ctx, http.MethodPost, "/images/shed", r, &freed)
+	return freed, err
+}
+
 // ImageUsage implements ImageStore.
 func (c *Client) ImageUsage(ctx context.Context) (u ImageUsage, err error) {
 	err = c.call(ctx, http.MethodGet, "/images/usage", nil, &u)

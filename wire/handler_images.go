@@ -41,6 +41,7 @@ func (h *handler) imageRoutes(route func(string, http.HandlerFunc)) {
 	route("POST "+images+"/search", answer(h, func(ctx context.Context, _ string, in SearchRequest) ([]FoundImage, error) {
 		return a.SearchImages(ctx, in)
 	}))
+	route("POST "+images+"/shed", answer(h, func(ctx context.Context, _ string, in CopyRequest) (int64, error) { return a.ShedImage(ctx, in) }))
 	route("GET "+images+"/usage", answer(h, func(ctx context.Context, _ string, _ none) (ImageUsage, error) { return a.ImageUsage(ctx) }))
 	route("GET "+pathPrefix+blobsPath+"{digest}", h.blobOf(a))
 }

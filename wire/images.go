@@ -33,6 +33,11 @@ type ImageStore interface {
 	ListTags(ctx context.Context, r PullRequest) ([]string, error)
 	// SearchImages asks a registry's search, where it has one.
 	SearchImages(ctx context.Context, r SearchRequest) ([]FoundImage, error)
+	// ShedImage makes room on a node whose disk is nearly full: first it gives up
+	// what interrupted pulls left, then the packed layers of an image that it
+	// holds unpacked, as far as r's holders have them. It tells how many bytes
+	// of those became free.
+	ShedImage(ctx context.Context, r CopyRequest) (int64, error)
 	// ImageUsage tells how much disk the node's image content takes, by the
 	// digest of each blob and the chain id of each unpacked layer.
 	ImageUsage(ctx context.Context) (ImageUsage, error)

@@ -32,10 +32,14 @@ const (
 	unpackedToo = 2       // an image takes its size twice at most: packed and unpacked
 )
 
-// Spread makes the copies, until ctx ends, that images which accounts name lack.
+// Spread makes the copies, until ctx ends, that images which accounts name
+// lack, and has nodes make room whose disks are nearly full.
 // Only the leader may call it, once at a time.
 func (s *Service) Spread(ctx context.Context) {
-	sp := &spreader{s: s, busy: map[target]bool{}, failed: map[target]failure{}, away: map[string]time.Time{}}
+	sp := &spreader{
+		s: s, busy: map[target]bool{}, failed: map[target]failure{},
+		away: map[string]time.Time{}, shed: map[string]map[string]bool{},
+	}
 	defer sp.copies.Wait()
 	again, pace := time.NewTicker(spreadInterval), time.NewTicker(spreadPause)
 	defer again.Stop()
@@ -71,7 +75,8 @@ type failure struct {
 type spreader struct {
 	s      *Service
 	copies sync.WaitGroup
-	away   map[string]time.Time // since when nodes are not connected
+	away   map[string]time.Time       // since when nodes are not connected
+	shed   map[string]map[string]bool // images that nodes with full disks were asked about
 
 	mu     sync.Mutex
 	busy   map[target]bool
@@ -89,6 +94,7 @@ func (sp *spreader) begin(ctx context.Context, now time.Time) {
 	}
 	v := sp.s.store.View()
 	sp.look(v, now)
+	sp.relieve(ctx, v)
 	for _, img := range v.Images() {
 		lacks := sp.lacks(img, now)
 		if lacks <= 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // spread has the leader's loop run until the returned function is called or the
@@ -145,4 +146,9 @@ func TestNodesTakeAnImageFromItsHolders(t *testing.T) {
 	if got := holders(c, made.ID); len(got) != 2 {
 		t.Errorf("the holders are %v", got)
 	}
+}
+
+// copyOf asks for a copy from anybody.
+func copyOf(img model.Image) wire.CopyRequest {
+	return wire.CopyRequest{Image: img, Holders: []wire.Holder{{NodeID: "any"}}}
 }

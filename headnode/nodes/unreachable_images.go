@@ -40,6 +40,10 @@ func (unreachable) SearchImages(context.Context, wire.SearchRequest) ([]wire.Fou
 	return nil, errUnreachable
 }
 
+func (unreachable) ShedImage(context.Context, wire.CopyRequest) (int64, error) {
+	return 0, errUnreachable
+}
+
 func (unreachable) ImageUsage(context.Context) (wire.ImageUsage, error) {
 	return wire.ImageUsage{}, errUnreachable
 }

@@ -28,6 +28,7 @@ type Agent struct {
 	failCreate error
 	failUpdate error
 	failCopy   error
+	shed       []string
 
 	acknowledged uint64
 }

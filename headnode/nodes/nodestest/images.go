@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -83,6 +84,24 @@ func (a *Agent) CopyImage(_ context.Context, r wire.CopyRequest) (wire.PullStrea
 	}
 	a.images[r.Image.ID] = r.Image
 	return &replay[wire.PullMessage]{[]wire.PullMessage{{Image: &wire.PulledImage{Image: r.Image, Digest: r.Image.Digest, New: true}}}}, nil
+}
+
+// Shed lists the images of which the node was asked to give up packed layers.
+func (a *Agent) Shed() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.shed)
+}
+
+// ShedImage implements wire.Agent.
+func (a *Agent) ShedImage(_ context.Context, r wire.CopyRequest) (int64, error) {
+	if _, err := a.held(r.Image.ID); err != nil || len(r.Holders) == 0 {
+		return 0, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.shed = append(a.shed, r.Image.ID)
+	return r.Image.Size, nil
 }
 
 // SaveImages implements wire.Agent: the archive is the request with the images.
