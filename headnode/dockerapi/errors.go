@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"time"
 
 	"github.com/moby/moby/api/types/common"
 
@@ -59,6 +61,7 @@ func (s *server) fail(c *call, w *response, err error) {
 		// Else the server would first wait for the rest of the body, whose
 		// sender may be slow, or silent.
 		w.Header().Set("Connection", "close")
+		defer c.drain(w)
 	}
 	code := status(kind)
 	if code == http.StatusNotModified {
@@ -66,6 +69,16 @@ func (s *server) fail(c *call, w *response, err error) {
 		return
 	}
 	writeError(w, c.version, code, errorText(err, c.id))
+}
+
+// drain sends the answer, and then takes what the client still sends for a
+// while: many look for an answer only when all is sent, and closing the
+// connection under their hands would make the kernel throw the answer away.
+func (c *call) drain(w *response) {
+	w.Flush()
+	if http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		io.Copy(io.Discard, c.r.Body)
+	}
 }
 
 // errorText is what the user reads: an internal error names its request, by which

@@ -119,6 +119,28 @@ func TestRefusalIsHeardWhileTheBodyIsOnItsWay(t *testing.T) {
 	}
 }
 
+// TestRefusalIsHeardByWhoSendsAllFirst has a client that looks for an answer
+// only when it has sent its body, which is more than the kernel keeps.
+func TestRefusalIsHeardByWhoSendsAllFirst(t *testing.T) {
+	t.Parallel()
+	s := newFake().serve(t)
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	body := make([]byte, 32<<20)
+	fmt.Fprintf(conn, "PUT /containers/nobody/archive?path=/ HTTP/1.1\r\nHost: docker\r\nContent-Length: %d\r\n\r\n", len(body))
+	if _, err := conn.Write(body); err != nil {
+		t.Errorf("sending the body: %v", err)
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || strings.TrimSpace(line) != "HTTP/1.1 404 Not Found" {
+		t.Errorf("%q %v", line, err)
+	}
+}
+
 // TestBrokenArchiveIsNoWholeOne holds that a client sees that an archive ended
 // too early.
 func TestBrokenArchiveIsNoWholeOne(t *testing.T) {
