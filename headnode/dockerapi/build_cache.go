@@ -12,10 +12,13 @@ import (
 
 // pruneBuilds removes what the account's builder keeps.
 func (s *server) pruneBuilds(c *call) error {
-	known := []string{"until", "unused-for", "id", "parent", "type", "description", "inuse", "shared", "private"}
+	known := []string{"label", "label!", "until", "unused-for", "id", "parent", "type", "description", "inuse", "shared", "private"}
 	f, until, err := s.pruneFilters(c, known...)
 	if err != nil {
 		return err
+	}
+	if len(f["label"]) > 0 { // which caches have none of
+		return c.answer(http.StatusOK, build.CachePruneReport{})
 	}
 	r := PruneBuildsRequest{All: c.query.bool("all")}
 	if !until.IsZero() {

@@ -95,6 +95,7 @@ func TestPrunes(t *testing.T) {
 		{"/networks/prune", `{"until":["10m"]}`, `{"NetworksDeleted":null}`},
 		{"/volumes/prune", `{"all":["1"]}`, `{"VolumesDeleted":[],"SpaceReclaimed":0}`},
 		{"/build/prune", `{}`, `{"CachesDeleted":null,"SpaceReclaimed":0}`},
+		{"/build/prune", `{"label":["i=5"]}`, `{"CachesDeleted":null,"SpaceReclaimed":0}`},
 	} {
 		if status, body := prune(c.path, c.filters); status != 200 || body != c.want {
 			t.Errorf("%s %s: %d %s, want %s", c.path, c.filters, status, body, c.want)
