@@ -2,7 +2,10 @@ package image_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"math/rand"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,64 +17,94 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// TestLoadGivesBackWhatSaveTook makes images of few different layers, so that
-// they share some, saves some of them, forgets all and loads the archive.
+// madeImage is an image that a test makes up: layers by their contents.
+type madeImage struct {
+	Layers []madeLayer
+	Older  bool // it comes in an archive of an older Docker
+	Names  int
+}
+
+type madeLayer struct{ Content, Packing int }
+
+// madeImages draws images of few different layers, so that they share some.
+var madeImages = rapid.SliceOfN(rapid.Custom(func(r *rapid.T) madeImage {
+	layer := rapid.Custom(func(r *rapid.T) madeLayer {
+		return madeLayer{rapid.IntRange(0, 3).Draw(r, "content"), rapid.IntRange(0, 2).Draw(r, "packing")}
+	})
+	return madeImage{
+		Layers: rapid.SliceOfN(layer, 0, 3).Draw(r, "layers"), Older: rapid.Bool().Draw(r, "older"), Names: rapid.IntRange(0, 2).Draw(r, "names"),
+	}
+}), 1, 3)
+
+// archive is the image as an archive.
+func (m madeImage) archive(t testing.TB) []byte {
+	pack := []func([]byte) imagetest.Layer{imagetest.Plain, imagetest.Gzip, imagetest.Zstd}
+	var layers []imagetest.Layer
+	for _, l := range m.Layers {
+		layers = append(layers, pack[l.Packing](imagetest.Tar(t, imagetest.Dir("d/", 0o755), imagetest.File(fmt.Sprintf("d/%d", l.Content), "text", 0o644))))
+	}
+	if m.Older {
+		return imagetest.Tar(t, dockerEntries(t, layers, imagetest.Config(ocispec.ImageConfig{}), "x")...)
+	}
+	return imagetest.Tar(t, ociEntries(t, layers, imagetest.Config(ocispec.ImageConfig{}), "x")...)
+}
+
+// TestLoadGivesBackWhatSaveTook saves images, forgets them and loads the
+// archive. A rapid.Check would do so a hundred times, which the disk makes slow.
 func TestLoadGivesBackWhatSaveTook(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
 	cfg := setups[0].config(t)
 	s := open(t, cfg)
-	pack := []func([]byte) imagetest.Layer{imagetest.Plain, imagetest.Gzip, imagetest.Zstd}
-	rapid.Check(t, func(r *rapid.T) {
-		var want []loadedImage
-		var list []image.SavedImage
-		seen := make(map[string]bool)
-		for i := range rapid.IntRange(1, 3).Draw(r, "images") {
-			var layers []imagetest.Layer
-			for range rapid.IntRange(0, 3).Draw(r, "layers") {
-				kind := rapid.IntRange(0, 3).Draw(r, "kind")
-				archive := imagetest.Tar(t, imagetest.Dir("d/", 0o755), imagetest.File(fmt.Sprintf("d/%d", kind), "text", 0o644))
-				layers = append(layers, rapid.SampledFrom(pack).Draw(r, "packing")(archive))
-			}
-			entries := ociEntries(t, layers, imagetest.Config(ocispec.ImageConfig{}), "x")
-			if rapid.Bool().Draw(r, "older") {
-				entries = dockerEntries(t, layers, imagetest.Config(ocispec.ImageConfig{}), "x")
-			}
-			loaded, _ := loads(t, s, imagetest.Tar(t, entries...))
-			img := loaded[0].image
-			if seen[img.ID] {
-				continue
-			}
-			seen[img.ID] = true
-			var refs []string
-			for tag := range rapid.IntRange(0, 2).Draw(r, "names") {
-				refs = append(refs, fmt.Sprintf("registry.test/image-%d:%d", i, tag))
-			}
-			list = append(list, image.SavedImage{ImageID: img.ID, Refs: refs})
-			want = append(want, loadedImage{img, refs})
+	for range 6 {
+		seed := rand.Int()
+		made := madeImages.Example(seed)
+		if err := saveAndLoad(t, s, cfg, made); err != nil {
+			t.Fatalf("seed %d, images %+v: %v", seed, made, err)
 		}
-		archive := saves(t, s, list...)
-		for _, img := range list {
-			if err := s.Remove(t.Context(), img.ImageID); err != nil {
-				r.Fatal(err)
-			}
+	}
+}
+
+func saveAndLoad(t *testing.T, s *image.Store, cfg image.Config, made []madeImage) error {
+	var want []loadedImage
+	var list []image.SavedImage
+	for i, m := range made {
+		loaded, _ := loads(t, s, m.archive(t))
+		img := loaded[0].image
+		if slices.ContainsFunc(list, func(other image.SavedImage) bool { return other.ImageID == img.ID }) {
+			continue
 		}
-		if left := files(t, cfg.Root); len(left) != 0 {
-			r.Fatalf("removed images leave %v", left)
+		var refs []string
+		for tag := range m.Names {
+			refs = append(refs, fmt.Sprintf("registry.test/image-%d:%d", i, tag))
 		}
-		got, _ := loads(t, s, archive)
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(loadedImage{})); diff != "" {
-			r.Fatalf("loaded (-want +got):\n%s", diff)
+		list = append(list, image.SavedImage{ImageID: img.ID, Refs: refs})
+		want = append(want, loadedImage{img, refs})
+	}
+	archive := saves(t, s, list...)
+	if err := removeAll(t, s, cfg, list); err != nil {
+		return err
+	}
+	got, _ := loads(t, s, archive)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(loadedImage{})); diff != "" {
+		return fmt.Errorf("loaded (-want +got):\n%s", diff)
+	}
+	if !bytes.Equal(saves(t, s, list...), archive) {
+		return errors.New("saved again it is another archive")
+	}
+	return removeAll(t, s, cfg, list)
+}
+
+func removeAll(t *testing.T, s *image.Store, cfg image.Config, list []image.SavedImage) error {
+	for _, img := range list {
+		if err := s.Remove(t.Context(), img.ImageID); err != nil {
+			return err
 		}
-		if !bytes.Equal(saves(t, s, list...), archive) {
-			r.Fatal("saved again it is another archive")
-		}
-		for _, img := range list {
-			if err := s.Remove(t.Context(), img.ImageID); err != nil {
-				r.Fatal(err)
-			}
-		}
-	})
+	}
+	if left := files(t, cfg.Root); len(left) != 0 {
+		return fmt.Errorf("removed images leave %v", left)
+	}
+	return nil
 }
 
 // FuzzLoad holds a load of anything to this: it ends, what is wrong is the
