@@ -116,7 +116,8 @@ func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, err
 	undo.Add(func() { p.network.Close() })
 	p.runtime = runtime.New(runtime.Config{
 		StateDir: filepath.Join(cfg.StateDir, "runtime"), RunDir: filepath.Join(cfg.RunDir, "rt"),
-		Runtime: cfg.Runtime, IodCommand: cfg.IodCommand, CgroupParent: cfg.CgroupParent, Logger: cfg.Logger,
+		Runtime: cfg.Runtime, IodCommand: cfg.IodCommand, CgroupParent: cfg.CgroupParent,
+		Logs: cfg.Logs, Logger: cfg.Logger,
 	})
 	if err := p.runtime.Open(ctx); err != nil {
 		return nil, fmt.Errorf("cannot open the container runtime: %w", err)

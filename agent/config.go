@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path/filepath"
 
+	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	Runtime      string   // "crun", "runc"; "" is crun if it works
 	IodCommand   []string // argv that starts iod; --run-dir and --state-dir are appended
 
+	Logs               logopt.File // bounds the logs of containers that ask for no bound; zero bounds none
 	Storage            Storage
 	NICTags            map[string]string // tag of a physical network → interface
 	NetworkPrefix      string            // begins the names of links; agents that share a machine need different ones

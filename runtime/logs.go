@@ -15,7 +15,7 @@ import (
 )
 
 // logSettings judges how a container's output is to be kept.
-func logSettings(asked model.LogConfig, set *iod.Settings) error {
+func logSettings(asked model.LogConfig, bound logopt.File, set *iod.Settings) error {
 	log, err := logopt.Parse(asked.Driver, asked.Options)
 	if err != nil {
 		return model.Errorf(model.KindInvalid, "%v", err)
@@ -24,7 +24,8 @@ func logSettings(asked model.LogConfig, set *iod.Settings) error {
 		return nil
 	}
 	set.Log = true
-	set.LogSize, set.LogFiles, set.LogCompress = log.File.MaxSize, log.File.MaxFiles, log.File.Compress
+	file := log.File.Within(bound)
+	set.LogSize, set.LogFiles, set.LogCompress = file.MaxSize, file.MaxFiles, file.Compress
 	return nil
 }
 

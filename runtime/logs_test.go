@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
 )
@@ -172,6 +173,29 @@ func TestOldLogFilesGo(t *testing.T) {
 	}
 	if out, _ := n.logs(id, runtime.LogOptions{Stdout: true, Tail: -1}); numbers(t, out) != 5000 {
 		t.Fatal("the newest lines are not there")
+	}
+}
+
+// TestLogsWithoutABoundDoNotFillTheNode holds that the node's bound is for
+// containers that ask for none, and only for these.
+func TestLogsWithoutABoundDoNotFillTheNode(t *testing.T) {
+	n := newNode(t)
+	n.cancel()
+	n.Close()
+	n.cfg.Logs = logopt.File{MaxSize: 10_000, MaxFiles: 3}
+	n.open()
+	for options, want := range map[string]int{"": 3, "1m": 1} {
+		spec := sh("seq 1 5000")
+		if options != "" {
+			spec.Log.Options = map[string]string{"max-size": options}
+		}
+		id := n.create(spec)
+		n.start(id, spec)
+		n.waitExit(id)
+		files, _ := filepath.Glob(filepath.Join(n.LogDir(id), "json.log*"))
+		if len(files) != want {
+			t.Errorf("max-size %q: files %v, want %d", options, files, want)
+		}
 	}
 }
 

@@ -136,7 +136,7 @@ func (r *Runtime) command() []string {
 // from now on. Registering it again is no error; with other settings it is
 // KindConflict.
 func (r *Runtime) Register(ctx context.Context, id string, spec *model.ContainerSpec) error {
-	set, err := settings(spec)
+	set, err := r.settings(spec)
 	if err != nil {
 		return err
 	}
@@ -147,9 +147,9 @@ func (r *Runtime) Register(ctx context.Context, id string, spec *model.Container
 }
 
 // settings judges how a container's streams are to be treated.
-func settings(spec *model.ContainerSpec) (iod.Settings, error) {
+func (r *Runtime) settings(spec *model.ContainerSpec) (iod.Settings, error) {
 	set := iod.Settings{Tty: spec.Tty, Stdin: spec.OpenStdin, StdinOnce: spec.StdinOnce}
-	return set, logSettings(spec.Log, &set)
+	return set, logSettings(spec.Log, r.cfg.Logs, &set)
 }
 
 func unitPath(id, action string) string {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -16,7 +17,8 @@ type Config struct {
 	// IodCommand is the argv that starts the supervisor; --run-dir and
 	// --state-dir are appended.
 	IodCommand   []string
-	CgroupParent string // path below each hierarchy's root, such as "/spearhead"
+	CgroupParent string      // path below each hierarchy's root, such as "/spearhead"
+	Logs         logopt.File // bounds the logs of containers that ask for no bound; zero bounds none
 	Logger       *slog.Logger
 }
 

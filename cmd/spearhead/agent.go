@@ -11,6 +11,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/agent"
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
+	"github.com/spearheadcloud/spearhead/internal/logopt"
 )
 
 // agentFile is the form of agent.toml.
@@ -32,6 +33,10 @@ type agentFile struct {
 		Dataset string   `toml:"dataset"`
 		Command []string `toml:"command"`
 	} `toml:"storage"`
+	Logs struct {
+		MaxSize string `toml:"max_size"`
+		MaxFile int    `toml:"max_file"`
+	} `toml:"logs"`
 	Images struct {
 		InsecureRegistries []string       `toml:"insecure_registries"`
 		Mirrors            []string       `toml:"mirrors"`
@@ -75,6 +80,9 @@ func agentCommand() *cli.Command {
 			"  command = [\"zfs\"]             for zfs: how to call it\n\n" +
 			"  [nic_tags]\n" +
 			"  external = \"eth1\"             physical network's tag = interface\n\n" +
+			"  [logs]                        for containers that ask for no max-size\n" +
+			"  max_size = \"100m\"             or unlimited: such logs can then fill the node\n" +
+			"  max_file = 5\n\n" +
 			"  [images]\n" +
 			"  insecure_registries = []      host, host:port or network: plain HTTP, any certificate and any address are fine\n" +
 			"  mirrors = []                  host:port or URL, asked before docker.io is\n" +
@@ -110,9 +118,14 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		GossipListen:  ":7946",
 		NetworkPrefix: "sh",
 	}
+	file.Logs.MaxSize, file.Logs.MaxFile = "100m", 5
 	file.Images.CertsDir = "/etc/spearhead/certs.d"
 	if err := readConfig(c.String("config"), &file); err != nil {
 		return agent.Config{}, err
+	}
+	logs, err := logopt.ParseBound(file.Logs.MaxSize, file.Logs.MaxFile)
+	if err != nil {
+		return agent.Config{}, fmt.Errorf("cannot use agent configuration: logs.%w", err)
 	}
 	if file.IdentityDir == "" {
 		file.IdentityDir = filepath.Join(file.StateDir, "pki")
@@ -139,6 +152,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		CgroupParent:       file.CgroupParent,
 		Runtime:            file.Runtime,
 		IodCommand:         []string{self, "iod"},
+		Logs:               logs,
 		Storage:            agent.Storage{Kind: file.Storage.Kind, Dataset: file.Storage.Dataset, Command: file.Storage.Command},
 		NICTags:            file.NICTags,
 		NetworkPrefix:      file.NetworkPrefix,

@@ -102,6 +102,18 @@ func TestConfigurationFilesAreReadStrictly(t *testing.T) {
 			t.Errorf("%q: code %d, stderr %q; want one with %q", text, code, stderr, want)
 		}
 	}
+	for text, want := range map[string]string{
+		"[logs]\nmax_size = \"much\"\n": `logs.max_size is "much"`,
+		"[logs]\nmax_file = 0\n":        "logs.max_file is 0",
+	} {
+		path := filepath.Join(t.TempDir(), "agent.toml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr, code := call(t, "agent", "run", "--config", path); code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%q: code %d, stderr %q; want one with %q", text, code, stderr, want)
+		}
+	}
 	_, stderr, _ := call(t, "agent", "run", "--config", "/nonexistent/agent.toml")
 	if !strings.Contains(stderr, "there is no configuration file") {
 		t.Errorf("a missing file: %q", stderr)

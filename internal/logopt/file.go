@@ -101,6 +101,38 @@ func (f *File) read(o *opts, prefix string) error {
 	return nil
 }
 
+// ParseBound reads what an operator allows of logs whose containers ask for no
+// size: a size such as "100m", or "unlimited", and a number of files.
+func ParseBound(size string, files int) (File, error) {
+	f := File{MaxFiles: files}
+	if files < 1 || files > maxFiles {
+		return f, fmt.Errorf("max_file is %d and must be from 1 to %d", files, maxFiles)
+	}
+	if size == "unlimited" {
+		return f, nil
+	}
+	var err error
+	if f.MaxSize, err = units.FromHumanSize(size); err != nil || f.MaxSize <= 0 {
+		return f, fmt.Errorf("max_size is %q and must be a size such as 100m, or unlimited", size)
+	}
+	return f, nil
+}
+
+// Within returns how a log is kept on a node with that bound: one that is
+// never rotated, as was asked for or because nothing was, is rotated at the
+// bound's size, and keeps the bound's number of files unless more than one was
+// asked for.
+func (f File) Within(bound File) File {
+	if f.MaxSize > 0 || bound.MaxSize == 0 {
+		return f
+	}
+	f.MaxSize = bound.MaxSize
+	if f.MaxFiles <= 1 {
+		f.MaxFiles = bound.MaxFiles
+	}
+	return f
+}
+
 // flag reads a boolean option; one that is not there or empty is false.
 func (o *opts) flag(name string) (bool, error) {
 	value := o.get(name)

@@ -212,3 +212,46 @@ func FuzzTag(f *testing.F) {
 		}
 	})
 }
+
+func TestLogsWithoutABoundGetTheNodes(t *testing.T) {
+	t.Parallel()
+	bound, err := ParseBound("100m", 5)
+	if err != nil || bound != (File{MaxSize: 100_000_000, MaxFiles: 5}) {
+		t.Fatalf("%+v %v", bound, err)
+	}
+	none, err := ParseBound("unlimited", 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		driver  string
+		options map[string]string
+		want    File
+	}{
+		{JSONFile, nil, bound},
+		{JSONFile, map[string]string{"max-size": "-1"}, bound},
+		{JSONFile, map[string]string{"max-file": "3"}, File{MaxSize: 100_000_000, MaxFiles: 3}},
+		{JSONFile, map[string]string{"max-size": "1m"}, File{MaxSize: 1_000_000, MaxFiles: 1}},
+		{Local, nil, kept},
+		{Local, map[string]string{"max-size": "-1"}, File{MaxSize: 100_000_000, MaxFiles: 5}},
+	} {
+		config, err := Parse(c.driver, c.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := config.File.Within(bound); got != c.want {
+			t.Errorf("%s %v: %+v, want %+v", c.driver, c.options, got, c.want)
+		}
+		if got := config.File.Within(none); got != config.File {
+			t.Errorf("%s %v on a node without a bound: %+v", c.driver, c.options, got)
+		}
+	}
+	for _, bad := range []struct {
+		size  string
+		files int
+	}{{"", 5}, {"-1", 5}, {"0", 5}, {"lots", 5}, {"1m", 0}, {"1m", 1001}} {
+		if f, err := ParseBound(bad.size, bad.files); err == nil {
+			t.Errorf("%+v: %+v", bad, f)
+		}
+	}
+}
