@@ -2,6 +2,7 @@ package images
 
 import (
 	"encoding/json"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ var pushedLine = regexp.MustCompile(`(?m)^(\S+): digest: (sha256:[0-9a-f]{64}) s
 func tagsOf(t *testing.T, r *registry, repository string) []string {
 	t.Helper()
 	var answer struct{ Tags []string }
-	text := r.get(t, "/v2/"+repository+"/tags/list")
+	text, _ := r.call(t, http.MethodGet, "/v2/"+repository+"/tags/list", "application/json", "")
 	if err := json.Unmarshal([]byte(text), &answer); err != nil {
 		t.Fatalf("the registry lists %q: %v", text, err)
 	}

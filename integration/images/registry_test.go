@@ -141,24 +141,27 @@ func (r *registry) bringBack(t *testing.T) {
 	}
 }
 
-// get asks the registry itself, past the rack, and returns what it says.
-func (r *registry) get(t *testing.T, path string) string {
+// call asks the registry itself, past the rack, for or with something of a media type, and
+// returns its answer, which must be well.
+func (r *registry) call(t *testing.T, method, path, media, body string) (string, http.Header) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.base+path, nil)
+	request, err := http.NewRequestWithContext(t.Context(), method, r.base+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.SetBasicAuth(user, password)
+	request.Header.Set("Accept", media)
+	request.Header.Set("Content-Type", media)
 	answer, err := r.client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || answer.StatusCode >= http.StatusBadRequest {
+		t.Fatalf("the registry answers %s %s with status %d, error %v: %s", method, path, answer.StatusCode, err, text)
 	}
-	return string(text)
+	return string(text), answer.Header
 }
 
 // besideHosts is this machine's address in the network of the rack's hosts. The rack's
