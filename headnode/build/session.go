@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/moby/buildkit/session/grpchijack"
@@ -22,7 +23,7 @@ func (s *Service) JoinSession(ctx context.Context, a model.Account, meta map[str
 	defer b.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	session, err := grpchijack.Dialer(b.control)(ctx, "h2c", meta)
+	session, err := grpchijack.Dialer(b.control)(ctx, "h2c", sessionMeta(meta))
 	if err != nil {
 		return model.WrapError(model.KindUnavailable, err, "the builder takes no session; try again")
 	}
@@ -44,4 +45,19 @@ func (s *Service) JoinSession(ctx context.Context, a model.Account, meta map[str
 	}
 	copying.Wait()
 	return nil
+}
+
+// sessionPrefix begins the names of headers that describe a session.
+const sessionPrefix = "x-docker-expose-session-"
+
+// sessionMeta picks what describes a session out of a request's headers: the
+// others are of the connection.
+func sessionMeta(headers map[string][]string) map[string][]string {
+	meta := map[string][]string{}
+	for name, values := range headers {
+		if name = strings.ToLower(name); strings.HasPrefix(name, sessionPrefix) {
+			meta[name] = values
+		}
+	}
+	return meta
 }
