@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -62,6 +63,9 @@ func liveOnce(text string) error {
 		return err
 	}
 	if err := passAround(ctx, s, img.ID); err != nil {
+		return err
+	}
+	if _, err := s.Shed(ctx, img.ID, []image.Peer{s}); err != nil {
 		return err
 	}
 	if err := s.PrepareRoot(ctx, "c1", img.ID, 64<<20); err != nil {
@@ -129,8 +133,8 @@ func TestKillAtAnyStepLeavesNothingBehind(t *testing.T) {
 	needRoot(t)
 	both := []string{"image.load.read", "image.import.stored", "image.commit.packed", "image.commit.unpacked", "image.unpack.mounted", "image.unpack.before-commit", "image.pull.before-record"}
 	for snapshotter, points := range map[string][]string{
-		image.Overlay: append(both, "image.root.made", "image.root.mounted", "image.root.unmounted"),
-		image.ZFS:     append(both, "image.dataset.made", "image.dataset.remove"),
+		image.Overlay: append(slices.Clone(both), "image.shed.let-go", "image.root.made", "image.root.mounted", "image.root.unmounted"),
+		image.ZFS:     append(slices.Clone(both), "image.dataset.made", "image.dataset.remove"),
 	} {
 		t.Run(snapshotter, func(t *testing.T) {
 			t.Parallel()
