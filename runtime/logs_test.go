@@ -1,7 +1,6 @@
 package runtime_test
 
 import (
-	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
+	"github.com/spearheadcloud/spearhead/runtime/jsonlog"
 )
 
 func TestLogFileIsDockers(t *testing.T) {
@@ -47,11 +47,11 @@ func TestLongLinesAreCutAt16KiB(t *testing.T) {
 	b, _ := os.ReadFile(filepath.Join(n.cfg.StateDir, "containers", id, "json.log"))
 	var sizes []int
 	for line := range strings.Lines(string(b)) {
-		var e struct{ Log string }
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			t.Fatal(err)
+		var e jsonlog.Entry
+		if !jsonlog.Parse([]byte(line), &e) {
+			t.Fatalf("%.100q is no line", line)
 		}
-		sizes = append(sizes, len(e.Log))
+		sizes = append(sizes, len(e.Text))
 	}
 	if len(sizes) != 4 || sizes[0] != 16384 || sizes[1] != 16384 || sizes[2] != 40000-2*16384+1 || sizes[3] != 5 {
 		t.Fatalf("pieces of %v bytes", sizes)

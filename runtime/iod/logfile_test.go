@@ -217,7 +217,7 @@ func TestCutShortCompressionIsMended(t *testing.T) {
 }
 
 func BenchmarkWriteLog(b *testing.B) {
-	for name, line := range map[string]string{"short": "a line of a log, as they are\n", "long": strings.Repeat("x", maxLine-1) + "\n"} {
+	for name, line := range map[string]string{"short": "a line of a log, as they are\n", "long": strings.Repeat("x", maxLine-1) + "\n", "zeros": strings.Repeat("\x00", maxLine)} {
 		b.Run(name, func(b *testing.B) {
 			l := openLog(b, b.TempDir(), Settings{LogSize: 50_000_000, LogFiles: 2})
 			data := bytes.Repeat([]byte(line), chunkSize/len(line))

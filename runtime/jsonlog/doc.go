@@ -8,7 +8,8 @@
 // ended by a newline. A text that is longer than 16 KiB comes in pieces, and only the
 // last has the newline in it. What is not UTF-8 becomes U+FFFD in log, as with
 // Docker; such a line has one member more, "raw", with the bytes as base64, so that
-// they can be had back. Attributes (labels, env, tag) are the same for all
+// they can be had back. Of a long text that is mostly none at all, such as zeros, log
+// holds one U+FFFD and the newline: escapes would make six bytes of each. Attributes (labels, env, tag) are the same for all
 // lines and are not written into them.
 //
 // The file that is written is json.log. When it is rotated it becomes

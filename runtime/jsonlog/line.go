@@ -145,9 +145,12 @@ var simple = func() (t [256]bool) {
 const hexDigits = "0123456789abcdef"
 
 // appendText appends s as the inside of a JSON string, with the escapes that
-// Docker chooses. It returns false if s is not UTF-8.
+// Docker chooses. It returns false if that does not tell what s was, because s
+// is not UTF-8, or mostly no text: escapes would make six bytes of one.
 func appendText(b, s []byte) (_ []byte, clean bool) {
 	clean = true
+	before := len(b)
+	judged := false
 	for i := 0; ; {
 		start := i
 		for i < len(s) && simple[s[i]] {
@@ -156,6 +159,11 @@ func appendText(b, s []byte) (_ []byte, clean bool) {
 		b = append(b, s[start:i]...)
 		if i == len(s) {
 			return b, clean
+		}
+		if !judged && !textual(s[i]) {
+			if judged = true; mostlyBinary(s) {
+				return appendBinary(b[:before], s), false
+			}
 		}
 		if s[i] < utf8.RuneSelf {
 			b = appendEscaped(b, s[i])
@@ -174,6 +182,48 @@ func appendText(b, s []byte) (_ []byte, clean bool) {
 		}
 		i += n
 	}
+}
+
+// textual reports whether a byte can be of a text by itself.
+func textual(c byte) bool {
+	return c >= 0x20 && c < utf8.RuneSelf || c == '\n' || c == '\r' || c == '\t'
+}
+
+// leastBinary is how long a text is at least that may be taken for none: of a
+// short one the escapes cost little.
+const leastBinary = 256
+
+// mostlyBinary reports whether more than half of s is no text: neither UTF-8
+// nor anything that a terminal shows.
+func mostlyBinary(s []byte) bool {
+	if len(s) < leastBinary {
+		return false
+	}
+	odd := 0
+	for i := 0; i < len(s) && 2*odd <= len(s); {
+		if textual(s[i]) {
+			i++
+			continue
+		}
+		n := 1
+		if s[i] >= utf8.RuneSelf {
+			_, n = utf8.DecodeRune(s[i:])
+		}
+		if n == 1 {
+			odd++
+		}
+		i += n
+	}
+	return 2*odd > len(s)
+}
+
+// appendBinary appends what stands for s, and for its newline.
+func appendBinary(b, s []byte) []byte {
+	b = append(b, `\ufffd`...)
+	if bytes.HasSuffix(s, []byte("\n")) {
+		b = append(b, `\n`...)
+	}
+	return b
 }
 
 func appendEscaped(b []byte, c byte) []byte {

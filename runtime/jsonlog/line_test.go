@@ -15,6 +15,9 @@ func FuzzLine(f *testing.F) {
 	f.Add([]byte(`","stream":"stdout","time":"`), false)
 	f.Add([]byte("\\n\\u0041\\"), false)
 	f.Add([]byte("\xed\xa0\x80\ufffd\n"), false)
+	f.Add(make([]byte, 400), false)
+	f.Add([]byte(strings.Repeat("\xfe", 300)+"\n"), true)
+	f.Add([]byte(strings.Repeat("\x01text", 100)+"\n"), true)
 	f.Fuzz(func(t *testing.T, text []byte, stderr bool) {
 		stream, name := byte(1), "stdout"
 		if stderr {
@@ -29,6 +32,9 @@ func FuzzLine(f *testing.F) {
 		dockers, _ := json.Marshal(string(text)) // what is not UTF-8 becomes U+FFFD
 		var want string
 		_ = json.Unmarshal(dockers, &want)
+		if mostlyBinary(text) {
+			want = "\ufffd" + strings.Repeat("\n", bytes.Count(text[len(text)-1:], []byte("\n")))
+		}
 		if l.Log != want || l.Stream != name || l.Time != "1970-01-01T00:00:01.000000005Z" {
 			t.Fatalf("%q became %q", text, line)
 		}
@@ -81,12 +87,39 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
+// TestBinaryCostsLittle holds that output which is no text takes less than twice
+// its size, and that text stays readable for others whatever it is about.
+func TestBinaryCostsLittle(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"zeros": strings.Repeat("\x00", 16<<10), "bytes": strings.Repeat("\x00\xff\xfe\x01z", 3000) + "\n",
+	} {
+		if line := Append(nil, 1, []byte(text), time.Now()); len(line) > 2*len(text) {
+			t.Errorf("%s: %d bytes became %d", name, len(text), len(line))
+		}
+	}
+	for name, text := range map[string]string{
+		"colours": strings.Repeat("\x1b[31mred\x1b[0m ", 100) + "\n", "Chinese": strings.Repeat("日志", 300),
+		"latin": strings.Repeat("caf\xe9 ", 100), "tabs": strings.Repeat("\t", 400),
+	} {
+		var l struct{ Log string }
+		if err := json.Unmarshal(Append(nil, 1, []byte(text), time.Now()), &l); err != nil || len([]rune(l.Log)) != len([]rune(text)) {
+			t.Errorf("%s: %q, %v", name, l.Log, err)
+		}
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
-	text := []byte(strings.Repeat("a line of a log, as they are ", 4) + "\n")
-	stamp := AppendStamp(nil, time.Now().UTC())
-	var line []byte
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		line = AppendStamped(line[:0], 1, text, stamp)
+	for name, text := range map[string]string{
+		"text": strings.Repeat("a line of a log, as they are ", 4) + "\n", "zeros": strings.Repeat("\x00", 16<<10),
+	} {
+		b.Run(name, func(b *testing.B) {
+			stamp := AppendStamp(nil, time.Now().UTC())
+			var line []byte
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				line = AppendStamped(line[:0], 1, []byte(text), stamp)
+			}
+		})
 	}
 }
