@@ -10,7 +10,17 @@
 // Pull fetches from any registry that speaks the OCI distribution
 // specification or Docker's registry API v2 (schema 2). Layers are hostile
 // input: package unpack applies them inside of their snapshot and nowhere
-// else, within limits.
+// else, within limits. Push sends an image byte for byte as it is held; layers
+// remember the repositories they are in, so that a registry can take them from
+// there. Resolve, Tags and Search only ask. All of them speak through package
+// registry, which decides what may be reached, and with credentials that live
+// as long as the call.
+//
+// Save gives images as one archive, Load takes such archives, also those of
+// older Dockers, and Import makes an image of an archive of a root. Blobs stay
+// byte for byte what they are, so that digests survive the way through an
+// archive. An archive gives its sender what is in it and nothing else: that the
+// node holds a blob or a layer helps only who has its bytes.
 //
 // The root of a container is a writable layer over the image's snapshots: an
 // overlay mount whose upper directory lies in the state directory or on a

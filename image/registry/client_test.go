@@ -406,6 +406,47 @@ func TestWhatARefusedPushSays(t *testing.T) {
 	}
 }
 
+// TestMountThatIsNotAllowed has a token server that refuses any request about a
+// repository that the user may not read.
+func TestMountThatIsNotAllowed(t *testing.T) {
+	t.Parallel()
+	var uploaded atomic.Bool
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/token":
+			if r.ParseForm(); strings.Contains(fmt.Sprint(r.Form["scope"]), "secret") {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			json.NewEncoder(w).Encode(map[string]any{"token": goodToken, "access_token": goodToken, "expires_in": 60})
+		case r.Header.Get("Authorization") != "Bearer "+goodToken:
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="tests"`, r.Host))
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Method == http.MethodPost:
+			w.Header().Set("Location", r.URL.Path+"1")
+			w.WriteHeader(http.StatusAccepted)
+		case r.Method == http.MethodPut:
+			uploaded.Store(true)
+			w.WriteHeader(http.StatusCreated)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+	c := client(t, policy(t, Options{}), address+"/mine", Credentials{Username: "ann", Password: "word"}, Push)
+	other, err := reference.ParseDockerRef(address + "/secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, value := KnownIn(other)
+	desc := ocispec.Descriptor{
+		MediaType: images.MediaTypeDockerSchema2Layer, Digest: digest.FromString("x"), Size: 1, Annotations: map[string]string{key: value},
+	}
+	place, err := c.Push(t.Context(), desc, strings.NewReader("x"), func() {})
+	if err != nil || place != (Placement{}) || !uploaded.Load() {
+		t.Errorf("the layer was sent: %v, and is there as %v: %v", uploaded.Load(), place, err)
+	}
+}
+
 // TestCredentialsAreNotInErrors provokes errors that tell of requests.
 func TestCredentialsAreNotInErrors(t *testing.T) {
 	t.Parallel()

@@ -1,10 +1,19 @@
 // Package registry talks to image registries for a node: which hosts may be
-// spoken to in plain HTTP, which addresses may be dialled at all, how a user is
-// known there, and what an error means in Docker's words.
+// spoken to in plain HTTP, which addresses may be dialled at all, which mirrors
+// and authorities the operator has, how a user is known there, and what an error
+// means in Docker's words. Manifests and blobs go by containerd's client of the
+// OCI distribution specification; lists of tags, and Docker's search, by a few
+// requests of its own.
 //
 // The names of registries come from users, and what a registry answers
-// (redirects, token realms) comes from whoever runs it. So every connection is
-// checked after the name was resolved: a registry cannot make the node speak to
-// itself or to link-local and metadata addresses, unless the user named such a
-// registry and the operator listed it, or the user named a loopback one.
+// (redirects, token realms, where to upload to) comes from whoever runs it. So
+// every connection is checked after the name was resolved: a registry cannot
+// make the node speak to itself or to link-local and metadata addresses, unless
+// the user named such a registry and the operator listed it, or the user named
+// a loopback one, and then only at the port that was named. Without the
+// operator's word nothing leads from TLS to plain HTTP.
+//
+// Credentials are given to the registry they are for, and to the token server
+// that it names; never to a mirror, and never to a place that the registry
+// leads to.
 package registry

@@ -2,11 +2,14 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -43,7 +46,8 @@ func KnownIn(ref reference.Named) (key, value string) {
 // is called once all bytes are sent and the registry's answer is awaited.
 func (c *Client) Push(ctx context.Context, desc ocispec.Descriptor, source Source, uploaded func()) (Placement, error) {
 	place, err := c.push(ctx, desc, source, uploaded)
-	if err != nil && len(desc.Annotations) > 0 && ctx.Err() == nil {
+	var status remoteerrors.ErrUnexpectedStatus
+	if len(desc.Annotations) > 0 && (errors.As(err, &status) || errors.Is(err, docker.ErrInvalidAuthorization)) {
 		// Some token servers refuse a request that names a repository which
 		// the user may not read, instead of granting the rest.
 		desc.Annotations = nil
