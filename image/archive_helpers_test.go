@@ -130,7 +130,7 @@ func legacyEntries(t testing.TB, layers []imagetest.Layer, repositories string) 
 	for i, layer := range layers {
 		id := strings.Repeat(string(rune('a'+i)), 64)
 		config := map[string]any{
-			"id": id, "created": "2015-10-31T22:22:56.015925234Z", "docker_version": "1.8.2", "architecture": "amd64", "os": "linux", "Size": 7,
+			"id": id, "created": "2015-10-31T22:22:56.015925234Z", "docker_version": "1.8.3", "architecture": "amd64", "os": "linux", "Size": 7,
 			"container_config": map[string]any{"Cmd": []string{"/bin/sh", "-c", "step " + id[:1]}}, "config": map[string]any{"Cmd": []string{"sh"}, "Env": []string{"A=b"}},
 		}
 		if parent != "" {

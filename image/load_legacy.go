@@ -19,7 +19,8 @@ import (
 
 // findByRepositories finds the images of an archive from before Docker 1.10:
 // each layer is a directory with a layer.tar and a configuration, which names
-// the layer below. Images have the ids that later Dockers give them.
+// the layer below. Images have the ids that later Dockers give them, if what
+// saved them was Docker 1.8.3 or later.
 func (l *load) findByRepositories(ctx context.Context) ([]packed, error) {
 	tops, err := l.legacyTops()
 	if err != nil {

@@ -131,6 +131,22 @@ func TestArchivesOfOlderDockersAreLoaded(t *testing.T) {
 	}
 }
 
+// TestImagesOfOldArchivesHaveDockersIDs compares with the id that dockerd
+// 20.10.24 gave to the image of the same archive.
+func TestImagesOfOldArchivesHaveDockersIDs(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	s := open(t, setups[0].config(t))
+	layers, _ := threeLayers(t)
+	layers[1] = imagetest.Gzip(imagetest.Tar(t, imagetest.File("etc/.wh.gone", "", 0), imagetest.File("old/b", "new", 0o644)))
+	layers[2] = imagetest.Plain(imagetest.Tar(t, imagetest.File("changed", "new text", 0o4755)))
+	got, _ := loads(t, s, imagetest.Tar(t, legacyEntries(t, layers, `{"three":{"old":"`+strings.Repeat("c", 64)+`"}}`)...))
+	const want = "sha256:443c74cf4509d122f8ea6948dc8a7e8a54c66a82e5169c0cfa2d0731369b3e88"
+	if got[0].image.ID != want {
+		t.Errorf("image %s, Docker's is %s", got[0].image.ID, want)
+	}
+}
+
 func TestCompressedArchivesAreLoadedAndImported(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
