@@ -266,7 +266,7 @@ func TestRegistryTokenIsSentToTheRegistryAlone(t *testing.T) {
 		case r.Method == http.MethodHead:
 			http.NotFound(w, r)
 		default:
-			http.Redirect(w, r, "http://localhost:"+port+"/blob", http.StatusTemporaryRedirect)
+			http.Redirect(w, r, "http://"+other+"/blob", http.StatusTemporaryRedirect)
 		}
 	})
 	p := policy(t, Options{Insecure: []string{"127.0.0.0/8", "::1/128"}})

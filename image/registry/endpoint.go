@@ -89,9 +89,14 @@ var (
 	errDowngrade = errors.New("the registry leads from TLS to plain HTTP")
 )
 
-func checkRedirect(_ *http.Request, via []*http.Request) error {
+// checkRedirect follows redirects without the user's credentials: net/http
+// would keep them for another port and for hosts below the registry's.
+func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return errRedirects
+	}
+	if r.URL.Host != via[0].URL.Host {
+		r.Header.Del("Authorization")
 	}
 	return nil
 }
