@@ -35,8 +35,13 @@ func (s *server) listImages(c *call) error {
 	}
 	for i := range all {
 		tags, digests := namesOf(&all[i])
-		if !match(&all[i], tags, digests) {
+		if !match(&all[i], tags) {
 			continue
+		}
+		if patterns := f["reference"]; len(patterns) > 0 {
+			if tags, digests = matching(patterns, tags), matching(patterns, digests); len(tags)+len(digests) == 0 {
+				continue
+			}
 		}
 		item := imageSummary(&all[i], tags, digests)
 		if shared != nil {
@@ -91,8 +96,8 @@ func namesOf(i *Image) (tags, digests []string) {
 	return tags, digests
 }
 
-// imageRule turns the filters of a list into one test.
-func (f filters) imageRule(all []Image, now time.Time) (func(i *Image, tags, digests []string) bool, error) {
+// imageRule turns the filters of a list, but "reference", into one test.
+func (f filters) imageRule(all []Image, now time.Time) (func(i *Image, tags []string) bool, error) {
 	dangling, danglingGiven, err := f.flag("dangling")
 	if err != nil {
 		return nil, err
@@ -117,7 +122,7 @@ func (f filters) imageRule(all []Image, now time.Time) (func(i *Image, tags, dig
 			return nil, model.Errorf(model.KindInvalid, "invalid filter 'reference=%.64s': it is no pattern", pattern)
 		}
 	}
-	return func(i *Image, tags, digests []string) bool {
+	return func(i *Image, tags []string) bool {
 		if danglingGiven && dangling != (len(tags) == 0) {
 			return false
 		}
@@ -125,9 +130,7 @@ func (f filters) imageRule(all []Image, now time.Time) (func(i *Image, tags, dig
 			slices.ContainsFunc(since, func(t time.Time) bool { return !i.Created.After(t) }) {
 			return false
 		}
-		patterns := f["reference"]
-		named := func(pattern string) bool { return matchesAny(pattern, tags) || matchesAny(pattern, digests) }
-		return f.labels("label", i.Config.Labels) && (len(patterns) == 0 || slices.ContainsFunc(patterns, named))
+		return f.labels("label", i.Config.Labels)
 	}, nil
 }
 
@@ -152,21 +155,24 @@ func isImage(i *Image, ref string) bool {
 	return slices.ContainsFunc(i.Names, func(n model.ImageName) bool { return n.Ref == normalName(ref) })
 }
 
-// matchesAny reports whether a pattern is one of the names, with or without
-// its tag, its digest and the registry that goes without saying.
-func matchesAny(pattern string, names []string) bool {
-	for _, name := range names {
+// matching are the names that one of the patterns matches, with or without the
+// tag, the digest and the registry that goes without saying. A list shows an
+// image by these alone.
+func matching(patterns, names []string) []string {
+	matches := func(name string) bool {
 		named, err := reference.ParseNormalizedNamed(name)
 		if err != nil {
-			continue
+			return false
 		}
-		for _, form := range []string{name, reference.FamiliarName(named), named.String(), named.Name()} {
-			if ok, err := path.Match(pattern, form); ok && err == nil {
-				return true
-			}
-		}
+		forms := []string{name, reference.FamiliarName(named), named.String(), named.Name()}
+		return slices.ContainsFunc(patterns, func(pattern string) bool {
+			return slices.ContainsFunc(forms, func(form string) bool {
+				ok, err := path.Match(pattern, form)
+				return ok && err == nil
+			})
+		})
 	}
-	return false
+	return slices.DeleteFunc(names, func(name string) bool { return !matches(name) })
 }
 
 // image finds the image that a request is about.

@@ -208,6 +208,10 @@ func TestImages(t *testing.T) {
 			t.Errorf("%s: %d images, want %d (%d %s)", query, got, want, status, body)
 		}
 	}
+	f.images[0].Names = append(f.images[0].Names, model.ImageName{Ref: "docker.io/mine/box:1"})
+	if _, body := request(t, s, "GET", "/images/json?filters=%7B%22reference%22:%5B%22mine/*%22%5D%7D", ""); !strings.Contains(body, `"RepoDigests":[],"RepoTags":["mine/box:1"]`) {
+		t.Errorf("an image is not shown by the names that were asked for: %s", body)
+	}
 	if _, body := request(t, s, "GET", "/v1.40/images/json?filter=redis", ""); body != "[]" {
 		t.Errorf("filter of old clients: %s", body)
 	}

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/spearheadcloud/spearhead/model"
 )
 
 // Add lets config trust and show what an operator laid down in dir for a
@@ -30,7 +29,10 @@ func Add(config *tls.Config, dir, registry string) error {
 // folders are those for a registry: of its host, and of the host with its
 // port. A name that could lead out of the folder of all has none.
 func folders(registry string) []string {
-	host := model.RegistryHost(registry)
+	host, _, err := net.SplitHostPort(registry)
+	if err != nil {
+		host = strings.Trim(registry, "[]") // without a port
+	}
 	if host == "" || strings.ContainsAny(registry, `/\`) || strings.HasPrefix(registry, ".") {
 		return nil
 	}
