@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/moby/moby/api/types/common"
@@ -92,19 +93,19 @@ func errorText(err error, requestID string) string {
 }
 
 func writeError(w http.ResponseWriter, v compat.Version, code int, text string) {
+	kind, body := "text/plain; charset=utf-8", []byte(text)
+	if !v.Has(compat.PlainErrors) {
+		var err error
+		if body, err = json.Marshal(common.ErrorResponse{Message: text}); err != nil {
+			body = []byte(`{"message":"internal error"}`)
+		}
+		kind = "application/json"
+	}
+	body = append(body, '\n')
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
-	if v.Has(compat.PlainErrors) {
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(code)
-		w.Write([]byte(text + "\n"))
-		return
-	}
-	body, err := json.Marshal(common.ErrorResponse{Message: text})
-	if err != nil {
-		body = []byte(`{"message":"internal error"}`)
-	}
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(body))) // so that its end is seen at once
 	w.WriteHeader(code)
-	w.Write(append(body, '\n'))
+	w.Write(body)
 }

@@ -111,9 +111,12 @@ func TestRefusalIsHeardWhileTheBodyIsOnItsWay(t *testing.T) {
 			defer conn.Close()
 			conn.SetDeadline(time.Now().Add(20 * time.Second))
 			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: docker\r\n%s", request, body)
-			line, err := bufio.NewReader(conn).ReadString('\n')
-			if err != nil || strings.TrimSpace(line) != want {
-				t.Errorf("%s: %q %v, want %q", request, line, err, want)
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || answer.Proto+" "+answer.Status != want {
+				t.Fatalf("%s: %v %v, want %q", request, answer, err, want)
+			}
+			if text, err := io.ReadAll(answer.Body); err != nil || answer.ContentLength != int64(len(text)) {
+				t.Errorf("%s: %d bytes said, %q %v", request, answer.ContentLength, text, err)
 			}
 		}
 	}
