@@ -87,8 +87,11 @@ func TestHostConfigAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Remove(t, made.ID) })
-	old.expect(t, http.StatusNoContent, "POST", "/containers/"+made.ID+"/start", `{"Memory":67108864,"Dns":["10.9.8.6"]}`)
-	if got := b.Inspect(t, made.ID, "{{.HostConfig.Memory}} {{.HostConfig.Dns}}"); got != "67108864 [10.9.8.6]" {
+	if answer := old.expect(t, http.StatusBadRequest, "POST", "/containers/"+made.ID+"/start", `{"Dns":["10.9.8.6"]}`); !strings.Contains(string(answer), "HostConfig.Dns") {
+		t.Errorf("what cannot be changed any more is refused with %q", answer)
+	}
+	old.expect(t, http.StatusNoContent, "POST", "/containers/"+made.ID+"/start", `{"Memory":67108864,"RestartPolicy":{"Name":"on-failure","MaximumRetryCount":2},"Binds":null}`)
+	if got := b.Inspect(t, made.ID, "{{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}}"); got != "67108864 on-failure" {
 		t.Errorf("what was said at the start became %s", got)
 	}
 	newer := oldCaller(t, b, "v1.24")

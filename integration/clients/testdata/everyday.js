@@ -99,6 +99,7 @@ const cases = {
     await container.start();
     stream.write('this\n');
     assert.deepEqual(await reading, ['got this\n', 'bad\n']);
+    await container.wait(); // the streams end a moment before the container has
     await container.remove();
   },
 
