@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 	"unicode"
 
@@ -72,7 +73,7 @@ func unmarshal(body []byte, v any) error {
 	}
 	var typed *json.UnmarshalTypeError
 	if errors.As(err, &typed) {
-		return model.Errorf(model.KindInvalid, "invalid value for %s: %.64s is not of type %s", fieldName(typed.Field), typed.Value, typeName(typed))
+		return model.Errorf(model.KindInvalid, "invalid value for %s: %s is expected, not %.64s", fieldName(typed.Field), expected(typed.Type), found(typed.Value))
 	}
 	return model.WrapError(model.KindInvalid, err, "invalid value for %s: %.200s", faultyField(body, v, ""), err)
 }
@@ -88,11 +89,47 @@ func fieldName(field string) string {
 	return field
 }
 
-func typeName(err *json.UnmarshalTypeError) string {
-	if err.Type == nil {
-		return "this field"
+// expected names what a field takes, as people who write JSON know it.
+func expected(t reflect.Type) string {
+	if t == nil {
+		return "something else"
 	}
-	return strings.TrimPrefix(err.Type.String(), "*")
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Int, reflect.Int64, reflect.Uint, reflect.Uint64:
+		return "a whole number"
+	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return fmt.Sprintf("a whole number of %d bits", t.Bits())
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	default:
+		return "an object"
+	}
+}
+
+// found names what was there, which encoding/json tells by "string", or by
+// "number 1.5".
+func found(value string) string {
+	switch kind, number, _ := strings.Cut(value, " "); {
+	case number != "":
+		return number
+	case kind == "array":
+		return "a list"
+	case kind == "object":
+		return "an object"
+	case kind == "bool":
+		return "true or false"
+	default:
+		return "a " + kind
+	}
 }
 
 // faultyField finds which key of an object cannot be decoded when the decoder

@@ -3,8 +3,10 @@ package dockerapi
 import (
 	"encoding/json"
 	"fmt"
+	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,20 +65,48 @@ func (c *call) eventsRequest() (since, until time.Time, match func(model.Event) 
 	return since, until, f.matchEvent, err
 }
 
-// eventsType is what the client accepts of the forms that a stream of JSON has.
+// eventsType is what the client accepts most of the forms that a stream of
+// JSON has; where it names none of them, the stream is called what it always
+// was.
 func eventsType(v compat.Version, accept string) string {
 	if v.Has(compat.EventsAsJSON) {
 		return types.MediaTypeJSON
 	}
-	for _, kind := range []string{types.MediaTypeJSONSequence, types.MediaTypeNDJSON, types.MediaTypeJSONLines} {
-		if kind == types.MediaTypeJSONLines && v.Has(compat.EventsWithoutLines) {
-			continue
-		}
-		if strings.Contains(accept, kind) {
-			return kind
+	offers := []string{types.MediaTypeJSONLines, types.MediaTypeNDJSON, types.MediaTypeJSONSequence}
+	if v.Has(compat.EventsWithoutLines) {
+		offers = offers[1:]
+	}
+	best, most := types.MediaTypeJSON, 0.0
+	for _, offer := range offers {
+		if q := acceptance(accept, offer); q > most {
+			best, most = offer, q
 		}
 	}
-	return types.MediaTypeJSON
+	return best
+}
+
+// acceptance is how much a client likes a media type, from 0 to 1, by what it
+// says of it or else of a range that it is in (RFC 9110, section 12.5.1).
+func acceptance(accept, mediaType string) float64 {
+	family, _, _ := strings.Cut(mediaType, "/")
+	q, rank := 0.0, 0
+	for part := range strings.SplitSeq(accept, ",") {
+		name, parameters, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		at := 1 + slices.Index([]string{"*/*", family + "/*", mediaType}, name)
+		if at <= rank {
+			continue
+		}
+		q, rank = 1, at
+		if text, ok := parameters["q"]; ok {
+			if q, err = strconv.ParseFloat(text, 64); err != nil {
+				q = 0
+			}
+		}
+	}
+	return q
 }
 
 func encodeEvent(v compat.Version, e model.Event) ([]byte, error) {

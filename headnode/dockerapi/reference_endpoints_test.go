@@ -143,7 +143,7 @@ func tryEndpoint(t *testing.T, v compat.Version, endpoint string) string {
 		return "501"
 	case w.Code == http.StatusForbidden:
 		return "403"
-	case w.Code == http.StatusServiceUnavailable && strings.Contains(text, "not a swarm manager"):
+	case w.Code == http.StatusServiceUnavailable && strings.Contains(text, "This node is not"):
 		return "answers as an engine that is in no swarm"
 	case w.Code == http.StatusNotFound && strings.Contains(text, "page not found"):
 		return "not there"

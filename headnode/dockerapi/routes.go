@@ -129,14 +129,14 @@ var emptyRoutes = []route{
 
 func swarmRoutes() []route {
 	names := []compat.Route{
-		"GET /swarm", "POST /swarm/leave", "POST /swarm/update", "GET /swarm/unlockkey", "POST /swarm/unlock",
+		"GET /swarm", "POST /swarm/update", "GET /swarm/unlockkey", "POST /swarm/unlock",
 		"GET /swarm/unlock", "GET /nodes", "GET /nodes/{id}", "DELETE /nodes/{id}", "POST /nodes/{id}/update",
 		"GET /services", "POST /services/create", "GET /services/{id}", "DELETE /services/{id}",
 		"POST /services/{id}/update", "GET /services/{id}/logs", "GET /tasks", "GET /tasks/{id}", "GET /tasks/{id}/logs",
 		"GET /secrets", "POST /secrets/create", "GET /secrets/{id}", "DELETE /secrets/{id}", "POST /secrets/{id}/update",
 		"GET /configs", "POST /configs/create", "GET /configs/{id}", "DELETE /configs/{id}", "POST /configs/{id}/update",
 	}
-	var all []route
+	all := []route{{name: "POST /swarm/leave", handle: noSwarmToLeave}}
 	for _, name := range names {
 		all = append(all, route{name: name, handle: noSwarm})
 	}

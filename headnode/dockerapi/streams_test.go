@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/pkg/stdcopy"
 
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -346,6 +347,25 @@ func TestEventsStream(t *testing.T) {
 	for _, bad := range []string{"since=later", "since=5&until=4", `filters={"magic":["x"]}`, "filters=x", `filters={"type":5}`} {
 		if status, body := request(t, s, "GET", "/events?"+strings.ReplaceAll(bad, `"`, "%22"), ""); status != 400 {
 			t.Errorf("%s: %d %s", bad, status, body)
+		}
+	}
+}
+
+func TestEventsAreOfTheTypeThatIsLikedMost(t *testing.T) {
+	t.Parallel()
+	const lines, nd, seq, plain = "application/jsonl", "application/x-ndjson", "application/json-seq", "application/json"
+	for _, c := range []struct {
+		version compat.Version
+		accept  string
+		want    string
+	}{
+		{compat.Newest, "", plain}, {compat.Newest, plain, plain}, {compat.Newest, "*/*", lines}, {compat.Newest, "application/*", lines},
+		{compat.V(52), "*/*", nd}, {compat.V(51), "*/*", plain}, {compat.Newest, seq + ", " + nd + ", " + lines, lines},
+		{compat.V(52), seq + ", " + lines, seq}, {compat.Newest, lines + ";q=0.2, " + seq + "; q=0.9", seq},
+		{compat.Newest, lines + ";q=0, */*", nd}, {compat.Newest, "text/html, ;;", plain}, {compat.Newest, lines + ";q=x", plain},
+	} {
+		if got := eventsType(c.version, c.accept); got != c.want {
+			t.Errorf("%v %q: %s, want %s", c.version, c.accept, got, c.want)
 		}
 	}
 }

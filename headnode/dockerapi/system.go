@@ -220,3 +220,7 @@ func emptyList(_ *server, c *call) error { return c.answer(http.StatusOK, []any{
 func noSwarm(*server, *call) error {
 	return model.Errorf(model.KindUnavailable, "%s", `This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`)
 }
+
+func noSwarmToLeave(*server, *call) error {
+	return model.Errorf(model.KindUnavailable, "This node is not part of a swarm")
+}
