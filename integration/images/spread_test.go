@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -100,7 +101,7 @@ func copied(t *testing.T, b *bed.Bed, imageID string) (node string) {
 	bed.Eventually(t, func() error {
 		for _, name := range threeNodes {
 			text, err := os.ReadFile(filepath.Join(b.Dir, "logs", name+".log"))
-			if err != nil {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // not all racks have as many nodes
 				return err
 			}
 			for line := range strings.Lines(string(text)) {
