@@ -32,6 +32,7 @@ func (r *Rack) headConfig(h host) map[string]any {
 		"raft_listen":         at(h, raftPort),
 		"gossip_listen":       at(h, gossipPort),
 		"insecure_registries": []string{underlay.String()},
+		"registry_certs_dir":  r.registryCerts(),
 	}
 }
 
@@ -49,7 +50,7 @@ func (r *Rack) agentConfig(h host) map[string]any {
 		"cgroup_parent": r.nodeCgroup(h),
 		"storage":       r.storageConfig(h),
 		"nic_tags":      map[string]string{nicTag: externalNIC},
-		"images":        map[string]any{"insecure_registries": []string{underlay.String()}},
+		"images":        map[string]any{"insecure_registries": []string{underlay.String()}, "certs_dir": r.registryCerts()},
 	}
 }
 

@@ -116,6 +116,11 @@ func (l layout) accountDir(login string) string {
 	return filepath.Join(l.dir, "accounts", login)
 }
 
+// registryCerts is where all hosts look for the authorities of registries.
+func (l layout) registryCerts() string { return filepath.Join(l.dir, certsName) }
+
+const certsName = "certs.d"
+
 // daemon is the spearhead command that a host runs.
 func (h host) daemon() daemon {
 	if h.role == roleHead {

@@ -31,7 +31,7 @@ const recordName = "rack.json"
 
 // entries are all that a rack puts into its folder, beside the hosts' folders.
 func (r *Rack) entries() []string {
-	list := []string{"accounts", "logs", "pool", recordName}
+	list := []string{"accounts", certsName, "logs", "pool", recordName}
 	for _, h := range r.hosts() {
 		list = append(list, h.name)
 	}
