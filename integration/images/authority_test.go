@@ -12,7 +12,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"testing"
 	"time"
+
+	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
 // authority is a private one, as a company has.
@@ -74,4 +77,17 @@ func (a *authority) issue(folder, address string) (certFile, keyFile string, err
 		}
 	}
 	return certFile, keyFile, nil
+}
+
+// trust has an operator lay an authority down for a registry, where all hosts of the rack
+// look.
+func trust(t *testing.T, b *bed.Bed, r *registry, ca *authority) {
+	t.Helper()
+	folder := filepath.Join(b.Dir, "certs.d", r.address)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "ca.crt"), ca.pem(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

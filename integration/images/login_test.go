@@ -44,7 +44,11 @@ func TestPrivateRegistry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			privately(t, ownClient(t), newRegistry(t, b, options))
+			r := newRegistry(t, b, options)
+			if options.host == unlisted {
+				trust(t, b, r, known)
+			}
+			privately(t, ownClient(t), r)
 		})
 	}
 }
@@ -114,6 +118,10 @@ func TestUnknownAuthority(t *testing.T) {
 	if code, said := login(t, b, r.address, user, password); code == 0 || !strings.Contains(said, "not trusted") {
 		t.Errorf("docker login: exit code %d: %s", code, said)
 	}
+	trust(t, b, r, known)
+	refusedWith(t, b, "the certificate of registry "+r.address+" is not trusted", "pull", r.address+"/app:1")
+	trust(t, b, r, stranger) // no daemon is started again
+	refusedWith(t, b, "manifest unknown", "pull", r.address+"/app:1")
 	plain := newRegistry(t, b, registryOptions{host: host})
 	refusedWith(t, b, "registry "+plain.address+" speaks plain HTTP", "pull", plain.address+"/app:1")
 }

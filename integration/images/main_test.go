@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,37 +15,17 @@ import (
 // setting is filled by TestMain before any test runs, and only read after.
 var setting = bed.Setting{Options: []string{"--nodes", "2"}}
 
-// known is the private authority that the rack's machines trust.
+// known is the private authority that most registries have their certificates from.
+// TestMain makes it.
 var known *authority
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot set the authority of registries up:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// run has the rack's daemons, which inherit this process's environment, trust a private
-// authority as a machine trusts what its administrator installs.
-func run(m *testing.M) (code int, err error) {
+	var err error
 	if known, err = newAuthority("the company's authority"); err != nil {
-		return 1, err
+		fmt.Fprintln(os.Stderr, "cannot make an authority of registries:", err)
+		os.Exit(1)
 	}
-	folder, err := os.MkdirTemp("", "spearhead-authority-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(folder)
-	file := filepath.Join(folder, "ca.crt")
-	if err := os.WriteFile(file, known.pem(), 0o600); err != nil {
-		return 1, err
-	}
-	if err := os.Setenv("SSL_CERT_FILE", file); err != nil {
-		return 1, err
-	}
-	return setting.Main(m), nil
+	os.Exit(setting.Main(m))
 }
 
 var noName = regexp.MustCompile(`[^a-z0-9]+`)
