@@ -12,6 +12,7 @@ import (
 // purePackages decide from their arguments alone.
 var purePackages = []string{
 	"model", "headnode/policy", "headnode/placement", "network/ipam", "runtime/ocispec", "raftstore/state", "raftstore/command",
+	"headnode/imageconfig", "internal/logopt",
 }
 
 // impureLibraries reach the machine or chance. model makes ids, so it alone may draw them.

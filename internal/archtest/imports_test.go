@@ -38,6 +38,8 @@ var importRules = []importRule{
 	{"runtime/ocispec", []string{"model"}, pureReason},
 	{"headnode/policy", []string{"model"}, pureReason},
 	{"headnode/placement", []string{"model"}, pureReason},
+	{"headnode/imageconfig", []string{"model"}, pureReason},
+	{"internal/logopt", []string{"model"}, pureReason},
 	{"raftstore/command", []string{"model"}, pureReason},
 	{"raftstore/state", []string{"model", "raftstore/command"}, pureReason},
 
