@@ -16,6 +16,12 @@
 // registry, which decides what may be reached, and with credentials that live
 // as long as the call.
 //
+// Copy takes an image from other nodes, as if they were a registry that has it:
+// each part from whoever gives it, and on from the next one where a node breaks
+// off. Blob is the other side of that. Shed makes room: packed layers are needed
+// to copy and to push, not to run, so a node can do without those that others
+// have.
+//
 // Save gives images as one archive, Load takes such archives, also those of
 // older Dockers, and Import makes an image of an archive of a root. Blobs stay
 // byte for byte what they are, so that digests survive the way through an

@@ -9,6 +9,9 @@
 // on to another image, has its id for one, which is shown to nobody (own.go).
 // When no account names an image any more, the nodes that hold it forget it.
 //
+// The leader has nodes copy what accounts name until enough of them hold it
+// (spread.go), and those make room whose disks are nearly full (relieve.go).
+//
 // Nodes do the work: a pull, a load and an import go to the least loaded, a push
 // and a save to one that holds the image (holder.go). What they send passes
 // through a head and is not kept. Only docker login is done by the head itself
