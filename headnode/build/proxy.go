@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 const (
 	solveMethod  = "/moby.buildkit.v1.Control/Solve"
 	digestKey    = "containerimage.digest"
+	imageIDKey   = "containerimage.config.digest"
 	namesAttr    = "name"
 	mobyExporter = "moby"
 	imageKind    = "image"
@@ -134,6 +136,11 @@ func (p *passage) solve(ctx context.Context, client grpc.ServerStream, onward gr
 	if err != nil {
 		return toStatus(err)
 	}
+	if wanted && !pushes(&request) {
+		if err := asked.set(withoutAttestations(&request)); err != nil {
+			return toStatus(err)
+		}
+	}
 	if err := onward.SendMsg(&asked); err != nil {
 		return err
 	}
@@ -148,7 +155,17 @@ func (p *passage) solve(ctx context.Context, client grpc.ServerStream, onward gr
 			return status.Error(codes.Internal, "the builder's answer cannot be read")
 		}
 		if digest := response.ExporterResponse[digestKey]; digest != "" {
-			if _, err := p.service.adopt(ctx, p.builder, digest, names); err != nil {
+			img, err := p.service.adopt(ctx, p.builder, digest, names)
+			if err != nil {
+				return toStatus(err)
+			}
+			// Clients call the image by one of these. Its digest is of use to
+			// them where it is at a registry.
+			response.ExporterResponse[imageIDKey] = img.ID
+			if !pushes(&request) {
+				response.ExporterResponse[digestKey] = img.ID
+			}
+			if err := answered.set(&response); err != nil {
 				return toStatus(err)
 			}
 		}
@@ -193,6 +210,21 @@ func wantsImage(r *control.SolveRequest) (wanted bool, names []string, err error
 	return wanted, names, nil
 }
 
+// pushes reports whether a result also goes to a registry.
+func pushes(r *control.SolveRequest) bool {
+	if r.ExporterAttrsDeprecated["push"] != "" && r.ExporterAttrsDeprecated["push"] != "false" {
+		return true
+	}
+	return slices.ContainsFunc(r.Exporters, func(e *control.Exporter) bool { return e.Attrs["push"] != "" && e.Attrs["push"] != "false" })
+}
+
+// withoutAttestations takes out of a request what would describe the build
+// beside the image: nobody would ever see it where only the image is kept.
+func withoutAttestations(r *control.SolveRequest) *control.SolveRequest {
+	maps.DeleteFunc(r.FrontendAttrs, func(name, _ string) bool { return strings.HasPrefix(name, "attest:") })
+	return r
+}
+
 // toStatus is an error in gRPC's form.
 func toStatus(err error) error {
 	code := codes.Unknown
@@ -211,6 +243,12 @@ func toStatus(err error) error {
 
 // frame is a message as it is on the wire.
 type frame struct{ data []byte }
+
+// set makes the frame hold a message.
+func (f *frame) set(m proto.Message) (err error) {
+	f.data, err = proto.Marshal(m)
+	return err
+}
 
 // rawCodec leaves messages as they are.
 type rawCodec struct{}
