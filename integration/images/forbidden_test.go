@@ -10,14 +10,22 @@ import (
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
-// TestNoWayIntoTheDataCenter has a user name registries that are services of the machines
-// themselves, or of their cloud, and a registry that leads there.
+// TestNoWayToLoopback has a user name a node's own loopback: whether somebody listens at a
+// port there is not for users to learn.
+func TestNoWayToLoopback(t *testing.T) {
+	t.Parallel()
+	b := setting.Shared(t).Tenant(t, "looker")
+	for _, address := range []string{"127.0.0.1:7947", "localhost:7947", "[::1]:7947"} {
+		closed(t, b, address)
+	}
+}
+
+// TestNoWayIntoTheDataCenter has a user name a registry that is the cloud's description of a
+// machine, and registries that lead there or to a node's own services.
 func TestNoWayIntoTheDataCenter(t *testing.T) {
 	t.Parallel()
 	b := setting.Shared(t).Tenant(t, "intruder")
-	for _, address := range []string{"127.0.0.1:7947", "localhost:7947", "169.254.169.254", "[::1]:7947"} {
-		closed(t, b, address)
-	}
+	closed(t, b, "169.254.169.254")
 	for _, target := range []string{"http://169.254.169.254", "http://127.0.0.1:7947", "http://[::1]:7947"} {
 		asked := 0
 		leading := listen(t, besideHosts(t, b), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
