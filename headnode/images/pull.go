@@ -23,6 +23,9 @@ func (s *Service) Pull(ctx context.Context, a model.Account, r dockerapi.PullReq
 	if err != nil {
 		return dockerapi.PullResult{}, err
 	}
+	if err := checkName(named.String()); err != nil {
+		return dockerapi.PullResult{}, err
+	}
 	v := s.store.View()
 	nodeID, err := s.chooseNode(v)
 	if err != nil {
