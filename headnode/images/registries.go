@@ -37,8 +37,8 @@ func (s *Service) Search(ctx context.Context, _ model.Account, r wire.SearchRequ
 	return s.agents.Agent(nodeID).SearchImages(ctx, r)
 }
 
-// Login implements dockerapi.Registries. The head asks itself: a login brings no
-// content, and none is needed to be kept of it.
+// Login implements dockerapi.Registries. It is the one thing that the head asks
+// registries itself, for it brings no content that a node would have to hold.
 func (s *Service) Login(ctx context.Context, _ model.Account, server string, auth wire.RegistryAuth) (identityToken string, err error) {
 	return s.logins.check(ctx, server, auth)
 }
