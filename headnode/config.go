@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spearheadcloud/spearhead/headnode/images"
+	"github.com/spearheadcloud/spearhead/internal/logopt"
 )
 
 // Config says where a head keeps its state and where it listens.
@@ -40,6 +43,9 @@ type Config struct {
 	// ImageHolders is how many nodes hold what accounts name, from 1 to 3; zero
 	// is 2.
 	ImageHolders int
+	// LogDrivers are the log drivers that containers may have, json-file among
+	// them, which is the default; empty is all there are.
+	LogDrivers []string
 	// AccountRequests and AccountStreams limit what one account may have under
 	// way at once; zero is 64 of each.
 	AccountRequests int
@@ -67,6 +73,7 @@ func (c Config) Validate() error {
 	if len(c.Advertise) == 0 {
 		errs = append(errs, errors.New("advertise names no host or address at which this head is reached"))
 	}
+	errs = append(errs, checkLogDrivers(c.LogDrivers)...)
 	if c.ImageHolders < 0 || c.ImageHolders > images.MaxHolders {
 		errs = append(errs, fmt.Errorf("image_holders is not from 1 to %d", images.MaxHolders))
 	}
@@ -77,6 +84,19 @@ func (c Config) Validate() error {
 		return fmt.Errorf("cannot use head configuration: %w", err)
 	}
 	return nil
+}
+
+func checkLogDrivers(names []string) []error {
+	var errs []error
+	for _, name := range names {
+		if !slices.Contains(logopt.Drivers(), name) {
+			errs = append(errs, fmt.Errorf("logs.drivers names %q, and there are only %s", name, strings.Join(logopt.Drivers(), ", ")))
+		}
+	}
+	if len(names) > 0 && !slices.Contains(names, logopt.JSONFile) {
+		errs = append(errs, fmt.Errorf("logs.drivers lacks %s, which containers have that ask for none", logopt.JSONFile))
+	}
+	return errs
 }
 
 func (c Config) withDefaults() Config {

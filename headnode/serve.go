@@ -93,7 +93,7 @@ func (h *head) publicHandler() http.Handler {
 		Auth:       auth.New(byLogin, time.Now),
 		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers, Builds: h.builds,
 		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: center,
-		Version: h.cfg.Version, Logger: h.log,
+		Version: h.cfg.Version, LogDrivers: h.cfg.LogDrivers, Logger: h.log,
 	})
 	return cloudapi.New(cloudapi.Config{
 		Account: byLogin, Hosts: h.cfg.Advertise, Port: port, Now: time.Now, Logger: h.log,

@@ -23,6 +23,9 @@ type headFile struct {
 	ImageHolders       int      `toml:"image_holders"`
 	AccountRequests    int      `toml:"account_requests"`
 	AccountStreams     int      `toml:"account_streams"`
+	Logs               struct {
+		Drivers []string `toml:"drivers"`
+	} `toml:"logs"`
 }
 
 func headCommand() *cli.Command {
@@ -42,7 +45,9 @@ func headCommand() *cli.Command {
 			"  registry_certs_dir = \"/etc/spearhead/certs.d\"  as an agent's certs_dir, for docker login\n" +
 			"  image_holders = 2             nodes that hold each image that an account names, 1 to 3\n" +
 			"  account_requests = 64         that one account may have under way at once\n" +
-			"  account_streams = 64          the same for attach, logs -f and the like",
+			"  account_streams = 64          the same for attach, logs -f and the like\n\n" +
+			"  [logs]\n" +
+			"  drivers = []                  log drivers that containers may have, json-file among them; all by default",
 		Subcommands: []*cli.Command{
 			{
 				Name:        "init",
@@ -101,6 +106,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		ImageHolders:       file.ImageHolders,
 		AccountRequests:    file.AccountRequests,
 		AccountStreams:     file.AccountStreams,
+		LogDrivers:         file.Logs.Drivers,
 		Version:            version,
 		Logger:             logger(c),
 	}, nil

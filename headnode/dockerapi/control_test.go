@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"encoding/json"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -224,5 +225,23 @@ func TestExecsAreShownWhileTheyLast(t *testing.T) {
 		if _, body := request(t, s, "GET", "/containers/"+id+"/json", ""); !strings.Contains(body, c.want) {
 			t.Errorf("inspect lacks %s: %s", c.want, body)
 		}
+	}
+}
+
+func TestLogDriversAreThoseOfTheOperator(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	handler := f.handler()
+	handler.(*server).LogDrivers = []string{"json-file", "none"}
+	s := httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	made(t, s, `{"Image":"busybox"}`)
+	made(t, s, `{"Image":"busybox","HostConfig":{"LogConfig":{"Type":"none"}}}`)
+	status, answer := request(t, s, "POST", "/containers/create", `{"Image":"busybox","HostConfig":{"LogConfig":{"Type":"local"}}}`)
+	if want := "no log driver named 'local' is registered: this data center has json-file, none"; status != 400 || !strings.Contains(answer, want) {
+		t.Errorf("%d %s, want %q", status, answer, want)
+	}
+	if _, answer := request(t, s, "GET", "/info", ""); !strings.Contains(answer, `"Log":["json-file","none"]`) {
+		t.Errorf("info: %s", answer)
 	}
 }

@@ -20,6 +20,9 @@ func (s *server) createContainer(c *call) error {
 	if err != nil {
 		return err
 	}
+	if driver := r.Spec.Log.Driver; !slices.Contains(s.LogDrivers, driver) {
+		return invalid("logger: no log driver named '%s' is registered: this data center has %s", driver, strings.Join(s.LogDrivers, ", "))
+	}
 	if err := s.checkProcessors(c, &r.Spec.Limits); err != nil {
 		return err
 	}

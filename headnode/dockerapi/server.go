@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
+	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -26,7 +27,7 @@ const (
 	IdleTimeout       = 120 * time.Second
 )
 
-// Config is what the API stands on. Every field but Logger is required.
+// Config is what the API stands on. Every field but Logger and LogDrivers is required.
 type Config struct {
 	Auth       Authenticator
 	Containers Containers
@@ -42,6 +43,8 @@ type Config struct {
 	Networks   Networks
 	System     System
 	Version    string // of Spearhead, shown to clients
+	// LogDrivers are those that containers may have; empty is all there are.
+	LogDrivers []string
 	Logger     *slog.Logger
 }
 
@@ -50,6 +53,9 @@ type Config struct {
 func New(c Config) http.Handler {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(c.LogDrivers) == 0 {
+		c.LogDrivers = logopt.Drivers()
 	}
 	return &server{
 		Config:   c,

@@ -75,7 +75,7 @@ func (s *server) info(c *call) error {
 	i := system.Info{
 		ID: from.ID, Name: from.Name, ServerVersion: s.Version, Images: from.Images,
 		Driver: storageDriver, DriverStatus: driverStatus(c.account, &from),
-		Plugins:     system.PluginsInfo{Volume: []string{}, Network: []string{"bridge", "host", "null"}, Log: logopt.Drivers()},
+		Plugins:     system.PluginsInfo{Volume: []string{}, Network: []string{"bridge", "host", "null"}, Log: s.LogDrivers},
 		MemoryLimit: true, SwapLimit: true, CPUCfsPeriod: true, CPUCfsQuota: true, CPUShares: true, CPUSet: true,
 		PidsLimit: true, IPv4Forwarding: true, OomKillDisable: true,
 		SystemTime: s.now().UTC().Format(time.RFC3339Nano), LoggingDriver: logopt.JSONFile, CgroupDriver: "cgroupfs",
