@@ -11,6 +11,7 @@ import (
 func TestLife(t *testing.T) {
 	withEveryDocker(t, []useCase{
 		{"create", 20, create},
+		{"create refusals", 25, createRefusals},
 		{"stop and start", 20, stopAndStart},
 		{"restart", 20, restart},
 		{"signals", 20, signals},
@@ -83,6 +84,21 @@ func create(t *testing.T, b *bed.Bed) {
 	for _, want := range []string{"b\n/tmp\nhere\nnobody\n100\n", "10.9.8.7", "nameserver 10.9.8.6", "Read-only file system"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the container printed %q, without %q", out, want)
+		}
+	}
+}
+
+func createRefusals(t *testing.T, b *bed.Bed) {
+	for text, args := range map[string][]string{
+		"network nowhere not found":           {"--network", "nowhere"},
+		"No such container: nobody-has-this":  {"--network", "container:nobody-has-this"},
+		"range of CPUs is from 0.01":          {"--cpus", "1000"},
+		"No such container: neither-this-one": {"--volumes-from", "neither-this-one"},
+	} {
+		args = append(append([]string{"run", "--rm"}, args...), b.Image)
+		refused(t, b, text, args...)
+		if done := b.Try(t, args...); done.Code != 125 || strings.Contains(done.Stderr, "Unable to find image") {
+			t.Errorf("docker %s: code %d, %s", strings.Join(args, " "), done.Code, done.Stderr)
 		}
 	}
 }

@@ -294,6 +294,11 @@ func export(t *testing.T, b *bed.Bed) {
 		t.Errorf("the exported file holds %q", text)
 	}
 	untar(t, string(archive), "bin/busybox")
+	for _, name := range []string{".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf"} {
+		if header, _ := untar(t, string(archive), name); header.Mode != 0o755 || header.Size != 0 {
+			t.Errorf("%s is in the export with mode %o and %d bytes", name, header.Mode, header.Size)
+		}
+	}
 	for reader := tar.NewReader(bytes.NewReader(archive)); ; {
 		header, err := reader.Next()
 		if errors.Is(err, io.EOF) {
