@@ -1,11 +1,13 @@
 package build
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
@@ -17,8 +19,8 @@ var setting bed.Setting
 var missing string
 
 func TestMain(m *testing.M) {
-	folder, err := exec.Command("../../scripts/buildkit", "where").Output()
-	where := strings.TrimSpace(string(folder))
+	printed, err := exec.Command("../../scripts/buildkit", "where").Output()
+	where := strings.TrimSpace(string(printed))
 	if _, there := os.Stat(filepath.Join(where, "spearhead-buildkitd")); err != nil || there != nil {
 		missing = "needs spearhead-buildkitd: build it with scripts/buildkit"
 		os.Exit(m.Run())
@@ -60,19 +62,19 @@ func builders(t *testing.T) []builder {
 // buildx is the file of the plugin, "" where there is none.
 func buildx(t *testing.T) string {
 	t.Helper()
-	folder, err := exec.Command("../../scripts/clients", "where").Output()
+	printed, err := exec.Command("../../scripts/clients", "where").Output()
 	if err != nil {
 		return ""
 	}
-	found, _ := filepath.Glob(filepath.Join(strings.TrimSpace(string(folder)), "buildx-*")) // the pattern is sound
+	found, _ := filepath.Glob(filepath.Join(strings.TrimSpace(string(printed)), "buildx-*")) // the pattern is sound
 	if len(found) == 0 {
 		return ""
 	}
 	return found[len(found)-1]
 }
 
-// context makes a build's context of files.
-func context(t *testing.T, files map[string]string) string {
+// folder makes a build's context of files.
+func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
@@ -95,6 +97,10 @@ func (b builder) built(t *testing.T, name, dir string, args ...string) string {
 	if done.Code != 0 {
 		t.Fatalf("cannot build %s: %s%s", name, done.Stdout, done.Stderr)
 	}
-	t.Cleanup(func() { exec.Command("docker", "rmi", name).Run() })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		b.bed.Client(ctx, "rmi", "-f", name).Run() // the test may have removed it
+	})
 	return done.Stdout + done.Stderr
 }
