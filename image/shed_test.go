@@ -132,7 +132,7 @@ func smallDisk(t *testing.T) string {
 }
 
 // noise is a layer of so many bytes that differ with the seed.
-func noise(t *testing.T, seed uint32, size int) imagetest.Layer {
+func noise(t testing.TB, seed uint32, size int) imagetest.Layer {
 	t.Helper()
 	text := make([]byte, size)
 	for i := range text {
