@@ -163,7 +163,7 @@ func (p *parts) info(ctx context.Context, cfg Config) (model.NodeInfo, error) {
 	info.Capacity.Disk = total
 	info.Storage, info.DiskQuota = cfg.Storage.Kind, p.images.DiskQuota()
 	info.Runtime, info.CgroupVersion, info.Seccomp = rt.Runtime, rt.CgroupVersion, rt.Seccomp
-	info.Warnings = rt.Warnings
+	info.Init, info.Warnings = rt.Init, rt.Warnings
 	info.NICTags = sortedTags(cfg.NICTags)
 	return info, nil
 }

@@ -40,6 +40,7 @@ type NodeInfo struct {
 	Storage         string    `json:"storage"`    // "overlay" or "zfs"
 	DiskQuota       bool      `json:"disk_quota"` // the storage holds containers to Limits.Disk
 	Runtime         string    `json:"runtime"`    // "crun 1.8.1"
+	Init            string    `json:"init"`       // the init process for containers, "tini 0.19.0"; "" is none
 	CgroupVersion   int       `json:"cgroup_version"`
 	NICTags         []string  `json:"nic_tags,omitempty"`
 	Seccomp         bool      `json:"seccomp"`

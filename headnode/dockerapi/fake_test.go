@@ -428,7 +428,7 @@ func (f *fake) Info(context.Context, model.Account) (SystemInfo, error) {
 	for _, c := range f.containers {
 		counts[c.State.Status]++
 	}
-	node := model.NodeInfo{CPUs: 4, Capacity: model.Resources{Memory: 8 << 30}, Kernel: "6.18", OperatingSystem: "Debian 12", Architecture: "amd64", Storage: "overlay", Runtime: "crun 1.8.1", CgroupVersion: 2, Seccomp: true}
+	node := model.NodeInfo{CPUs: 4, Capacity: model.Resources{Memory: 8 << 30}, Kernel: "6.18", OperatingSystem: "Debian 12", Architecture: "amd64", Storage: "overlay", Runtime: "crun 1.8.1", Init: "tini 0.19.0", CgroupVersion: 2, Seccomp: true}
 	return SystemInfo{ID: "dc", Name: "rack", Nodes: []model.Node{{Info: node}, {Info: node}}, Containers: counts, Images: len(f.images), Heads: 1, Leader: "h1"}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ func newGoldenHandler(t *testing.T) http.Handler {
 	handler := f.handler()
 	handler.(*server).now = func() time.Time { return goldenNow }
 	handler.(*server).statsInterval = time.Nanosecond
+	handler.(*server).program = program{[]debug.BuildSetting{{Key: "vcs.revision", Value: "0123456"}, {Key: "vcs.time", Value: "2026-01-02T03:04:05Z"}}}
 	add := func(name, id, body string) *model.Container {
 		request := httptest.NewRequest("POST", "/containers/create?name="+name, strings.NewReader(body))
 		request.Header.Set("Content-Type", "application/json")

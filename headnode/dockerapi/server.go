@@ -63,6 +63,7 @@ func New(c Config) http.Handler {
 		lists:    newListCache(),
 		inspects: newInspectCache(),
 		now:      time.Now,
+		program:  thisProgram(),
 
 		statsInterval: statsInterval,
 		maxUpload:     maxUpload,
@@ -75,6 +76,7 @@ type server struct {
 	lists    *listCache
 	inspects *inspectCache
 	now      func() time.Time
+	program  program
 
 	statsInterval time.Duration
 	maxUpload     int64 // bytes of an archive of images

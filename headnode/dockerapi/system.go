@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,20 +52,43 @@ func (s *server) serverVersion(c *call) error {
 	if err != nil {
 		return err
 	}
+	commit, built := s.program.setting("vcs.revision"), s.program.setting("vcs.time")
 	kernel := agreed(info.Nodes, func(n model.NodeInfo) string { return n.Kernel })
 	return c.answer(http.StatusOK, system.VersionResponse{
 		Platform: system.PlatformInfo{Name: "Spearhead"},
 		Version:  s.Version, APIVersion: compat.Newest.String(), MinAPIVersion: compat.Oldest.String(),
 		Os: "linux", Arch: architecture(info.Nodes), GoVersion: runtime.Version(), KernelVersion: kernel,
+		GitCommit: commit, BuildTime: built,
 		Components: []system.ComponentVersion{{
 			Name: "Engine", Version: s.Version,
 			Details: map[string]string{
 				"ApiVersion": compat.Newest.String(), "MinAPIVersion": compat.Oldest.String(),
 				"Arch": architecture(info.Nodes), "Os": "linux", "GoVersion": runtime.Version(),
-				"KernelVersion": kernel, "Experimental": "false",
+				"KernelVersion": kernel, "Experimental": "false", "GitCommit": commit, "BuildTime": built,
 			},
 		}},
 	})
+}
+
+// program is how this program was built.
+type program struct{ settings []debug.BuildSetting }
+
+func thisProgram() program {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return program{}
+	}
+	return program{info.Settings}
+}
+
+// setting is "" where the builder did not know it.
+func (p program) setting(key string) string {
+	for _, s := range p.settings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	return ""
 }
 
 func (s *server) info(c *call) error {
@@ -152,6 +176,7 @@ func describeNodes(i *system.Info, nodes []model.Node) {
 		i.SecurityOptions = []string{"name=seccomp,profile=builtin"}
 	}
 	i.DefaultRuntime, _, _ = strings.Cut(agreed(nodes, func(n model.NodeInfo) string { return n.Runtime }), " ")
+	i.InitBinary, i.InitCommit.ID, _ = strings.Cut(agreed(nodes, func(n model.NodeInfo) string { return n.Init }), " ")
 	if i.DefaultRuntime != "" {
 		i.Runtimes = map[string]system.RuntimeWithStatus{i.DefaultRuntime: {}}
 	}
