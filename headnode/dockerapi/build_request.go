@@ -54,7 +54,7 @@ func (c *call) refuseBuildOptions(*BuildRequest) error {
 		return refused("squash", "build in several stages, and COPY --from what the last one needs")
 	}
 	for _, limit := range []string{"memory", "memswap", "cpushares", "cpusetcpus", "cpusetmems", "cpuperiod", "cpuquota"} {
-		if v := c.query.Get(limit); v != "" && v != "0" {
+		if v := c.query.Get(limit); v != "" && (v != "0" || strings.HasPrefix(limit, "cpuset")) {
 			return refused(limit, "builds have the limits of the account's default package")
 		}
 	}
