@@ -29,7 +29,7 @@ const (
 // read takes all files of the archive: small ones into memory, others into the
 // content store.
 func (l *load) read(ctx context.Context, archive io.Reader) error {
-	plain, err := openPlain(ctx, archive, bounds{bytes: maxArchive, ratio: l.limits.Ratio, free: l.limits.RatioFree, window: l.limits.Window})
+	plain, err := openPlain(ctx, archive, bounds{bytes: maxArchive, ratio: l.store.limits.Ratio, free: l.limits.RatioFree, window: l.limits.Window})
 	if err != nil {
 		return err
 	}

@@ -186,6 +186,22 @@ func TestCompressedArchivesAreLoadedAndImported(t *testing.T) {
 	}
 }
 
+func TestFilesOfZerosComeBack(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	s := open(t, setups[0].config(t))
+	zeros := imagetest.Plain(imagetest.Tar(t, imagetest.File("zeros", strings.Repeat("\x00", 120<<20), 0o644)))
+	got, _ := loads(t, s, imagetest.Tar(t, dockerEntries(t, []imagetest.Layer{zeros}, imagetest.Config(ocispec.ImageConfig{}), "zeros")...))
+	saved := saves(t, s, image.SavedImage{ImageID: got[0].image.ID})
+	if err := s.Remove(t.Context(), got[0].image.ID); err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := loads(t, s, saved); again[0].image.Digest != got[0].image.Digest {
+		t.Errorf("loaded %s, saved %s", again[0].image.Digest, got[0].image.Digest)
+	}
+	t.Logf("%d bytes of archive", len(saved))
+}
+
 func TestLoadTakesThePlatformThatWasAskedFor(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
