@@ -115,7 +115,7 @@ func passAround(ctx context.Context, s *image.Store, id string) error {
 
 func (l life) config(ctx context.Context) (image.Config, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	cfg := image.Config{Root: l.Root, Snapshotter: l.Snapshotter, Logger: log}
+	cfg := image.Config{Root: l.Root, Snapshotter: l.Snapshotter, InsecureRegistries: loopback, Logger: log}
 	if l.Pool == "" {
 		return cfg, nil
 	}
@@ -200,6 +200,7 @@ func finish(t *testing.T, s *image.Store, ref string) {
 // worldAfter opens a store, works with it, and lists what is left.
 func worldAfter(t *testing.T, cfg image.Config, work func(*image.Store)) []string {
 	t.Helper()
+	cfg.InsecureRegistries = loopback
 	s, err := image.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func TestRegistryThatTakesNothingIsGivenUp(t *testing.T) {
 	})
 	root := t.TempDir() + "/images"
 	t.Cleanup(func() { Unmount(root) })
-	s, err := Open(t.Context(), Config{Root: root})
+	s, err := Open(t.Context(), Config{Root: root, InsecureRegistries: []string{"127.0.0.0/8"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func TestSilentRegistryIsGivenUp(t *testing.T) {
 	t.Cleanup(server.Close)
 	root := t.TempDir() + "/images"
 	t.Cleanup(func() { Unmount(root) })
-	s, err := Open(t.Context(), Config{Root: root})
+	s, err := Open(t.Context(), Config{Root: root, InsecureRegistries: []string{"127.0.0.0/8"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func newNode(t testing.TB) *node {
 		WireListen: freeAddress(t), GossipListen: freeAddress(t), GossipKey: bytes.Repeat([]byte{7}, 32), GossipLabel: "dc",
 		CgroupParent: "/" + filepath.Base(dir), IodCommand: []string{"/proc/self/exe", "iod"},
 		NICTags: map[string]string{"external": "uplink0"}, NetworkPrefix: "et", Version: "test",
-		Runtime: os.Getenv(testRuntime),
+		Runtime: os.Getenv(testRuntime), InsecureRegistries: []string{"127.0.0.0/8"},
 	}}
 	t.Cleanup(func() {
 		n.kill()

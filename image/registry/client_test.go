@@ -35,14 +35,25 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 // untouchable is a service of the node itself that no registry may lead to.
 func untouchable(t *testing.T) string {
 	t.Helper()
-	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+	listener, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("the node's own service was asked: %s %s", r.Method, r.URL)
 		w.Write([]byte(`{"token":"x","access_token":"x"}`))
-	})
+	}))
+	server.Listener.Close()
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	return listener.Addr().String()
 }
 
+// policy lists the one address of loopback where the tests' registries are.
 func policy(t *testing.T, o Options) *Policy {
 	t.Helper()
+	o.Insecure = append(o.Insecure, "127.0.0.1/32")
 	p, err := NewPolicy(o)
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +110,7 @@ func wantForbidden(t *testing.T, results map[string]error) {
 func TestRegistriesLeadNowhereElse(t *testing.T) {
 	t.Parallel()
 	inner := untouchable(t)
-	for _, target := range []string{"http://" + inner, "http://127.0.0.1:1", "http://169.254.169.254", "http://[::1]:80", "http://[::ffff:127.0.0.1]:1"} {
+	for _, target := range []string{"http://" + inner, "http://127.0.0.3:1", "http://169.254.169.254", "http://[::1]:80", "http://[::ffff:127.0.0.3]:1"} {
 		for name, handler := range map[string]http.HandlerFunc{
 			"redirect": func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, target+"/latest/meta-data", http.StatusTemporaryRedirect)
@@ -154,8 +165,8 @@ func TestNamesThatMeanLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := policy(t, Options{})
-	p.resolver = nameServer(t, map[string]string{"rebind.example.": "127.0.0.1", "metadata.example.": "169.254.169.254"})
-	for _, host := range []string{"rebind.example", "metadata.example"} {
+	p.resolver = nameServer(t, map[string]string{"rebind.example.": "127.0.0.2", "metadata.example.": "169.254.169.254"})
+	for _, host := range []string{"rebind.example", "metadata.example", "127.0.0.2"} {
 		wantForbidden(t, everything(t, p, host+":"+port+"/x"))
 	}
 }

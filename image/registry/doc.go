@@ -9,9 +9,8 @@
 // (redirects, token realms, where to upload to) comes from whoever runs it. So
 // every connection is checked after the name was resolved: a registry cannot
 // make the node speak to itself or to link-local and metadata addresses, unless
-// the user named such a registry and the operator listed it, or the user named
-// a loopback one, and then only at the port that was named. Without the
-// operator's word nothing leads from TLS to plain HTTP.
+// the operator listed that registry or that network. Without the operator's
+// word nothing leads from TLS to plain HTTP.
 //
 // Credentials are given to the registry they are for, and to the token server
 // that it names; never to a mirror, and never to a place that the registry

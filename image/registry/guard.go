@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -31,7 +30,7 @@ type Options struct {
 }
 
 // Policy says how registries may be reached. Its zero value is the default:
-// TLS everywhere but on loopback.
+// TLS everywhere, and nothing on loopback.
 type Policy struct {
 	insecures model.InsecureRegistries
 	denied    []netip.Prefix
@@ -85,32 +84,20 @@ type dialHook func(network, address string, c syscall.RawConn) error
 // given name, as host or host:port.
 func (p *Policy) control(registry string) dialHook {
 	named := p.insecures.Names(registry)
-	loopback := isLoopback(model.RegistryHost(registry))
 	return func(_, address string, _ syscall.RawConn) error {
 		target, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("cannot read address %q: %w", address, err)
 		}
 		addr := target.Addr().Unmap().WithZone("")
-		// Who names a registry on loopback means that one, and no other
-		// service of the node.
-		if !p.open(addr, named, named || loopback && isPort(registry, target.Port())) {
+		if !p.open(addr, named) {
 			return errGuarded{addr}
 		}
 		return nil
 	}
 }
 
-// isPort tells whether a registry, given as host or host:port, is at a port.
-func isPort(registry string, port uint16) bool {
-	_, text, err := net.SplitHostPort(registry)
-	if err != nil {
-		return port == 443 || port == 80
-	}
-	return text == strconv.Itoa(int(port))
-}
-
-func (p *Policy) open(addr netip.Addr, named, loopback bool) bool {
+func (p *Policy) open(addr netip.Addr, named bool) bool {
 	for _, network := range p.denied {
 		if network.Contains(addr) {
 			return false
@@ -119,9 +106,7 @@ func (p *Policy) open(addr netip.Addr, named, loopback bool) bool {
 	switch {
 	case p.insecures.Holds(addr):
 		return true
-	case addr.IsLoopback():
-		return loopback
-	case addr.IsLinkLocalUnicast():
+	case addr.IsLoopback(), addr.IsLinkLocalUnicast():
 		return named
 	case addr.IsUnspecified(), addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return false

@@ -62,7 +62,7 @@ func (p *Policy) mirrorControl() dialHook {
 	hook := p.control("")
 	return func(network, address string, c syscall.RawConn) error {
 		err := hook(network, address, c)
-		if guarded, ok := err.(errGuarded); ok && p.open(guarded.addr, true, true) { //nolint:errorlint // the hook's own
+		if guarded, ok := err.(errGuarded); ok && p.open(guarded.addr, true) { //nolint:errorlint // the hook's own
 			return nil
 		}
 		return err
