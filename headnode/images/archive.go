@@ -81,6 +81,7 @@ func (s *Service) Load(ctx context.Context, a model.Account, r dockerapi.LoadReq
 	if err != nil {
 		return err
 	}
+	defer s.expect(nodeID)()
 	stream, err := s.agents.Agent(nodeID).LoadImages(ctx, wire.LoadRequest{Platform: r.Platform}, tar)
 	if err != nil {
 		return err
@@ -136,6 +137,7 @@ func (s *Service) Import(ctx context.Context, a model.Account, r dockerapi.Impor
 	if err != nil {
 		return "", err
 	}
+	defer s.expect(nodeID)()
 	request := wire.ImportRequest{Config: config, Comment: cmp.Or(r.Message, "Imported from -"), Platform: r.Platform}
 	img, err := s.agents.Agent(nodeID).ImportImage(ctx, request, tar)
 	if err != nil {

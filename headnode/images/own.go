@@ -2,7 +2,6 @@ package images
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -11,23 +10,12 @@ import (
 )
 
 // own gives an account an image that a node has got from it: under a
-// normalized name or, if that is empty, without one. Sweeps were not held off
-// while the account sent it, which may have taken hours; so the node is asked
-// whether it still has it.
+// normalized name or, if that is empty, without one. The caller expects it, so
+// that no sweep has removed it since.
 func (s *Service) own(ctx context.Context, accountID, nodeID, action, name string, img model.Image) error {
 	s.bytes.RLock()
 	defer s.bytes.RUnlock()
-	if err := s.give(ctx, accountID, nodeID, action, model.ImageName{Ref: name}, img); err != nil {
-		return err
-	}
-	held, err := s.agents.Agent(nodeID).Images(ctx)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(held, img.ID) {
-		return model.Errorf(model.KindUnavailable, "image %s was removed from its node while it was named; send it again", shortImageID(img.ID))
-	}
-	return nil
+	return s.give(ctx, accountID, nodeID, action, model.ImageName{Ref: name}, img)
 }
 
 // give records an image with one more holder and an account's name for it,

@@ -147,6 +147,10 @@ func (s *Service) Sweep(ctx context.Context) {
 			continue
 		}
 		for _, nodeID := range img.Holders {
+			if s.arrivals.at(nodeID) {
+				s.debts.oweSweep()
+				continue
+			}
 			err := s.forget(ctx, img.ID, nodeID)
 			if err != nil && !model.IsKind(err, model.KindUnavailable) {
 				s.log.Warn("cannot remove unused image from node", slog.String("image", img.ID), slog.String("node", nodeID), slog.Any("err", err))
@@ -202,6 +206,10 @@ func (s *Service) settle(ctx context.Context, v *state.View, nodeID string, held
 			}
 		}
 		if known || len(v.ContainersOfImage(id)) > 0 {
+			continue
+		}
+		if s.arrivals.at(nodeID) {
+			s.debts.oweSettle(nodeID)
 			continue
 		}
 		if err := s.agents.Agent(nodeID).RemoveImage(ctx, id); err != nil && !model.IsKind(err, model.KindNotFound) {

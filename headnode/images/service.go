@@ -66,8 +66,9 @@ type Service struct {
 	// bytes is held for reading while a pull is under way and for writing
 	// while nodes forget images, so that no image is forgotten between its
 	// arrival on a node and its name.
-	bytes sync.RWMutex
-	debts debts
+	bytes    sync.RWMutex
+	debts    debts
+	arrivals arrivals
 }
 
 var (
