@@ -20,6 +20,11 @@ build: ## build bin/spearhead, one static binary
 	@scripts/setup build
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/spearhead ./cmd/spearhead
 
+.PHONY: builder
+builder: ## build bin/spearhead-buildkitd, with which nodes carry docker build out (some minutes the first time)
+	@scripts/setup build
+	@scripts/buildkit
+
 .PHONY: dev
 dev: ## install what is missing, build, start a data center on this machine (needs root)
 	@scripts/setup dev
