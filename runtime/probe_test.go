@@ -3,7 +3,9 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +93,8 @@ func TestLateProbeIsKilledWithItsChildren(t *testing.T) {
 	})
 }
 
+var recordedPid = regexp.MustCompile(`"pid": ?[1-9]`)
+
 func TestProbeEndsWithItsSupervisor(t *testing.T) {
 	n := newNode(t)
 	spec := sh("sleep 4444 & wait")
@@ -103,6 +107,16 @@ func TestProbeEndsWithItsSupervisor(t *testing.T) {
 		done <- err
 	}()
 	n.eventually("the probe to run", func() bool { return strings.Contains(n.commands(id), "3333") })
+	// Before that a probe is one whose start was interrupted; see DESIGN.md.
+	n.eventually("the probe to be recorded", func() bool {
+		records, _ := filepath.Glob(n.cfg.RunDir + "/units/probe-*/run.json")
+		for _, record := range records {
+			if text, _ := os.ReadFile(record); recordedPid.Match(text) {
+				return true
+			}
+		}
+		return false
+	})
 	n.killIod()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {

@@ -155,6 +155,8 @@ func TestARealProgramIsBuiltPushedAndPulled(t *testing.T) {
 
 func TestWhatABuilderKeepsIsToldAndPruned(t *testing.T) {
 	b := builders(t)[0]
+	b.bed = b.bed.Tenant(t, "pruner").With("", "DOCKER_BUILDKIT=0") // with a builder that no other test uses
+	b.bed.Docker(t, "pull", "-q", b.bed.Image)
 	b.built(t, "kept", folder(t, map[string]string{"Dockerfile": "FROM " + b.bed.Image + "\nRUN echo kept >/kept\n"}))
 	kept := func() string {
 		return b.bed.Docker(t, "system", "df", "--format", "{{if eq .Type \"Build Cache\"}}{{.TotalCount}}{{end}}")
