@@ -52,7 +52,9 @@ func (b *built) Get(context.Context, string) (images.Image, error) {
 func (b *built) List(context.Context, ...string) ([]images.Image, error) { return nil, nil }
 
 // Delete implements images.Store.
-func (b *built) Delete(context.Context, string, ...images.DeleteOpt) error { return errdefs.ErrNotFound }
+func (b *built) Delete(context.Context, string, ...images.DeleteOpt) error {
+	return errdefs.ErrNotFound
+}
 
 // accountWorker knows the exporter that docker's clients ask for.
 type accountWorker struct{ worker.Worker }

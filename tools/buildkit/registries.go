@@ -23,7 +23,9 @@ type registries struct{ client *http.Client }
 func newRegistries(socket string) *registries {
 	var dialer net.Dialer
 	return &registries{&http.Client{Transport: throughNode{&http.Transport{
-		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", socket) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socket)
+		},
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     time.Minute,
 		DisableCompression:  true,
