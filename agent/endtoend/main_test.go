@@ -28,6 +28,7 @@ const enter = `
 mount --make-rprivate /
 ip link set lo up
 umount /sys/fs/cgroup/unified 2>/dev/null
+awk '$3 == "fuse.zfs" {print $2}' /proc/self/mounts | xargs -r umount -l 2>/dev/null
 exec "$0" "$@"`
 
 // TestMain is also the program that the tests start: an agent or its iod.
