@@ -3,7 +3,9 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +91,45 @@ func TestLateProbeIsKilledWithItsChildren(t *testing.T) {
 		left, _ := filepath.Glob(n.cfg.RunDir + "/units/probe-*")
 		return len(left) == 0
 	})
+}
+
+var recordedPid = regexp.MustCompile(`"pid": ?[1-9]`)
+
+func TestProbeEndsWithItsSupervisor(t *testing.T) {
+	n := newNode(t)
+	spec := sh("sleep 4444 & wait")
+	id := n.create(spec)
+	n.start(id, spec)
+	ctx, cancel := context.WithCancel(n.ctx)
+	done := make(chan error)
+	go func() {
+		_, _, err := n.Probe(ctx, id, []string{"sh", "-c", stubborn})
+		done <- err
+	}()
+	n.eventually("the probe to run", func() bool { return strings.Contains(n.commands(id), "3333") })
+	// Before that a probe is one whose start was interrupted; see DESIGN.md.
+	n.eventually("the probe to be recorded", func() bool {
+		records, _ := filepath.Glob(n.cfg.RunDir + "/units/probe-*/run.json")
+		for _, record := range records {
+			if text, _ := os.ReadFile(record); recordedPid.Match(text) {
+				return true
+			}
+		}
+		return false
+	})
+	n.killIod()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	n.eventually("the probe's end", func() bool { return !strings.ContainsAny(n.commands(id), "123") })
+	n.eventually("the probe to be forgotten", func() bool {
+		left, _ := filepath.Glob(n.cfg.RunDir + "/units/probe-*")
+		return len(left) == 0
+	})
+	if code, _, err := n.Probe(n.ctx, id, []string{"true"}); err != nil || code != 0 {
+		t.Errorf("after that: %d %v", code, err)
+	}
 }
 
 func TestExecWait(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ type guardian struct {
 	work   sync.WaitGroup
 	held   map[string]int // key → descriptor; of the goroutine that runs, or of guard before it does
 	iod    int            // pid of the supervisor that was started last, 0 for none; of the same goroutine
+	ended  chan struct{}  // closed when that one has ended and was waited for; nil for none; of the same goroutine
 
 	mu    sync.Mutex
 	ready chan struct{} // closed while a supervisor answers
@@ -73,6 +75,7 @@ func (g *guardian) guard(ctx context.Context, conn *net.UnixConn) {
 		if ctx.Err() != nil {
 			return
 		}
+		g.awaitEnd(ctx)
 		g.reapOrphans(true)
 		g.setReady(false)
 		g.logger.Warn("supervisor is gone; taking its place", "op", "iod")
@@ -92,13 +95,39 @@ func (g *guardian) guard(ctx context.Context, conn *net.UnixConn) {
 	}
 }
 
+// endLimit is how long a supervisor may take to end after its connection has.
+const endLimit = 5 * time.Second
+
+// awaitEnd waits until the supervisor has ended that this process started. Its
+// connection closes before: a process of a container that dies meanwhile is
+// its child still, and would come to us as a zombie that nothing tells us of.
+func (g *guardian) awaitEnd(ctx context.Context) {
+	if g.ended == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, endLimit)
+	defer cancel()
+	select {
+	case <-g.ended:
+	case <-ctx.Done():
+	}
+}
+
 // hold takes in what the supervisor gives until it is gone.
 func (g *guardian) hold(ctx context.Context, conn *net.UnixConn) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	defer conn.Close()
+	defer wakeAtDeaths(conn)()
 	for {
 		key, fd, err := iod.ReceiveHeld(conn)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if err := conn.SetReadDeadline(time.Time{}); err != nil {
+				return
+			}
+			g.reapOrphans(false)
+			continue
+		}
 		if err != nil {
 			return
 		}
@@ -111,6 +140,29 @@ func (g *guardian) hold(ctx context.Context, conn *net.UnixConn) {
 		} else if isPidfd(key) {
 			g.reapOrphans(false)
 		}
+	}
+}
+
+// wakeAtDeaths ends a read of conn whenever a child of this process dies, or
+// comes to it dead, until the returned function is called.
+func wakeAtDeaths(conn *net.UnixConn) (stop func()) {
+	died, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(died, unix.SIGCHLD)
+	var waking sync.WaitGroup
+	waking.Go(func() {
+		for {
+			select {
+			case <-died:
+				_ = conn.SetReadDeadline(time.Now()) // a closed one has no more reads
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(died)
+		close(done)
+		waking.Wait()
 	}
 }
 
@@ -227,11 +279,13 @@ func (g *guardian) spawn() (died <-chan error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	end := make(chan error, 1)
+	end, ended := make(chan error, 1), make(chan struct{})
+	g.ended = ended
 	// The only goroutine that outlives close: it ends with the supervisor, which may
 	// well outlive this process.
 	go func() {
 		state, err := process.Wait()
+		close(ended)
 		if err == nil {
 			err = errors.New(state.String())
 		}

@@ -18,6 +18,7 @@ import (
 // exits that nobody acknowledged, and what runs. held are the descriptors that
 // came back from the second holder.
 func (s *supervisor) adoptAll(held map[string]*os.File) {
+	s.keeper.inherit(held)
 	s.load(filepath.Join(s.cfg.StateDir, ContainerName), false)
 	s.load(filepath.Join(s.cfg.RunDir, UnitsName), true)
 	slices.SortFunc(s.exits, func(a, b Exit) int { return a.FinishedAt.Compare(b.FinishedAt) })
@@ -97,6 +98,10 @@ func (u *unit) adopt(held map[string]*os.File) {
 		s.close()
 		if u.stateDir != "" {
 			u.sup.killRuntime(u.rec.Command, u.id)
+		}
+		if pidfd != nil {
+			_ = sendSignal(pidfd, unix.SIGKILL) // it may be gone
+			pidfd.Close()
 		}
 		os.RemoveAll(u.runDir)
 		return

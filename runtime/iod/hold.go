@@ -26,15 +26,29 @@ const HeldFdsEnv = "SPEARHEAD_IOD_HELD"
 type keeper struct {
 	mu     sync.Mutex
 	files  map[string]*os.File // not owned
+	stale  map[string]bool     // keys that an earlier supervisor lent and this one does not keep
 	holder *net.UnixConn
 }
 
-func newKeeper() *keeper { return &keeper{files: map[string]*os.File{}} }
+func newKeeper() *keeper { return &keeper{files: map[string]*os.File{}, stale: map[string]bool{}} }
+
+// inherit notes what an earlier supervisor has lent. What is not kept when a
+// holder comes is dropped then: one that goes on holding the pidfd of a process
+// that has ended leaves its zombie, and the zombie of an exec keeps its
+// container from ending.
+func (k *keeper) inherit(held map[string]*os.File) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key := range held {
+		k.stale[key] = true
+	}
+}
 
 func (k *keeper) keep(key string, f *os.File) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.files[key] = f
+	delete(k.stale, key)
 	k.send("keep "+key, f)
 }
 
@@ -46,6 +60,9 @@ func (k *keeper) drop(key string) {
 		return
 	}
 	delete(k.files, key)
+	if k.holder == nil {
+		k.stale[key] = true // it may hold what another supervisor lent it
+	}
 	k.send("drop "+key, nil)
 }
 
@@ -92,6 +109,10 @@ func (k *keeper) serve(ctx context.Context, l *net.UnixListener) {
 			k.holder.Close()
 		}
 		k.holder = conn
+		for key := range k.stale {
+			k.send("drop "+key, nil)
+		}
+		clear(k.stale)
 		for key, f := range k.files {
 			k.send("keep "+key, f)
 		}

@@ -359,15 +359,20 @@ func (u *unit) signal(sig unix.Signal) error {
 	if u.phase != running {
 		return fail(http.StatusConflict, "cannot signal %s: it is not running", u.id)
 	}
-	conn, err := u.pidfd.SyscallConn()
+	err := sendSignal(u.pidfd, sig)
+	if errors.Is(err, unix.ESRCH) {
+		return fail(http.StatusConflict, "cannot signal %s: it is not running", u.id)
+	}
+	return err
+}
+
+func sendSignal(pidfd *os.File, sig unix.Signal) error {
+	conn, err := pidfd.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
 	err = conn.Control(func(fd uintptr) { failed = unix.PidfdSendSignal(int(fd), sig, nil, 0) })
-	if failed == unix.ESRCH {
-		return fail(http.StatusConflict, "cannot signal %s: it is not running", u.id)
-	}
 	return errors.Join(err, failed)
 }
 
