@@ -185,6 +185,19 @@ func (a *Agent) get(id string) (*container, error) {
 	return c, nil
 }
 
+// open takes the lock and finds a container; without an error the caller
+// unlocks.
+func (a *Agent) open(id string) (*container, error) {
+	if err := a.enter(); err != nil {
+		return nil, err
+	}
+	c, err := a.get(id)
+	if err != nil {
+		a.mu.Unlock()
+	}
+	return c, err
+}
+
 func (a *Agent) write(c *container, action string, attributes map[string]string) wire.Ack {
 	state := c.state
 	a.journal = append(a.journal, model.JournalEntry{
@@ -246,14 +259,11 @@ func (a *Agent) Create(_ context.Context, r wire.CreateRequest) (wire.Ack, error
 
 // Start implements wire.Agent.
 func (a *Agent) Start(_ context.Context, id string) (wire.Ack, error) {
-	if err := a.enter(); err != nil {
-		return wire.Ack{}, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return wire.Ack{}, err
 	}
+	defer a.mu.Unlock()
 	if c.state.Status.Running() {
 		return wire.Ack{}, model.Errorf(model.KindNotModified, "container is running already")
 	}
@@ -276,14 +286,11 @@ func (a *Agent) Kill(_ context.Context, id string, _ wire.KillRequest) (wire.Ack
 }
 
 func (a *Agent) end(id string, code int, otherwise model.Kind) (wire.Ack, error) {
-	if err := a.enter(); err != nil {
-		return wire.Ack{}, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return wire.Ack{}, err
 	}
+	defer a.mu.Unlock()
 	if !c.state.Status.Running() {
 		return wire.Ack{}, model.Errorf(otherwise, "container %s is not running", id)
 	}
@@ -296,14 +303,11 @@ func (a *Agent) end(id string, code int, otherwise model.Kind) (wire.Ack, error)
 
 // Restart implements wire.Agent.
 func (a *Agent) Restart(_ context.Context, id string, _ wire.StopRequest) (wire.Ack, error) {
-	if err := a.enter(); err != nil {
-		return wire.Ack{}, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return wire.Ack{}, err
 	}
+	defer a.mu.Unlock()
 	if c.state.Status.Running() {
 		a.die(c, 143)
 	}

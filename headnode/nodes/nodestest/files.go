@@ -22,14 +22,11 @@ func (a *Agent) Unpause(_ context.Context, id string) (wire.Ack, error) {
 }
 
 func (a *Agent) turn(id string, from, to model.Status, action string) (wire.Ack, error) {
-	if err := a.enter(); err != nil {
-		return wire.Ack{}, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return wire.Ack{}, err
 	}
+	defer a.mu.Unlock()
 	if c.state.Status != from {
 		return wire.Ack{}, model.Errorf(model.KindConflict, "container %s is %s, not %s", id, c.state.Status, from)
 	}
@@ -39,14 +36,11 @@ func (a *Agent) turn(id string, from, to model.Status, action string) (wire.Ack,
 
 // Update implements wire.Agent.
 func (a *Agent) Update(_ context.Context, id string, r model.ContainerUpdate) (wire.Ack, error) {
-	if err := a.enter(); err != nil {
-		return wire.Ack{}, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return wire.Ack{}, err
 	}
+	defer a.mu.Unlock()
 	if a.failUpdate != nil {
 		return wire.Ack{}, a.failUpdate
 	}
@@ -69,14 +63,11 @@ func (a *Agent) Update(_ context.Context, id string, r model.ContainerUpdate) (w
 
 // Stats implements wire.Agent.
 func (a *Agent) Stats(_ context.Context, id string) (model.Stats, error) {
-	if err := a.enter(); err != nil {
-		return model.Stats{}, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return model.Stats{}, err
 	}
+	defer a.mu.Unlock()
 	if !c.state.Status.Running() {
 		return model.Stats{}, model.Errorf(model.KindConflict, "container %s is not running", id)
 	}
@@ -113,14 +104,11 @@ func (a *Agent) Sizes(_ context.Context, ids []string) (map[string]model.Contain
 
 // StatPath implements wire.Agent.
 func (a *Agent) StatPath(_ context.Context, id, at string) (model.PathStat, error) {
-	if err := a.enter(); err != nil {
-		return model.PathStat{}, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return model.PathStat{}, err
 	}
+	defer a.mu.Unlock()
 	content, ok := c.files[at]
 	if !ok {
 		return model.PathStat{}, model.Errorf(model.KindNotFound, "Could not find the file %s in container %s", at, id)
@@ -149,14 +137,11 @@ func (a *Agent) WriteArchive(_ context.Context, id string, r wire.WriteArchiveRe
 	if err != nil {
 		return err
 	}
-	if err := a.enter(); err != nil {
-		return err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return err
 	}
+	defer a.mu.Unlock()
 	if c.files == nil {
 		c.files = map[string][]byte{}
 	}
@@ -178,14 +163,11 @@ func (a *Agent) Export(_ context.Context, id string) (io.ReadCloser, error) {
 
 // Changes implements wire.Agent: what was unpacked was added.
 func (a *Agent) Changes(_ context.Context, id string) ([]model.FileChange, error) {
-	if err := a.enter(); err != nil {
-		return nil, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return nil, err
 	}
+	defer a.mu.Unlock()
 	changes := []model.FileChange{}
 	for at := range c.files {
 		changes = append(changes, model.FileChange{Path: at, Kind: model.FileAdded})
@@ -195,14 +177,11 @@ func (a *Agent) Changes(_ context.Context, id string) ([]model.FileChange, error
 
 // Commit implements wire.Agent: each image it makes is a new one.
 func (a *Agent) Commit(_ context.Context, id string, r wire.CommitRequest) (wire.Committed, error) {
-	if err := a.enter(); err != nil {
-		return wire.Committed{}, err
-	}
-	defer a.mu.Unlock()
-	c, err := a.get(id)
+	c, err := a.open(id)
 	if err != nil {
 		return wire.Committed{}, err
 	}
+	defer a.mu.Unlock()
 	img := model.Image{
 		ID: "sha256:" + model.NewID(), Digest: "sha256:" + model.NewID(), OS: "linux", Architecture: "amd64",
 		Config: r.Config, Author: r.Author, Comment: r.Comment, Created: r.Created, Size: 1 << 10,
