@@ -103,60 +103,41 @@ func Decode(data []byte) (Command, error) {
 	return c, nil
 }
 
+// decoders reads the fields of each sort of command.
+var decoders = map[Number]func(envelope) (Command, error){
+	NumberCreateAccount:    fields[CreateAccount],
+	NumberRemoveAccount:    fields[RemoveAccount],
+	NumberAddKey:           fields[AddKey],
+	NumberRemoveKey:        fields[RemoveKey],
+	NumberPutPackage:       fields[PutPackage],
+	NumberPutNetwork:       fields[PutNetwork],
+	NumberPutNode:          fields[PutNode],
+	NumberSetNodeInfo:      fields[SetNodeInfo],
+	NumberRemoveNode:       fields[RemoveNode],
+	NumberReserveContainer: fields[ReserveContainer],
+	NumberReleaseContainer: fields[ReleaseContainer],
+	NumberRenameContainer:  fields[RenameContainer],
+	NumberCommitJournal:    fields[CommitJournal],
+	NumberPutImage:         fields[PutImage],
+	NumberRemoveImageName:  fields[RemoveImageName],
+	NumberDropImageHolder:  fields[DropImageHolder],
+	NumberSetSetting:       fields[SetSetting],
+	NumberLoseContainer:    fields[LoseContainer],
+	NumberForgetContainer:  fields[ForgetContainer],
+	NumberReserveUpdate:    fields[ReserveUpdate],
+	NumberReleaseUpdate:    fields[ReleaseUpdate],
+	NumberRecordEvent:      fields[RecordEvent],
+	NumberRemoveLink:       fields[RemoveLink],
+	NumberLinksTold:        fields[LinksTold],
+	NumberPutBuilder:       fields[PutBuilder],
+}
+
 func decodeFields(e envelope) (Command, error) {
-	switch e.Number {
-	case NumberCreateAccount:
-		return fields[CreateAccount](e)
-	case NumberRemoveAccount:
-		return fields[RemoveAccount](e)
-	case NumberAddKey:
-		return fields[AddKey](e)
-	case NumberRemoveKey:
-		return fields[RemoveKey](e)
-	case NumberPutPackage:
-		return fields[PutPackage](e)
-	case NumberPutNetwork:
-		return fields[PutNetwork](e)
-	case NumberPutNode:
-		return fields[PutNode](e)
-	case NumberSetNodeInfo:
-		return fields[SetNodeInfo](e)
-	case NumberRemoveNode:
-		return fields[RemoveNode](e)
-	case NumberReserveContainer:
-		return fields[ReserveContainer](e)
-	case NumberReleaseContainer:
-		return fields[ReleaseContainer](e)
-	case NumberRenameContainer:
-		return fields[RenameContainer](e)
-	case NumberCommitJournal:
-		return fields[CommitJournal](e)
-	case NumberPutImage:
-		return fields[PutImage](e)
-	case NumberRemoveImageName:
-		return fields[RemoveImageName](e)
-	case NumberDropImageHolder:
-		return fields[DropImageHolder](e)
-	case NumberSetSetting:
-		return fields[SetSetting](e)
-	case NumberLoseContainer:
-		return fields[LoseContainer](e)
-	case NumberForgetContainer:
-		return fields[ForgetContainer](e)
-	case NumberReserveUpdate:
-		return fields[ReserveUpdate](e)
-	case NumberReleaseUpdate:
-		return fields[ReleaseUpdate](e)
-	case NumberRecordEvent:
-		return fields[RecordEvent](e)
-	case NumberRemoveLink:
-		return fields[RemoveLink](e)
-	case NumberLinksTold:
-		return fields[LinksTold](e)
-	case NumberPutBuilder:
-		return fields[PutBuilder](e)
+	decode, ok := decoders[e.Number]
+	if !ok {
+		return nil, &NewerError{Number: e.Number, Version: e.Version}
 	}
-	return nil, &NewerError{Number: e.Number, Version: e.Version}
+	return decode(e)
 }
 
 func fields[C Command](e envelope) (Command, error) {

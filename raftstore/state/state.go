@@ -107,57 +107,9 @@ func (t *transaction) delete(table string, row any) error {
 func (t *transaction) touch(accountID string) { t.changed[accountID] = true }
 
 func (t *transaction) apply(c command.Command) error {
-	switch c := c.(type) {
-	case command.CreateAccount:
-		return t.createAccount(c)
-	case command.RemoveAccount:
-		return t.removeAccount(c)
-	case command.AddKey:
-		return t.addKey(c)
-	case command.RemoveKey:
-		return t.removeKey(c)
-	case command.PutPackage:
-		return t.putPackage(c)
-	case command.PutNetwork:
-		return t.putNetwork(c)
-	case command.PutNode:
-		return t.putNode(c)
-	case command.SetNodeInfo:
-		return t.setNodeInfo(c)
-	case command.RemoveNode:
-		return t.removeNode(c)
-	case command.ReserveContainer:
-		return t.reserveContainer(c)
-	case command.ReleaseContainer:
-		return t.releaseContainer(c)
-	case command.RenameContainer:
-		return t.renameContainer(c)
-	case command.CommitJournal:
-		return t.commitJournal(c)
-	case command.PutImage:
-		return t.putImage(c)
-	case command.RemoveImageName:
-		return t.removeImageName(c)
-	case command.DropImageHolder:
-		return t.dropImageHolder(c)
-	case command.SetSetting:
-		return t.setSetting(c)
-	case command.LoseContainer:
-		return t.loseContainer(c)
-	case command.ForgetContainer:
-		return t.forgetContainer(c)
-	case command.ReserveUpdate:
-		return t.reserveUpdate(c)
-	case command.ReleaseUpdate:
-		return t.releaseUpdate(c)
-	case command.RecordEvent:
-		return t.recordEvent(c)
-	case command.RemoveLink:
-		return t.removeLink(c)
-	case command.LinksTold:
-		return t.linksTold(c)
-	case command.PutBuilder:
-		return t.putBuilder(c)
+	apply, ok := rules[c.Number()]
+	if !ok {
+		return fmt.Errorf("cannot apply command %d: it has no rule", c.Number())
 	}
-	return fmt.Errorf("cannot apply command %d: it has no rule", c.Number())
+	return apply(t, c)
 }

@@ -1,0 +1,41 @@
+package state
+
+import "github.com/spearheadcloud/spearhead/raftstore/command"
+
+// rule carries out one sort of command. An error of it is the command's
+// refusal: then nothing has changed.
+type rule func(*transaction, command.Command) error
+
+// rules has one for each command.
+var rules = map[command.Number]rule{
+	command.NumberCreateAccount:    on((*transaction).createAccount),
+	command.NumberRemoveAccount:    on((*transaction).removeAccount),
+	command.NumberAddKey:           on((*transaction).addKey),
+	command.NumberRemoveKey:        on((*transaction).removeKey),
+	command.NumberPutPackage:       on((*transaction).putPackage),
+	command.NumberPutNetwork:       on((*transaction).putNetwork),
+	command.NumberPutNode:          on((*transaction).putNode),
+	command.NumberSetNodeInfo:      on((*transaction).setNodeInfo),
+	command.NumberRemoveNode:       on((*transaction).removeNode),
+	command.NumberReserveContainer: on((*transaction).reserveContainer),
+	command.NumberReleaseContainer: on((*transaction).releaseContainer),
+	command.NumberRenameContainer:  on((*transaction).renameContainer),
+	command.NumberCommitJournal:    on((*transaction).commitJournal),
+	command.NumberPutImage:         on((*transaction).putImage),
+	command.NumberRemoveImageName:  on((*transaction).removeImageName),
+	command.NumberDropImageHolder:  on((*transaction).dropImageHolder),
+	command.NumberSetSetting:       on((*transaction).setSetting),
+	command.NumberLoseContainer:    on((*transaction).loseContainer),
+	command.NumberForgetContainer:  on((*transaction).forgetContainer),
+	command.NumberReserveUpdate:    on((*transaction).reserveUpdate),
+	command.NumberReleaseUpdate:    on((*transaction).releaseUpdate),
+	command.NumberRecordEvent:      on((*transaction).recordEvent),
+	command.NumberRemoveLink:       on((*transaction).removeLink),
+	command.NumberLinksTold:        on((*transaction).linksTold),
+	command.NumberPutBuilder:       on((*transaction).putBuilder),
+}
+
+// on makes a rule of a method for commands of one type.
+func on[C command.Command](apply func(*transaction, C) error) rule {
+	return func(t *transaction, c command.Command) error { return apply(t, c.(C)) }
+}
