@@ -27,6 +27,11 @@ type Container struct {
 	// Update is one that is under way; Reserved then covers what holds before
 	// it and after it.
 	Update *PendingUpdate `json:"update,omitempty"`
+	// Generation grows by one each time that the container moves to another
+	// node: copies of an earlier one are void, wherever they are. Move is set
+	// until the new node has it.
+	Generation int   `json:"generation,omitempty"`
+	Move       *Move `json:"move,omitempty"`
 	// LinksStale says that Spec.Links changed since the node last heard of
 	// them; it is told before the container starts again.
 	LinksStale bool `json:"links_stale,omitempty"`

@@ -14,11 +14,44 @@ type Node struct {
 	// Overcommit multiplies the capacity that may be promised. A zero ratio
 	// is the default: memory 1, CPU 4, disk 1.
 	Overcommit Overcommit `json:"overcommit"`
-	Info       NodeInfo   `json:"info"`
+	// Rack and Zone say where the machine stands; "" is not known.
+	Rack string `json:"rack,omitempty"`
+	Zone string `json:"zone,omitempty"`
+	// Traits are what containers may ask for that not every node has.
+	Traits []string `json:"traits,omitempty"`
+	// Reservoir nodes are filled last.
+	Reservoir bool `json:"reservoir,omitempty"`
+	// MaxContainers bounds the containers on the node; 0 is no bound.
+	MaxContainers int `json:"max_containers,omitempty"`
+	// Lost is an operator's word that the machine does not come back: what
+	// ran on it counts as ended. Nothing is placed on it.
+	Lost bool     `json:"lost,omitempty"`
+	Info NodeInfo `json:"info"`
+	// Inventory is what the machine said of its hardware when it joined; nil
+	// for one that was enrolled by hand.
+	Inventory *Inventory `json:"inventory,omitempty"`
 	// JournalEpoch and JournalSeq are how far this node's journal has been
 	// applied. A new epoch (a wiped disk) starts the sequence again.
 	JournalEpoch string `json:"journal_epoch,omitempty"`
 	JournalSeq   uint64 `json:"journal_seq,omitempty"`
+}
+
+// NodeChange is what an operator changes of a node. Only what is set changes.
+type NodeChange struct {
+	Approved      *bool       `json:"approved,omitempty"`
+	Cordoned      *bool       `json:"cordoned,omitempty"`
+	Lost          *bool       `json:"lost,omitempty"`
+	Reservoir     *bool       `json:"reservoir,omitempty"`
+	Rack          *string     `json:"rack,omitempty"`
+	Zone          *string     `json:"zone,omitempty"`
+	MaxContainers *int        `json:"max_containers,omitempty"`
+	Overcommit    *Overcommit `json:"overcommit,omitempty"`
+	// Traits take the place of all that the node had.
+	Traits *[]string `json:"traits,omitempty"`
+	// SetLabels are added to the labels, or replace those of the same name;
+	// DropLabels are taken away.
+	SetLabels  map[string]string `json:"set_labels,omitempty"`
+	DropLabels []string          `json:"drop_labels,omitempty"`
 }
 
 // Overcommit holds ratios of what may be promised to what is there.
