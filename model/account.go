@@ -23,6 +23,26 @@ type Account struct {
 	Policy  Policy    `json:"policy"`
 	Created time.Time `json:"created"`
 	Keys    []Key     `json:"keys,omitempty"`
+	// Limits bound what the account may have at once.
+	Limits AccountLimits `json:"limits,omitzero"`
+}
+
+// Unlimited bounds nothing, NoneAllowed allows nothing.
+const (
+	Unlimited   int64 = 0
+	NoneAllowed int64 = -1
+)
+
+// AccountLimits is how much an account may have at once: Unlimited,
+// NoneAllowed, or a number.
+type AccountLimits struct {
+	Containers int64 `json:"containers,omitempty"`
+	Memory     int64 `json:"memory,omitempty"` // bytes, of all containers
+	CPU        int64 `json:"cpu,omitempty"`    // thousandths of a core, of all containers
+	Disk       int64 `json:"disk,omitempty"`   // bytes, of all containers and volumes
+	Networks   int64 `json:"networks,omitempty"`
+	Volumes    int64 `json:"volumes,omitempty"`
+	Images     int64 `json:"images,omitempty"` // names for images
 }
 
 // Key is an SSH public key by which an account is known.

@@ -23,6 +23,9 @@ type Node struct {
 	Reservoir bool `json:"reservoir,omitempty"`
 	// MaxContainers bounds the containers on the node; 0 is no bound.
 	MaxContainers int `json:"max_containers,omitempty"`
+	// Owners are the ids of the accounts whose containers the node takes; none
+	// is everybody's.
+	Owners []string `json:"owners,omitempty"`
 	// Lost is an operator's word that the machine does not come back: what
 	// ran on it counts as ended. Nothing is placed on it.
 	Lost bool     `json:"lost,omitempty"`
@@ -48,6 +51,8 @@ type NodeChange struct {
 	Overcommit    *Overcommit `json:"overcommit,omitempty"`
 	// Traits take the place of all that the node had.
 	Traits *[]string `json:"traits,omitempty"`
+	// Owners take the place of all that the node had.
+	Owners *[]string `json:"owners,omitempty"`
 	// SetLabels are added to the labels, or replace those of the same name;
 	// DropLabels are taken away.
 	SetLabels  map[string]string `json:"set_labels,omitempty"`
