@@ -266,15 +266,28 @@ type LogConfig struct {
 
 // Mount is a file tree that a container sees besides its root.
 type Mount struct {
-	Type         string `json:"type"`             // "bind", "tmpfs"
-	Source       string `json:"source,omitempty"` // bind: absolute path on the node
+	Type         string `json:"type"`             // "bind", "tmpfs", "volume"
+	Source       string `json:"source,omitempty"` // bind: absolute path on the node; volume: its name
 	Target       string `json:"target"`
 	ReadOnly     bool   `json:"read_only,omitempty"`
 	Propagation  string `json:"propagation,omitempty"`   // "" is rprivate
 	CreateSource bool   `json:"create_source,omitempty"` // -v makes a missing source directory, --mount does not
 	TmpfsSize    int64  `json:"tmpfs_size,omitempty"`    // bytes
 	TmpfsMode    uint32 `json:"tmpfs_mode,omitempty"`
+	VolumeID     string `json:"volume_id,omitempty"` // volume: decided when the container is reserved
+	// Anonymous says that the volume was made for this mount: it goes with the
+	// container where that is asked for.
+	Anonymous bool   `json:"anonymous,omitempty"`
+	NoCopy    bool   `json:"no_copy,omitempty"` // volume: stays empty though the image has files at Target
+	Subpath   string `json:"subpath,omitempty"` // volume: the directory or file in it that is mounted; "" is all
 }
+
+// The types of mounts.
+const (
+	MountBind   = "bind"
+	MountTmpfs  = "tmpfs"
+	MountVolume = "volume"
+)
 
 // Device is a device of the node that a container may use.
 type Device struct {
@@ -288,9 +301,30 @@ type NIC struct {
 	NetworkID string       `json:"network_id"`
 	Interface string       `json:"interface"` // name inside of the container, eth0 …
 	MAC       string       `json:"mac"`
-	Address   netip.Prefix `json:"address"` // with the subnet's length
-	Gateway   netip.Addr   `json:"gateway"`
+	Address   netip.Prefix `json:"address"`           // with the subnet's length
+	Gateway   netip.Addr   `json:"gateway"`           // invalid: the network has no way out
+	Address6  netip.Prefix `json:"address6,omitzero"` // invalid: no IPv6
+	Gateway6  netip.Addr   `json:"gateway6,omitzero"`
 	Primary   bool         `json:"primary"` // holds the default route
+	// Aliases are names besides the container's by which others on the network
+	// find it.
+	Aliases []string `json:"aliases,omitempty"`
+	// Firewall closes the NIC to what Ports, the account's own containers on
+	// the network and rules do not let in. NICs of before there was one have
+	// it off.
+	Firewall bool `json:"firewall,omitempty"`
+	// Ports are open to everybody.
+	Ports []PortMap `json:"ports,omitempty"`
+	// Rate is the most that the NIC sends, and that it is sent, in bits a
+	// second; 0 is without limit.
+	Rate int64 `json:"rate,omitempty"`
+}
+
+// PortMap opens a port of a NIC.
+type PortMap struct {
+	Protocol string `json:"protocol"` // tcp, udp, sctp
+	Port     uint16 `json:"port"`     // what others connect to, on the NIC's own addresses
+	Target   uint16 `json:"target"`   // what the container listens on; equal to Port unless it is mapped
 }
 
 var nameRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)

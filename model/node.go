@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Node is a compute node as the replicated state knows it.
 type Node struct {
@@ -75,12 +78,15 @@ type NodeInfo struct {
 	Architecture    string    `json:"architecture"` // GOARCH
 	CPUs            int       `json:"cpus"`
 	Capacity        Resources `json:"capacity"`
-	Storage         string    `json:"storage"`    // "overlay" or "zfs"
-	DiskQuota       bool      `json:"disk_quota"` // the storage holds containers to Limits.Disk
-	Runtime         string    `json:"runtime"`    // "crun 1.8.1"
-	Init            string    `json:"init"`       // the init process for containers, "tini 0.19.0"; "" is none
+	Storage         string    `json:"storage"`                // "overlay" or "zfs"
+	DiskQuota       bool      `json:"disk_quota"`             // the storage holds containers to Limits.Disk
+	VolumeQuota     bool      `json:"volume_quota,omitempty"` // the storage holds volumes to their size
+	Runtime         string    `json:"runtime"`                // "crun 1.8.1"
+	Init            string    `json:"init"`                   // the init process for containers, "tini 0.19.0"; "" is none
 	CgroupVersion   int       `json:"cgroup_version"`
 	NICTags         []string  `json:"nic_tags,omitempty"`
+	// Underlay is where fabrics of other nodes reach this one; invalid offers none.
+	Underlay netip.Addr `json:"underlay,omitzero"`
 	Seccomp         bool      `json:"seccomp"`
 	Warnings        []string  `json:"warnings,omitempty"`
 }

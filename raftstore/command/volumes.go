@@ -1,0 +1,71 @@
+package command
+
+import (
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// The numbers of the commands about volumes.
+const (
+	NumberCreateVolume  Number = 50
+	NumberRemoveVolume  Number = 51
+	NumberForgetVolume  Number = 52
+	NumberSetVolumeSize Number = 53
+	NumberMoveVolume    Number = 54
+)
+
+// CreateVolume adds a volume that is on no node yet, or on Volume.NodeID. A
+// name that the account has already is KindConflict; the same volume again
+// (same id and name) changes nothing.
+type CreateVolume struct {
+	Volume model.Volume `json:"volume"`
+}
+
+// RemoveVolume removes a volume: nobody can name it from then on. What is on
+// no node is forgotten at once, else ForgetVolume follows. KindConflict, in
+// Docker's words, while a container mounts it. A volume that is not there, or
+// is on its way out, is no error.
+type RemoveVolume struct {
+	ID   string    `json:"id"`
+	Time time.Time `json:"time"`
+}
+
+// ForgetVolume says that the node of a removed volume does not have it any
+// more. A volume that is not there is no error, one that was not removed is
+// KindConflict.
+type ForgetVolume struct {
+	ID string `json:"id"`
+}
+
+// SetVolumeSize changes how much a volume may hold. It is KindExhausted if the
+// volume's node has promised too much to others. Before is the size that the
+// decision was made on: KindConflict if it is another by now.
+type SetVolumeSize struct {
+	ID     string `json:"id"`
+	Before int64  `json:"before"`
+	Size   int64  `json:"size"`
+}
+
+// MoveVolume says that a volume is on the node To from now on, and not on From
+// any more: KindConflict if it is not there, or while a container mounts it.
+type MoveVolume struct {
+	ID   string `json:"id"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Number implements Command.
+func (CreateVolume) Number() Number { return NumberCreateVolume }
+
+// Number implements Command.
+func (RemoveVolume) Number() Number { return NumberRemoveVolume }
+
+// Number implements Command.
+func (ForgetVolume) Number() Number { return NumberForgetVolume }
+
+// Number implements Command.
+func (SetVolumeSize) Number() Number { return NumberSetVolumeSize }
+
+// Number implements Command.
+func (MoveVolume) Number() Number { return NumberMoveVolume }
