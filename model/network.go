@@ -1,6 +1,9 @@
 package model
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // NetworkKind tells a physical network from an overlay.
 type NetworkKind string
@@ -20,12 +23,46 @@ type Network struct {
 	AccountID string       `json:"account_id,omitempty"` // owner of a fabric
 	NICTag    string       `json:"nic_tag,omitempty"`    // external: the physical network's tag
 	VLAN      uint16       `json:"vlan,omitempty"`       // external: 0 is untagged
-	VNI       uint32       `json:"vni,omitempty"`        // fabric
+	VNI       uint32       `json:"vni,omitempty"`        // fabric: its number on the wire, its own in the data center, 1 to 2²⁴-1
 	Subnet    netip.Prefix `json:"subnet"`
-	Gateway   netip.Addr   `json:"gateway"`
-	First     netip.Addr   `json:"first"` // the range that is given out, both ends included
+	Gateway   netip.Addr   `json:"gateway"` // of a fabric that is not internal: on every node
+	First     netip.Addr   `json:"first"`   // the range that is given out, both ends included
 	Last      netip.Addr   `json:"last"`
+	Subnet6   netip.Prefix `json:"subnet6,omitzero"` // invalid: no IPv6
+	Gateway6  netip.Addr   `json:"gateway6,omitzero"`
+	First6    netip.Addr   `json:"first6,omitzero"`
+	Last6     netip.Addr   `json:"last6,omitzero"`
+	// Resolvers are asked for names that are not of the data center. Without
+	// any, nodes ask their own.
 	Resolvers []netip.Addr `json:"resolvers,omitempty"`
-	MTU       int          `json:"mtu,omitempty"`     // 0 is the uplink's
+	Routes    []Route      `json:"routes,omitempty"`  // that containers get besides the default one
+	MTU       int          `json:"mtu,omitempty"`     // 0 is the most that the wire carries
 	Default   bool         `json:"default,omitempty"` // containers that name no network get this one
+
+	// Internal has no way out: neither default route nor NAT nor names of others.
+	Internal bool `json:"internal,omitempty"`
+	// Accounts are those that may use an external network; none is all.
+	Accounts []string `json:"accounts,omitempty"`
+	// Reserved are addresses within the range that are not given out, by the
+	// name that they were reserved for.
+	Reserved   map[string]netip.Addr `json:"reserved,omitempty"`
+	Attachable bool                  `json:"attachable,omitempty"` // as asked for; all networks are
+	Labels     map[string]string     `json:"labels,omitempty"`
+	Options    map[string]string     `json:"options,omitempty"` // as asked for
+	Created    time.Time             `json:"created,omitzero"`
+}
+
+// Route says by which address of a network another one is reached.
+type Route struct {
+	To  netip.Prefix `json:"to"`
+	Via netip.Addr   `json:"via"`
+}
+
+// NetworkPool is several external networks under one name: a container gets an
+// address of one of them.
+type NetworkPool struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	Networks []string `json:"networks"`           // ids, the preferred one first
+	Accounts []string `json:"accounts,omitempty"` // that may use it; none is all
 }

@@ -87,8 +87,8 @@ type NodeInfo struct {
 	NICTags         []string  `json:"nic_tags,omitempty"`
 	// Underlay is where fabrics of other nodes reach this one; invalid offers none.
 	Underlay netip.Addr `json:"underlay,omitzero"`
-	Seccomp         bool      `json:"seccomp"`
-	Warnings        []string  `json:"warnings,omitempty"`
+	Seccomp  bool       `json:"seccomp"`
+	Warnings []string   `json:"warnings,omitempty"`
 }
 
 // NodeLoad is what an agent gossips of its machine: a hint that changes.
