@@ -27,27 +27,33 @@ func newFSM(failed *failure) *fsm {
 	return f
 }
 
-// Apply applies an entry and returns what Propose is to return. An entry that
-// this program does not understand ends the store: a head that skipped it
-// would tell another story than the rest from then on.
+// outcome is what Apply returns to Propose.
+type outcome struct {
+	result Result
+	err    error
+}
+
+// Apply applies an entry and returns its outcome. An entry that this program
+// does not understand ends the store: a head that skipped it would tell
+// another story than the rest from then on.
 func (f *fsm) Apply(entry *raft.Log) any {
 	if err := f.failed.cause(); err != nil {
-		return err
+		return outcome{err: err}
 	}
 	s := f.state.Load()
-	c, err := command.Decode(entry.Data)
+	e, err := command.Decode(entry.Data)
 	if err != nil {
 		err = fmt.Errorf("cannot apply entry %d: %w", entry.Index, err)
 		f.failed.fail(err)
-		return err
+		return outcome{err: err}
 	}
-	err = s.Apply(entry.Index, c)
+	index, err := s.Apply(entry.Index, e)
 	var known *model.Error
 	if err != nil && !errors.As(err, &known) {
 		f.failed.fail(fmt.Errorf("cannot apply entry %d: %w", entry.Index, err))
 	}
 	f.changed.send()
-	return err
+	return outcome{Result{Index: index}, err}
 }
 
 // Snapshot freezes the state; it is written while further entries are applied.

@@ -32,27 +32,48 @@ const (
 // or ErrClosed. Commands that are proposed at the same time share a write to
 // the disk.
 func (s *Store) Propose(ctx context.Context, c command.Command) (Result, error) {
-	if err := ctx.Err(); err != nil {
-		return Result{}, err
-	}
-	data, err := command.Encode(c)
+	return s.ProposeAs(ctx, "", c)
+}
+
+// ProposeAs is Propose for a request with an id, which makes it safe to repeat
+// when its outcome is unknown: the heads remember the outcome of the latest
+// 16,384 ids, and a repetition changes nothing and has the outcome of the first
+// time. An id belongs to one command only and has at most 128 bytes.
+func (s *Store) ProposeAs(ctx context.Context, requestID string, c command.Command) (Result, error) {
+	data, err := command.Encode(command.Entry{Request: requestID, Command: c})
 	if err != nil {
 		return Result{}, err
 	}
-	if len(data) > maxCommand {
-		return Result{}, model.Errorf(model.KindTooLarge, "the request takes %d bytes in the log, more than the %d allowed", len(data), maxCommand)
+	return s.propose(ctx, data)
+}
+
+// ProposeEncoded is ProposeAs for what another head has encoded with
+// command.Encode. What this head does not understand is refused, since it would
+// end every head of this version: KindNotImplemented.
+func (s *Store) ProposeEncoded(ctx context.Context, entry []byte) (Result, error) {
+	if _, err := command.Decode(entry); err != nil {
+		return Result{}, model.WrapError(model.KindNotImplemented, err,
+			"the leading head does not understand the request; update all heads to one version")
+	}
+	return s.propose(ctx, entry)
+}
+
+func (s *Store) propose(ctx context.Context, entry []byte) (Result, error) {
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	if len(entry) > maxCommand {
+		return Result{}, model.Errorf(model.KindTooLarge, "the request takes %d bytes in the log, more than the %d allowed", len(entry), maxCommand)
 	}
 	if err := s.failed.cause(); err != nil {
 		return Result{}, model.WrapError(model.KindUnavailable, fmt.Errorf("%w: %w", ErrClosed, err), "this head has failed; another one will take over")
 	}
-	future := s.raft.Apply(data, enqueueTimeout)
+	future := s.raft.Apply(entry, enqueueTimeout)
 	if err := s.await(ctx, future); err != nil {
 		return Result{}, s.proposeError(err)
 	}
-	if err, refused := future.Response().(error); refused {
-		return Result{}, err
-	}
-	return Result{Index: future.Index()}, nil
+	o, _ := future.Response().(outcome)
+	return o.result, o.err
 }
 
 // await waits for raft's answer. raft forgets some answers when it is shut

@@ -64,7 +64,7 @@ func TestRecordsAreBounded(t *testing.T) {
 	r := request("large")
 	r.Spec.Cmd = []string{"sh", "-c", strings.Repeat("x", 500<<10)}
 	made := create(t, c, a, r)
-	entry, err := command.Encode(command.ReserveContainer{Container: made})
+	entry, err := command.Encode(command.Entry{Command: command.ReserveContainer{Container: made}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/spearheadcloud/spearhead/model"
 )
 
 // Number names a sort of command in the log.
@@ -39,6 +41,10 @@ const (
 	NumberRemoveLink       Number = 23
 	NumberLinksTold        Number = 24
 	NumberPutBuilder       Number = 25
+	NumberPutHead          Number = 26
+	NumberRemoveHead       Number = 27
+	NumberCheckState       Number = 28
+	NumberResetJournal     Number = 29
 )
 
 // version is that of every command as this program writes it. A command whose
@@ -55,8 +61,19 @@ type Command interface {
 type envelope struct {
 	Number  Number          `json:"n"`
 	Version int             `json:"v"`
+	Request string          `json:"r,omitempty"`
 	Fields  json.RawMessage `json:"c"`
 }
+
+// Entry is a command with the id of the request that it is part of, so that
+// the state can tell a repetition. An empty id is never one.
+type Entry struct {
+	Request string
+	Command Command
+}
+
+// maxRequest bounds the length of a request's id: the state remembers it.
+const maxRequest = 128
 
 // NewerError says that the log holds something that this program is too old
 // to understand.
@@ -73,34 +90,41 @@ func (e *NewerError) Error() string {
 	return fmt.Sprintf("unknown command %d version %d: this head needs a newer version of spearhead", e.Number, e.Version)
 }
 
-// Encode returns c as it is written to the log.
-func Encode(c Command) ([]byte, error) {
-	fields, err := json.Marshal(c)
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode command %d: %w", c.Number(), err)
+// Encode returns e as it is written to the log.
+func Encode(e Entry) ([]byte, error) {
+	if len(e.Request) > maxRequest {
+		return nil, model.Errorf(model.KindInvalid, "the request's id is longer than %d bytes", maxRequest)
 	}
-	data, err := json.Marshal(envelope{Number: c.Number(), Version: version, Fields: fields})
+	number := e.Command.Number()
+	fields, err := json.Marshal(e.Command)
 	if err != nil {
-		return nil, fmt.Errorf("cannot encode command %d: %w", c.Number(), err)
+		return nil, fmt.Errorf("cannot encode command %d: %w", number, err)
+	}
+	data, err := json.Marshal(envelope{Number: number, Version: version, Request: e.Request, Fields: fields})
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode command %d: %w", number, err)
 	}
 	return data, nil
 }
 
-// Decode is the reverse of Encode. The error is a *NewerError if the command
+// Decode is the reverse of Encode. The error is a *NewerError if the entry
 // was written by a program that knows more than this one.
-func Decode(data []byte) (Command, error) {
+func Decode(data []byte) (Entry, error) {
 	var e envelope
 	if err := unmarshal(data, &e); err != nil {
-		return nil, newer(e, err)
+		return Entry{}, newer(e, err)
 	}
 	if e.Version != version {
-		return nil, &NewerError{Number: e.Number, Version: e.Version}
+		return Entry{}, &NewerError{Number: e.Number, Version: e.Version}
+	}
+	if len(e.Request) > maxRequest {
+		return Entry{}, fmt.Errorf("cannot decode command %d: its request's id has %d bytes", e.Number, len(e.Request))
 	}
 	c, err := decodeFields(e)
 	if err != nil {
-		return nil, newer(e, err)
+		return Entry{}, newer(e, err)
 	}
-	return c, nil
+	return Entry{Request: e.Request, Command: c}, nil
 }
 
 // decoders reads the fields of each sort of command.
@@ -130,6 +154,15 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberRemoveLink:       fields[RemoveLink],
 	NumberLinksTold:        fields[LinksTold],
 	NumberPutBuilder:       fields[PutBuilder],
+	NumberCreateVolume:     fields[CreateVolume],
+	NumberRemoveVolume:     fields[RemoveVolume],
+	NumberForgetVolume:     fields[ForgetVolume],
+	NumberSetVolumeSize:    fields[SetVolumeSize],
+	NumberMoveVolume:       fields[MoveVolume],
+	NumberPutHead:          fields[PutHead],
+	NumberRemoveHead:       fields[RemoveHead],
+	NumberCheckState:       fields[CheckState],
+	NumberResetJournal:     fields[ResetJournal],
 }
 
 func decodeFields(e envelope) (Command, error) {

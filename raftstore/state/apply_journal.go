@@ -61,12 +61,41 @@ func (t *transaction) commitEntry(nodeID string, e model.JournalEntry) error {
 			return err
 		}
 	}
+	if e.Action == "start" {
+		t.recordMounts(&c, "mount", e.Time)
+	}
 	if e.Action != "" {
 		t.recordOf(&c, e.Action, e.Time, e.Attributes)
 	}
+	if e.Action == "die" {
+		t.recordMounts(&c, "unmount", e.Time)
+	}
 	if e.Action == model.ActionDestroy {
-		return t.dropContainer(&c)
+		return t.endContainer(&c, e.Time)
 	}
 	t.touch(c.AccountID)
 	return t.insert(tableContainers, &c)
+}
+
+func (t *transaction) resetJournal(cmd command.ResetJournal) error {
+	n, err := t.node(cmd.NodeID)
+	if err != nil {
+		return err
+	}
+	n.JournalEpoch, n.JournalSeq = "", 0
+	for _, found := range cmd.Containers {
+		c, ok := t.Container(found.ID)
+		if !ok || c.NodeID != n.ID || c.Phase == model.PhaseReserved {
+			continue
+		}
+		c.State = found.State
+		if !c.State.Status.Running() {
+			c.Execs = nil
+		}
+		t.touch(c.AccountID)
+		if err := t.insert(tableContainers, &c); err != nil {
+			return err
+		}
+	}
+	return t.insert(tableNodes, &n)
 }

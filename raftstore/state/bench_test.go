@@ -25,7 +25,7 @@ func crowded(b *testing.B) *State {
 	index := uint64(0)
 	must := func(c command.Command) {
 		index++
-		if err := s.Apply(index, c); err != nil {
+		if _, err := s.Apply(index, command.Entry{Command: c}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -93,7 +93,7 @@ func BenchmarkCrowded(b *testing.B) {
 		n := manyContainers
 		for b.Loop() {
 			index++
-			if err := s.Apply(index, crowdedContainer(n)); err != nil {
+			if _, err := s.Apply(index, command.Entry{Command: crowdedContainer(n)}); err != nil {
 				b.Fatal(err)
 			}
 			n++

@@ -47,7 +47,7 @@ func FuzzApply(f *testing.F) {
 		command.RemoveImageName{AccountID: "account-1", Ref: "docker.io/library/i:latest"},
 		command.DropImageHolder{ImageID: "sha256:1", NodeID: "node-1"},
 	) {
-		data, err := command.Encode(c)
+		data, err := command.Encode(command.Entry{Command: c})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func FuzzApply(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if err := s.Apply(index, c); err != nil && model.IsKind(err, model.KindInternal) {
+			if _, err := s.Apply(index, c); err != nil && model.IsKind(err, model.KindInternal) {
 				t.Fatal(err)
 			}
 		}

@@ -198,7 +198,7 @@ func hashOf(t interface{ Fatal(...any) }, s *State) string {
 
 // apply sends c through the log's form, as raft does.
 func apply(t interface{ Fatal(...any) }, s *State, index uint64, c command.Command) error {
-	data, err := command.Encode(c)
+	data, err := command.Encode(command.Entry{Command: c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,8 @@ func apply(t interface{ Fatal(...any) }, s *State, index uint64, c command.Comma
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Apply(index, decoded)
+	_, err = s.Apply(index, decoded)
+	return err
 }
 
 func TestAnyCommandsKeepThePromises(t *testing.T) {

@@ -33,6 +33,15 @@ var rules = map[command.Number]rule{
 	command.NumberRemoveLink:       on((*transaction).removeLink),
 	command.NumberLinksTold:        on((*transaction).linksTold),
 	command.NumberPutBuilder:       on((*transaction).putBuilder),
+	command.NumberPutHead:          on((*transaction).putHead),
+	command.NumberRemoveHead:       on((*transaction).removeHead),
+	command.NumberCheckState:       on((*transaction).checkState),
+	command.NumberResetJournal:     on((*transaction).resetJournal),
+	command.NumberCreateVolume:     on((*transaction).createVolume),
+	command.NumberRemoveVolume:     on((*transaction).removeVolume),
+	command.NumberForgetVolume:     on((*transaction).forgetVolume),
+	command.NumberSetVolumeSize:    on((*transaction).setVolumeSize),
+	command.NumberMoveVolume:       on((*transaction).moveVolume),
 }
 
 // on makes a rule of a method for commands of one type.

@@ -23,11 +23,16 @@ const (
 	tableImages     = "images"
 	tableImageNames = "image_names"
 	tableBuilders   = "builders"
+	tableVolumes    = "volumes"
 	tableEvents     = "events"
 	tableSettings   = "settings"
 	tableVersions   = "versions"
+	tableHeads      = "heads"
+	tableRequests   = "requests"
 	tablePromised   = "promised"
 	tableMeta       = "meta"
+
+	tableRemovedHeads = "removed_heads"
 )
 
 // Names of indexes. indexID is the primary one of every table.
@@ -42,6 +47,8 @@ const (
 	indexMAC       = "mac"
 	indexImage     = "image"
 	indexLink      = "link"
+	indexEntry     = "entry"
+	indexVolume    = "volume"
 )
 
 // setting is a row of tableSettings.
@@ -69,6 +76,7 @@ type meta struct {
 	Index      uint64 // of the last applied entry
 	Events     int    // rows in tableEvents
 	EventBytes int    // their size by eventSize
+	Requests   int    // rows in tableRequests
 }
 
 func schema() *memdb.DBSchema {
@@ -92,12 +100,18 @@ func schema() *memdb.DBSchema {
 			unique(indexID, func(n *model.ImageName) []string { return []string{n.AccountID, n.Ref} }),
 			many(indexImage, func(n *model.ImageName) [][]byte { return [][]byte{key(n.ImageID)} })),
 		buildersTable(),
+		volumesTable(),
 		table(tableEvents,
 			&memdb.IndexSchema{Name: indexID, Unique: true, Indexer: eventIndex{}}),
 		table(tableSettings,
 			unique(indexID, func(s *setting) []string { return []string{s.Name} })),
 		table(tableVersions,
 			unique(indexID, func(v *accountVersion) []string { return []string{v.AccountID} })),
+		table(tableHeads,
+			unique(indexID, func(h *model.Head) []string { return []string{h.ID} })),
+		table(tableRemovedHeads,
+			unique(indexID, func(h *removedHead) []string { return []string{h.ID} })),
+		requestsTable(),
 		table(tablePromised,
 			unique(indexID, func(p *promised) []string { return []string{p.NodeID} })),
 		table(tableMeta,
@@ -124,6 +138,15 @@ func containersTable() *memdb.TableSchema {
 			}
 			return keys
 		}),
+		many(indexVolume, func(c *model.Container) [][]byte {
+			var keys [][]byte
+			for _, m := range c.Spec.Mounts {
+				if m.VolumeID != "" {
+					keys = append(keys, key(m.VolumeID))
+				}
+			}
+			return keys
+		}),
 		many(indexOperation, func(c *model.Container) [][]byte {
 			if c.Operation == "" {
 				return nil
@@ -141,6 +164,24 @@ func buildersTable() *memdb.TableSchema {
 		many(indexNode, func(b *model.Builder) [][]byte { return [][]byte{key(b.NodeID)} }),
 		many(indexAddress, func(b *model.Builder) [][]byte { return addressKeys(b.NICs) }),
 		many(indexMAC, func(b *model.Builder) [][]byte { return macKeys(b.NICs) }),
+	)
+}
+
+func volumesTable() *memdb.TableSchema {
+	return table(tableVolumes,
+		unique(indexID, func(v *model.Volume) []string { return []string{v.ID} }),
+		many(indexName, func(v *model.Volume) [][]byte {
+			if v.Removing {
+				return nil
+			}
+			return [][]byte{key(v.AccountID, v.Name)}
+		}),
+		many(indexNode, func(v *model.Volume) [][]byte {
+			if v.NodeID == "" {
+				return nil
+			}
+			return [][]byte{key(v.NodeID)}
+		}),
 	)
 }
 

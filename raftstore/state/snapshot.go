@@ -70,9 +70,13 @@ func savedTables() []savedTable {
 		{tableNodes, loadRow[model.Node](tableNodes)},
 		{tableImages, loadRow[model.Image](tableImages)},
 		{tableImageNames, loadRow[model.ImageName](tableImageNames)},
+		{tableVolumes, loadVolume},
 		{tableContainers, loadContainer},
 		{tableBuilders, loadRow[model.Builder](tableBuilders)},
 		{tableEvents, loadEvent},
+		{tableHeads, loadRow[model.Head](tableHeads)},
+		{tableRemovedHeads, loadRow[removedHead](tableRemovedHeads)},
+		{tableRequests, loadRequest},
 	}
 }
 

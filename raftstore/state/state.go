@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/go-memdb"
@@ -35,33 +36,44 @@ func New() *State {
 // View returns the state of this moment.
 func (s *State) View() *View { return &View{txn: s.db.Txn(false)} }
 
-// Apply carries out the command of one log entry. It either changes all that
-// the command says or nothing but the index. The error is for whoever
-// proposed the command; it is a *model.Error unless a table could not be
-// written, which is a defect.
-func (s *State) Apply(index uint64, c command.Command) error {
+// Apply carries out one log entry. It either changes all that the command says
+// or nothing but the index. A request that is repeated changes nothing either
+// and is answered as it was the first time. It returns the index of the entry
+// that carried the command out, or an error for whoever proposed it; that is a
+// *model.Error unless a table could not be written, which is a defect.
+func (s *State) Apply(index uint64, e command.Entry) (uint64, error) {
 	t := s.begin(index)
-	err := t.apply(c)
+	if e.Request != "" {
+		if first, refusal, known := t.Request(e.Request); known {
+			return first, errors.Join(t.commit(), refusal)
+		}
+	}
+	err := t.apply(e.Command)
+	var refused *model.Error
 	if err != nil {
 		t.txn.Abort()
+		if !errors.As(err, &refused) {
+			return 0, err
+		}
 		t = s.begin(index)
 	}
-	if commitErr := t.commit(); commitErr != nil {
-		return commitErr
+	if e.Request != "" {
+		t.requests = append(t.requests, t.outcome(e.Request, refused))
 	}
-	return err
+	if commitErr := t.commit(); commitErr != nil {
+		return 0, commitErr
+	}
+	return index, err
 }
-
-// Skip records that the entry has been seen although it changes nothing.
-func (s *State) Skip(index uint64) error { return s.begin(index).commit() }
 
 // transaction is the application of one entry.
 type transaction struct {
-	*View   // as it is with the changes so far
-	index   uint64
-	order   int             // of the next event
-	events  []model.Event   // to be written at the end
-	changed map[string]bool // ids of accounts
+	*View    // as it is with the changes so far
+	index    uint64
+	order    int             // of the next event
+	events   []model.Event   // to be written at the end
+	requests []*request      // whose outcomes are to be written at the end
+	changed  map[string]bool // ids of accounts
 }
 
 func (s *State) begin(index uint64) *transaction {
@@ -71,7 +83,7 @@ func (s *State) begin(index uint64) *transaction {
 func (t *transaction) commit() error {
 	m := t.meta()
 	m.Index = t.index
-	if err := t.writeEvents(&m); err != nil {
+	if err := errors.Join(t.writeEvents(&m), t.writeRequests(&m)); err != nil {
 		t.txn.Abort()
 		return err
 	}

@@ -429,7 +429,7 @@ func TestDamagedSnapshotsAreRefused(t *testing.T) {
 	}
 	for name, data := range map[string]string{
 		"version": strings.Replace(whole, `"version":1`, `"version":2`, 1),
-		"table":   strings.Replace(whole, `"t":"settings"`, `"t":"volumes"`, 1),
+		"table":   strings.Replace(whole, `"t":"settings"`, `"t":"unheard_of"`, 1),
 	} {
 		var newer *NewerError
 		if _, err := Restore(strings.NewReader(data)); !errors.As(err, &newer) {
