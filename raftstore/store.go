@@ -44,6 +44,7 @@ type Store struct {
 	trans io.Closer
 
 	inflight inflight
+	leaders  *leaderWatch
 	watcher  sync.WaitGroup
 	patience time.Duration // of Close, for what is under way
 	stop     chan struct{} // closed when Close begins
@@ -100,12 +101,14 @@ func open(cfg Config, trans transport) (*Store, error) {
 
 // run closes d, but not trans, when it fails.
 func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) {
-	s := &Store{log: cfg.Logger, fsm: newFSM(failed), disk: d, failed: failed, trans: trans,
+	s := &Store{log: cfg.Logger, fsm: newFSM(failed), disk: d, failed: failed, trans: trans, leaders: newLeaderWatch(),
 		patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{})}
 	if err := s.start(cfg, trans); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
+	s.raft.RegisterObserver(s.leaders.observer)
 	s.watcher.Go(s.watch)
+	s.watcher.Go(func() { s.leaders.run(s.stop) })
 	return s, nil
 }
 
