@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/internal/requestid"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -254,6 +255,7 @@ func (c *Client) sendBody(ctx context.Context, method, path string, in io.Reader
 	if in != nil {
 		req.Header.Set("Content-Type", content)
 	}
+	requestid.Send(ctx, req.Header)
 	if upgrade != "" {
 		req.Header.Set("Connection", "Upgrade")
 		req.Header.Set("Upgrade", upgrade)

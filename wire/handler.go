@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/spearheadcloud/spearhead/internal/requestid"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -58,8 +59,23 @@ func NewHandler(a Agent, logger *slog.Logger) http.Handler {
 	route("POST "+pathPrefix+"/images/pull", h.pull)
 	h.imageRoutes(route)
 	h.builderRoutes(route)
+	h.volumeRoutes(route)
+	h.networkRoutes(route)
 	route("POST "+pathPrefix+"/journal", h.journal)
-	return mux
+	return h.onBehalf(mux)
+}
+
+// onBehalf serves each call on behalf of the user's request that its caller
+// names, and notes calls that change something, so that a request can be
+// followed to the node by its id.
+func (h *handler) onBehalf(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = requestid.Received(r)
+		if r.Method != http.MethodGet && requestid.Of(r.Context()) != "" {
+			h.log.InfoContext(r.Context(), "call", "op", r.Method+" "+r.URL.Path)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 type handler struct {
@@ -137,7 +153,7 @@ func (h *handler) report(r *http.Request, err error) {
 	}
 	var e *model.Error
 	if model.KindOf(err) == model.KindInternal || errors.As(err, &e) && e.Cause != nil {
-		h.log.Error("call failed", "op", r.Method+" "+r.URL.Path, "err", err)
+		h.log.ErrorContext(r.Context(), "call failed", "op", r.Method+" "+r.URL.Path, "err", err)
 	}
 }
 

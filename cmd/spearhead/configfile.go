@@ -10,6 +10,8 @@ import (
 
 	toml "github.com/pelletier/go-toml/v2"
 	"github.com/urfave/cli/v2"
+
+	"github.com/spearheadcloud/spearhead/internal/requestid"
 )
 
 // readConfig reads a daemon's TOML file into v, which holds the defaults. A key that v does
@@ -58,7 +60,7 @@ func logger(c *cli.Context) *slog.Logger {
 	if c.Bool("debug") {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))
+	return slog.New(requestid.Logging(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})))
 }
 
 // hostname is the default of a daemon's name.

@@ -17,10 +17,12 @@ type response struct {
 	http.ResponseWriter
 	begun    bool
 	hijacked bool
+	status   int // that was sent; 0 is 200, if begun
 }
 
 func (w *response) WriteHeader(status int) {
 	w.begun = true
+	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
 

@@ -2,8 +2,6 @@ package dockerapi
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
 	"github.com/spearheadcloud/spearhead/internal/logopt"
+	"github.com/spearheadcloud/spearhead/internal/requestid"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -45,7 +44,10 @@ type Config struct {
 	Version    string // of Spearhead, shown to clients
 	// LogDrivers are those that containers may have; empty is all there are.
 	LogDrivers []string
-	Logger     *slog.Logger
+	// Served, if not nil, is told of each request that was answered; it must
+	// be quick.
+	Served func(Served)
+	Logger *slog.Logger
 }
 
 // New returns the handler of the Docker Engine API. It is safe for concurrent
@@ -100,8 +102,10 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 // ServeHTTP serves one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	tracked := &response{ResponseWriter: w}
-	c := &call{w: tracked, r: r, id: newRequestID(), version: compat.Newest}
-	w.Header().Set("X-Request-Id", c.id)
+	id := requestid.New()
+	c := &call{w: tracked, r: r.WithContext(requestid.With(r.Context(), id)), id: id, version: compat.Newest}
+	w.Header().Set(requestid.Header, c.id)
+	defer s.served(c, tracked, s.now())
 	defer s.recoverPanic(c, tracked)
 	if err := s.serve(c); err != nil {
 		s.fail(c, tracked, err)
@@ -109,12 +113,6 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.broken {
 		panic(http.ErrAbortHandler)
 	}
-}
-
-func newRequestID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(b[:])
 }
 
 // serve finds the route, checks who asks and runs the handler. Nothing but
