@@ -139,7 +139,7 @@ func TestAccountOfARackIsReady(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { b.Operator(t, "account", "rm", "joan") })
-	settings, err := r.Env("joan")
+	settings, err := r.Env("joan", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,14 @@ const certificateValidity = 365 * 24 * time.Hour
 // AddAccount makes an account with an SSH key and a client certificate, which
 // Env then points to. An account that is there only gets a new certificate.
 func (r *Rack) AddAccount(ctx context.Context, login string, policy model.Policy) error {
-	c := adminapi.NewClient(r.socket(r.hosts()[0]))
+	operated := r.heads()[0]
+	for _, h := range r.heads() {
+		if _, runs, err := r.daemonOf(h); err == nil && runs {
+			operated = h
+			break
+		}
+	}
+	c := adminapi.NewClient(r.socket(operated))
 	defer c.Close()
 	return r.ensureAccount(ctx, c, login, policy)
 }
@@ -116,13 +123,7 @@ func (r *Rack) writeCertificate(login string, signer ssh.Signer) error {
 	if err != nil {
 		return err
 	}
-	var node host
-	for _, h := range r.hosts() {
-		if h.role == roleNode {
-			node = h
-		}
-	}
-	ca, err := os.ReadFile(filepath.Join(r.identity(node), "ca.pem"))
+	ca, err := os.ReadFile(filepath.Join(r.stateDir(r.heads()[0]), "identity", "ca.pem"))
 	if err != nil {
 		return fmt.Errorf("cannot read the data center's CA: %w", err)
 	}
@@ -135,11 +136,21 @@ func (r *Rack) writeCertificate(login string, signer ssh.Signer) error {
 }
 
 // Env returns the settings (NAME=value) by which a docker client reaches the
-// rack as an account, and an operator's commands its head; "" is the first
-// account.
-func (r *Rack) Env(account string) ([]string, error) {
+// rack as an account through one of its heads, and an operator's commands that
+// head; "" is the first account, and the first head.
+func (r *Rack) Env(account, head string) ([]string, error) {
 	if account == "" {
 		account = FirstAccount
+	}
+	through := r.heads()[0]
+	if head != "" {
+		var err error
+		if through, err = r.host(head); err != nil {
+			return nil, err
+		}
+		if through.role != roleHead {
+			return nil, model.Errorf(model.KindInvalid, "--head %s: that is a node; docker speaks to heads", head)
+		}
 	}
 	if err := model.CheckLogin(account); err != nil {
 		return nil, err
@@ -149,16 +160,17 @@ func (r *Rack) Env(account string) ([]string, error) {
 		return nil, model.Errorf(model.KindNotFound, "this rack has no certificate for the account %q: it has one for %s", account, FirstAccount)
 	}
 	return []string{
-		"DOCKER_HOST=" + r.dockerHost(),
+		"DOCKER_HOST=" + dockerHost(through),
 		"DOCKER_CERT_PATH=" + dir,
 		"DOCKER_TLS_VERIFY=1",
-		"SPEARHEAD_SOCKET=" + r.socket(r.hosts()[0]),
+		"SPEARHEAD_SOCKET=" + r.socket(through),
 	}, nil
 }
 
-func (r *Rack) dockerHost() string { return "tcp://" + at(r.hosts()[0], dockerPort) }
+func dockerHost(h host) string { return "tcp://" + at(h, dockerPort) }
 
-// awaitDocker waits until the first account's docker lists containers.
+// awaitDocker waits until the first account's docker lists containers through
+// every head.
 func (r *Rack) awaitDocker(ctx context.Context) error {
 	dir := r.accountDir(FirstAccount)
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
@@ -174,15 +186,21 @@ func (r *Rack) awaitDocker(ctx context.Context) error {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	heads := r.hosts()[:r.rec.Heads]
-	return r.await(ctx, "use docker through the rack", func(ctx context.Context) (bool, error) {
-		return r.dockerLists(ctx, client)
-	}, func() []host { return heads })
+	for _, h := range r.heads() {
+		err := r.await(ctx, "use docker through "+h.name, func(ctx context.Context) (bool, error) {
+			return dockerLists(ctx, client, h)
+		}, r.heads)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// dockerLists asks for the list of containers; false if nobody listens yet.
-func (r *Rack) dockerLists(ctx context.Context, client *http.Client) (bool, error) {
-	url := "https://" + at(r.hosts()[0], dockerPort) + "/containers/json"
+// dockerLists asks a head for the list of containers; false if nobody listens
+// yet.
+func dockerLists(ctx context.Context, client *http.Client, h host) (bool, error) {
+	url := "https://" + at(h, dockerPort) + "/containers/json"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return false, err

@@ -100,6 +100,25 @@ func (r *Rack) awaitHead(ctx context.Context, c *adminapi.Client, h host) error 
 	}, func() []host { return []host{h} })
 }
 
+// awaitHeads waits until all heads vote and follow one leader.
+func (r *Rack) awaitHeads(ctx context.Context) error {
+	missing := r.heads()
+	return r.await(ctx, "have all heads agree", func(ctx context.Context) (bool, error) {
+		missing = slices.DeleteFunc(r.heads(), func(h host) bool {
+			status, err := r.headStatus(ctx, h)
+			return err == nil && status.Leader != "" && status.Raft.Heads == r.rec.Heads
+		})
+		return len(missing) == 0, nil
+	}, func() []host { return missing })
+}
+
+// headStatus asks a head how it is.
+func (r *Rack) headStatus(ctx context.Context, h host) (adminapi.Status, error) {
+	c := adminapi.NewClient(r.socket(h))
+	defer c.Close()
+	return c.Status(ctx)
+}
+
 // awaitNodes waits until every node is connected.
 func (r *Rack) awaitNodes(ctx context.Context, c *adminapi.Client) error {
 	missing := r.hosts()
@@ -108,7 +127,7 @@ func (r *Rack) awaitNodes(ctx context.Context, c *adminapi.Client) error {
 		if err != nil {
 			return false, nil
 		}
-		missing = slices.DeleteFunc(r.hosts()[r.rec.Heads:], func(h host) bool {
+		missing = slices.DeleteFunc(r.nodes(), func(h host) bool {
 			return slices.ContainsFunc(nodes, func(n adminapi.NodeStatus) bool { return n.Name == h.name && n.Connected })
 		})
 		return len(missing) == 0, nil

@@ -4,18 +4,19 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
 // Fault does something to a host: kill, stop (SIGSTOP), cont and start act on
 // its daemon; cut and heal on its link to the underlay, in both directions.
-// Containers and their addresses are not touched by any of it.
+// Containers and their addresses are not touched by any of these. crash ends
+// all that runs on the host, as a loss of power would; start boots it.
 func (r *Rack) Fault(ctx context.Context, verb, name string) error {
 	h, err := r.host(name)
 	if err != nil {
@@ -29,13 +30,15 @@ func (r *Rack) Fault(ctx context.Context, verb, name string) error {
 	case "cont":
 		return r.signalDaemon(ctx, h, unix.SIGCONT)
 	case "start":
-		return r.startDaemon(h)
+		return r.boot(h)
+	case "crash":
+		return r.crash(ctx, h)
 	case "cut":
 		return r.setLink(h, netlink.LinkSetDown)
 	case "heal":
 		return r.setLink(h, netlink.LinkSetUp)
 	}
-	return model.Errorf(model.KindInvalid, "unknown fault %q: use kill, stop, cont, start, cut or heal", verb)
+	return model.Errorf(model.KindInvalid, "unknown fault %q: use kill, stop, cont, start, cut, heal or crash", verb)
 }
 
 // signalDaemon signals a host's daemon and waits until the signal has worked.
@@ -94,9 +97,9 @@ type Host struct {
 	Name    string
 	Address string // on the underlay
 	Pid     int    // of the daemon; 0 if it does not run
-	State   string // running, stopped, dead
+	State   string // running, stopped, dead; off after a crash
 	Cut     bool   // off the underlay
-	Leader  bool   // of the data center, as a head sees it
+	Role    string // of a head that answers: leader, or as raft calls it; "" for a node
 	Log     string // path
 }
 
@@ -110,16 +113,18 @@ type Status struct {
 // statusDeadline is how long a head may take to tell who leads.
 const statusDeadline = 2 * time.Second
 
-// Status tells the state of the rack's hosts. Heads that do not answer soon
-// count as not leading.
+// Status tells the state of the rack's hosts.
 func (r *Rack) Status(ctx context.Context) (Status, error) {
-	s := Status{Dir: r.dir, DockerHost: r.dockerHost()}
+	s := Status{Dir: r.dir, DockerHost: dockerHost(r.heads()[0])}
 	for _, h := range r.hosts() {
 		p, runs, err := r.daemonOf(h)
 		if err != nil {
 			return Status{}, err
 		}
 		one := Host{Name: h.name, Address: h.addr.String(), State: "dead", Log: r.logFile(h)}
+		if r.isOff(h) {
+			one.State = "off"
+		}
 		if runs {
 			one.Pid, one.State = p.pid, "running"
 			if p.state == 'T' {
@@ -129,17 +134,26 @@ func (r *Rack) Status(ctx context.Context) (Status, error) {
 		if link, err := netlink.LinkByName(r.underlayLink(h)); err == nil {
 			one.Cut = link.Attrs().Flags&net.FlagUp == 0
 		}
-		one.Leader = h.role == roleHead && one.State == "running" && r.leads(ctx, h)
+		if h.role == roleHead && one.State == "running" {
+			one.Role = r.roleOf(ctx, h)
+		}
 		s.Hosts = append(s.Hosts, one)
 	}
 	return s, nil
 }
 
-func (r *Rack) leads(ctx context.Context, h host) bool {
+// roleOf is what a head says of its part among the heads.
+func (r *Rack) roleOf(ctx context.Context, h host) string {
 	ctx, cancel := context.WithTimeout(ctx, statusDeadline)
 	defer cancel()
-	c := adminapi.NewClient(r.socket(h))
-	defer c.Close()
-	status, err := c.Status(ctx)
-	return err == nil && status.IsLeader
+	status, err := r.headStatus(ctx, h)
+	switch {
+	case err != nil:
+		return "does not answer"
+	case status.IsLeader:
+		return "leader"
+	case status.Leader == "":
+		return "has no leader"
+	}
+	return strings.ToLower(status.Raft.Role)
 }

@@ -6,7 +6,7 @@ const DefaultDir = "/var/lib/spearhead/dev"
 // Options say what rack Up builds. The zero value of a field is its default.
 type Options struct {
 	Dir      string            // where the rack's files are; DefaultDir
-	Heads    int               // 1, and no other number yet
+	Heads    int               // 1, 3 or 5; 0 is what the rack has, 1 for a new one. More make it grow
 	Nodes    int               // how many nodes; 0 is what the rack has, 1 for a new one. More make it grow
 	Storage  string            // "overlay" or "zfs"; "" is what the rack has, overlay for a new one
 	Pool     string            // zfs: an existing pool or dataset; "" makes a private one
@@ -20,5 +20,5 @@ type Rack struct {
 	layout
 	rec      record
 	pool     pool
-	progress func(line string)
+	progress func(line string) // one call at a time
 }

@@ -107,7 +107,7 @@ func TestRefusalsNameTheFlag(t *testing.T) {
 		t.Skip("needs root: others are refused before")
 	}
 	for want, o := range map[string]Options{
-		"--heads 3":   {Heads: 3},
+		"--heads 2":   {Heads: 2},
 		"--nodes -1":  {Nodes: -1},
 		"--storage":   {Storage: "btrfs"},
 		"--pool":      {Pool: "tank"},

@@ -69,6 +69,10 @@ func Load(dir string) (*Rack, error) {
 
 func (r *Rack) hosts() []host { return r.layout.hosts(r.rec.Heads, r.rec.Nodes) }
 
+// heads are the rack's heads, and nodes its nodes.
+func (r *Rack) heads() []host { return r.hosts()[:r.rec.Heads] }
+func (r *Rack) nodes() []host { return r.hosts()[r.rec.Heads:] }
+
 // host finds a host by name.
 func (r *Rack) host(name string) (host, error) {
 	var names []string

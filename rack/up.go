@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -56,11 +56,8 @@ func (o Options) complete() (Options, error) {
 		return o, fmt.Errorf("cannot find the rack's folder: %w", err)
 	}
 	o.Dir = dir
-	if o.Heads == 0 {
-		o.Heads = 1
-	}
-	if o.Heads != 1 {
-		return o, model.Errorf(model.KindNotImplemented, "--heads %d: racks of this version have one head; leave --heads out", o.Heads)
+	if o.Heads != 0 && o.Heads != 1 && o.Heads != 3 && o.Heads != maxHeads {
+		return o, model.Errorf(model.KindInvalid, "--heads %d: a data center has 1, 3 or %d heads", o.Heads, maxHeads)
 	}
 	if o.Nodes < 0 || o.Nodes > maxNodes {
 		return o, model.Errorf(model.KindInvalid, "--nodes %d: a rack has 1 to %d nodes", o.Nodes, maxNodes)
@@ -81,7 +78,17 @@ func (o Options) complete() (Options, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
+	o.Progress = oneAtATime(o.Progress)
 	return o, nil
+}
+
+func oneAtATime(tell func(string)) func(string) {
+	var mu sync.Mutex
+	return func(line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		tell(line)
+	}
 }
 
 // found loads the rack in the folder, or founds a new one there, and claims
@@ -97,10 +104,15 @@ func found(o Options) (*Rack, error) {
 	if (o.Storage != "" && r.rec.Storage != o.Storage) || (o.Pool != "" && r.rec.Pool != o.Pool) {
 		return nil, model.Errorf(model.KindConflict, "the rack in %s has --storage %s: take it down first, or leave that as it is", o.Dir, strings.TrimSpace(r.rec.Storage+" "+r.rec.Pool))
 	}
-	if o.Nodes != 0 && o.Nodes < r.rec.Nodes {
-		return nil, model.Errorf(model.KindConflict, "the rack in %s has %d nodes and cannot shrink to %d: take it down first, or leave --nodes out", o.Dir, r.rec.Nodes, o.Nodes)
+	for _, kind := range []struct {
+		name      string
+		want, has int
+	}{{"nodes", o.Nodes, r.rec.Nodes}, {"heads", o.Heads, r.rec.Heads}} {
+		if kind.want != 0 && kind.want < kind.has {
+			return nil, model.Errorf(model.KindConflict, "the rack in %s has %d %s and cannot shrink to %d: take it down first, or leave --%s out", o.Dir, kind.has, kind.name, kind.want, kind.name)
+		}
 	}
-	r.rec.Nodes = max(r.rec.Nodes, o.Nodes)
+	r.rec.Heads, r.rec.Nodes = max(r.rec.Heads, o.Heads), max(r.rec.Nodes, o.Nodes)
 	r.rec.Binary = o.Binary
 	if err := r.save(); err != nil {
 		return nil, err
@@ -128,7 +140,7 @@ func foundNew(o Options) (*Rack, error) {
 		return nil, err
 	}
 	r := &Rack{layout: layout{dir: o.Dir, index: index}, rec: record{
-		Index: index, Heads: o.Heads, Nodes: max(1, o.Nodes), Storage: o.Storage, Pool: o.Pool, Binary: o.Binary,
+		Index: index, Heads: max(1, o.Heads), Nodes: max(1, o.Nodes), Storage: o.Storage, Pool: o.Pool, Binary: o.Binary,
 	}}
 	r.rec.MadeDirs = missingDirs(o.Dir)
 	if err := r.refuseForeign(); err != nil {
@@ -188,54 +200,10 @@ func (r *Rack) build(ctx context.Context) error {
 		if err := r.ensureHost(h); err != nil {
 			return err
 		}
-		r.progress(fmt.Sprintf("%-8s %s", h.name, h.addr))
-	}
-	for _, h := range r.hosts() {
 		if err := r.writeConfig(h); err != nil {
 			return err
 		}
+		r.progress(fmt.Sprintf("%-8s %s", h.name, h.addr))
 	}
-	return nil
-}
-
-// bringUp starts the daemons and waits until they work together.
-func (r *Rack) bringUp(ctx context.Context) error {
-	head, nodes := r.hosts()[0], r.hosts()[r.rec.Heads:]
-	if err := r.initHead(ctx, head); err != nil {
-		return err
-	}
-	if err := r.startDaemon(head); err != nil {
-		return err
-	}
-	c := adminapi.NewClient(r.socket(head))
-	defer c.Close()
-	if err := r.awaitHead(ctx, c, head); err != nil {
-		return err
-	}
-	r.progress("head-1   leads the data center")
-	for _, h := range nodes {
-		if err := r.enroll(ctx, c, h); err != nil {
-			return err
-		}
-		if err := r.startDaemon(h); err != nil {
-			return err
-		}
-	}
-	if err := r.furnish(ctx, c); err != nil {
-		return err
-	}
-	if err := r.awaitNodes(ctx, c); err != nil {
-		return err
-	}
-	for _, h := range nodes {
-		r.progress(h.name + "   is connected")
-	}
-	if err := r.awaitDocker(ctx); err != nil {
-		return err
-	}
-	external, _ := r.external()
-	_, gateway := r.underlay()
-	r.progress(fmt.Sprintf("containers get addresses in %s, reachable from this machine", external))
-	r.progress(fmt.Sprintf("a registry that listens on this machine at port 5000 is %s:5000 in there, by plain HTTP", gateway))
 	return nil
 }

@@ -28,7 +28,7 @@ func devCommand() *cli.Command {
 					"there is kept, what is missing is started.",
 				Flags: []cli.Flag{
 					dirFlag(),
-					&cli.IntFlag{Name: "heads", Value: 1, Usage: "how many heads; this version runs `N` = 1"},
+					&cli.IntFlag{Name: "heads", Usage: "how many heads, 1, 3 or 5: `N`. A rack can grow", DefaultText: "1 for a new rack, else what the rack has"},
 					&cli.IntFlag{Name: "nodes", Usage: "how many nodes, 1 to 99: `N`. A rack can grow", DefaultText: "1 for a new rack, else what the rack has"},
 					&cli.StringFlag{Name: "storage", Usage: "what containers' roots are made of: `KIND` overlay or zfs; overlay for a new rack, else what the rack has"},
 					&cli.StringFlag{Name: "pool", Usage: "with --storage zfs: an existing `POOL` or dataset; without it the rack makes its own"},
@@ -36,9 +36,13 @@ func devCommand() *cli.Command {
 				Action: devUp,
 			},
 			{
-				Name:   "env",
-				Usage:  "print the settings that point docker at the rack",
-				Flags:  []cli.Flag{dirFlag(), &cli.StringFlag{Name: "account", Usage: "the account's `LOGIN`; the rack's first one by default"}},
+				Name:  "env",
+				Usage: "print the settings that point docker at the rack",
+				Flags: []cli.Flag{
+					dirFlag(),
+					&cli.StringFlag{Name: "account", Usage: "the account's `LOGIN`; the rack's first one by default"},
+					&cli.StringFlag{Name: "head", Usage: "go through the head `NAME`; head-1 by default"},
+				},
 				Action: devEnv,
 			},
 			{
@@ -50,9 +54,10 @@ func devCommand() *cli.Command {
 			{
 				Name:      "fault",
 				Usage:     "break a host, or mend it",
-				ArgsUsage: "kill|stop|cont|cut|heal|start HOST",
+				ArgsUsage: "kill|stop|cont|cut|heal|crash|start HOST",
 				Description: "kill sends SIGKILL to the host's daemon, start starts it again; stop freezes it, cont\n" +
-					"lets it go on; cut takes the host off the network, heal brings it back. HOST is as\n" +
+					"lets it go on; cut takes the host off the network, heal brings it back; crash takes the\n" +
+					"host's power away, with all that runs on it, and start boots it. HOST is as\n" +
 					"spearhead dev status shows it: head-1, node-1.",
 				Flags:  []cli.Flag{dirFlag()},
 				Action: devFault,
@@ -108,7 +113,7 @@ func devEnv(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	settings, err := r.Env(c.String("account"))
+	settings, err := r.Env(c.String("account"), c.String("head"))
 	if err != nil {
 		return err
 	}
@@ -137,20 +142,17 @@ func devStatus(c *cli.Context) error {
 	fmt.Fprintf(c.App.Writer, "rack %s, docker at %s\n\n", status.Dir, status.DockerHost)
 	rows := newTable(c.App.Writer, "HOST", "ADDRESS", "PID", "STATE", "ROLE", "LOG")
 	for _, host := range status.Hosts {
-		state, role := host.State, ""
+		state := host.State
 		if host.Cut {
 			state += ", cut off"
 		}
-		if host.Leader {
-			role = "leader"
-		}
-		rows.add(host.Name, host.Address, host.Pid, state, role, host.Log)
+		rows.add(host.Name, host.Address, host.Pid, state, host.Role, host.Log)
 	}
 	return rows.print()
 }
 
 func devFault(c *cli.Context) error {
-	args, err := arguments(c, "one of kill, stop, cont, cut, heal, start", "HOST")
+	args, err := arguments(c, "one of kill, stop, cont, cut, heal, crash, start", "HOST")
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (b *Bed) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	settings, err := r.Env("")
+	settings, err := r.Env("", "")
 	if err != nil {
 		return err
 	}

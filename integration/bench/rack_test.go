@@ -46,7 +46,7 @@ func (s *stage) openRack(ctx context.Context, work, folder string) (*engine, err
 	if err != nil {
 		return nil, err
 	}
-	settings, err := r.Env("")
+	settings, err := r.Env("", "")
 	if err != nil {
 		return nil, err
 	}
