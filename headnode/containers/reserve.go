@@ -1,11 +1,11 @@
 package containers
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/model"
@@ -14,18 +14,22 @@ import (
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
-// maxNameDraws is how often a name is drawn before digits are added to it.
-const maxNameDraws = 8
-
-// reserve chooses node, name and addresses and commits them in one entry. One
-// decision is made at a time, so that each sees all promises before it; the
-// replicated state checks every one of them again.
-func (s *Service) reserve(ctx context.Context, p plan) (model.Container, error) {
+// Reserve implements Reserver on the head that leads: it chooses node and
+// addresses and commits them in one entry. One decision is made at a time, so
+// that each sees all promises before it; the replicated state checks every one
+// of them again.
+func (s *Service) Reserve(ctx context.Context, in Intent) (model.Container, error) {
 	s.placing.Lock()
 	defer s.placing.Unlock()
 	v := s.store.View()
-	nodes := s.nodes(v, p)
-	decision, err := placement.Decide(nodes, p.placementRequest(nodes))
+	if held, ok := v.Container(in.Container.ID); ok {
+		return held, nil
+	}
+	if err := in.pinByVolumes(v); err != nil {
+		return model.Container{}, err
+	}
+	nodes := s.nodes(v, &in)
+	decision, err := placement.Decide(nodes, s.placementRequest(v, &in))
 	if err != nil {
 		return model.Container{}, err
 	}
@@ -33,91 +37,85 @@ func (s *Service) reserve(ctx context.Context, p plan) (model.Container, error) 
 	if !ok {
 		return model.Container{}, model.Errorf(model.KindInternal, "cannot reserve container: the chosen node is unknown")
 	}
-	c := p.container(v, node)
-	if p.network != nil {
-		nic, err := s.nic(v, p.network)
-		if err != nil {
-			return model.Container{}, err
-		}
-		c.NICs = []model.NIC{nic}
+	c := in.Container
+	c.NodeID = node.ID
+	c.Reserved.Disk = placement.DiskNeed(&node, c.Reserved)
+	if c.NICs, err = s.nics(v, c.NICs); err != nil {
+		return model.Container{}, err
 	}
-	s.working.add(c.ID)
-	if _, err := s.store.Propose(ctx, command.ReserveContainer{Container: c}); err != nil {
-		s.working.remove(c.ID)
+	if _, err := s.store.Propose(ctx, command.ReserveContainer{Container: c, Volumes: in.Volumes}); err != nil {
 		return model.Container{}, err
 	}
 	return c, nil
 }
 
-// container is the record of a new container on node, without its NICs.
-func (p plan) container(v *state.View, node model.Node) model.Container {
-	id := model.NewID()
-	spec := p.request.Spec
-	if spec.Hostname == "" && spec.UTSMode != "host" && spec.Network != "host" {
-		spec.Hostname = model.ShortID(id)
+func (s *Service) placementRequest(v *state.View, in *Intent) placement.Request {
+	r := placement.Request{
+		Need: in.Container.Reserved, Platform: in.Platform, NodeID: in.NodeID, NICTags: in.tags(v), Seed: rand.Uint64(),
 	}
-	need := p.need
-	need.Disk = placement.DiskNeed(&node, need)
-	now, name := time.Now().UTC(), p.name(v)
-	spec.Links = linksOf(p.links, name)
-	return model.Container{
-		ID: id, Name: name, AccountID: p.account.ID, NodeID: node.ID,
-		Created: now, Phase: model.PhaseReserved, Package: p.pkg.Name, Reserved: need,
-		Spec: spec, State: model.ContainerState{Status: model.StatusCreated},
-		Operation: p.request.Operation, DockerRequest: p.request.DockerRequest,
-	}
-}
-
-// name is the one asked for, or a free one drawn by lot.
-func (p plan) name(v *state.View) string {
-	if p.request.Name != "" {
-		return p.request.Name
-	}
-	for range maxNameDraws {
-		name := randomName()
-		if _, taken := v.ContainerByName(p.account.ID, name); !taken {
-			return name
-		}
-	}
-	return randomName() + "_" + model.NewID()[:8]
-}
-
-func (p plan) placementRequest(nodes []placement.Node) placement.Request {
-	r := placement.Request{Need: p.need, Platform: p.image.Architecture, NodeID: p.nodeID, Seed: rand.Uint64()}
-	// Any node can take the image from a holder that can be reached.
-	r.Holders = p.local && !slices.ContainsFunc(nodes, func(n placement.Node) bool { return n.HoldsImage && n.Connected })
-	if p.network != nil && p.network.Kind == model.NetworkExternal {
-		r.NICTags = []string{p.network.NICTag}
+	if in.LocalImage { // any node can take it from a holder that can be reached
+		img, _ := v.Image(in.Container.Spec.ImageID)
+		r.Holders = !slices.ContainsFunc(img.Holders, s.agents.Connected)
 	}
 	return r
 }
 
+// pinByVolumes binds a container to the node of the volumes that it mounts.
+func (in *Intent) pinByVolumes(v *state.View) error {
+	for _, m := range in.Container.Spec.Mounts {
+		if m.Type != model.MountVolume {
+			continue
+		}
+		vol, ok := v.VolumeByName(in.Container.AccountID, m.Source)
+		switch {
+		case !ok || vol.NodeID == "" || vol.NodeID == in.NodeID:
+		case in.NodeID == "":
+			in.NodeID = vol.NodeID
+		default:
+			return model.Errorf(model.KindConflict, "the volume %s is on another node than what the container must share; a container runs on one node", vol.Name)
+		}
+	}
+	return nil
+}
+
 // nodes is the snapshot that placement decides on.
-func (s *Service) nodes(v *state.View, p plan) []placement.Node {
+func (s *Service) nodes(v *state.View, in *Intent) []placement.Node {
 	all := v.Nodes()
 	own := make(map[string]int, len(all))
-	for _, c := range v.Containers(p.account.ID) {
+	for _, c := range v.Containers(in.Container.AccountID) {
 		own[c.NodeID]++
 	}
+	img, _ := v.Image(in.Container.Spec.ImageID)
 	nodes := make([]placement.Node, len(all))
 	for i, n := range all {
 		nodes[i] = placement.Node{
 			Node: n, Connected: s.agents.Connected(n.ID), Promised: v.Promised(n.ID),
-			OfAccount: own[n.ID], HoldsImage: slices.Contains(p.image.Holders, n.ID),
+			OfAccount: own[n.ID], HoldsImage: slices.Contains(img.Holders, n.ID),
 		}
 	}
 	return nodes
 }
 
-// nic gives out the next address of a network after the last one given.
-func (s *Service) nic(v *state.View, n *model.Network) (model.NIC, error) {
-	addr, err := ipam.Next(*n, func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) }, s.addressHint[n.ID])
-	if err != nil {
-		return model.NIC{}, err
+// nics gives an address and a MAC to each NIC that lacks them: the next one of
+// its network after the last one given.
+func (s *Service) nics(v *state.View, wanted []model.NIC) ([]model.NIC, error) {
+	nics := slices.Clone(wanted)
+	for i := range nics {
+		nic := &nics[i]
+		if nic.Address.IsValid() {
+			continue
+		}
+		n, ok := v.Network(nic.NetworkID)
+		if !ok {
+			return nil, model.Errorf(model.KindConflict, "the network of the container was removed meanwhile; try again")
+		}
+		addr, err := ipam.Next(n, func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) }, s.addressHint[n.ID])
+		if err != nil {
+			return nil, err
+		}
+		s.addressHint[n.ID] = addr
+		nic.MAC, nic.Gateway = cmp.Or(nic.MAC, ipam.MAC(n.ID, addr)), n.Gateway
+		nic.Address = netip.PrefixFrom(addr, n.Subnet.Bits())
 	}
-	s.addressHint[n.ID] = addr
-	return model.NIC{
-		NetworkID: n.ID, Interface: "eth0", MAC: ipam.MAC(n.ID, addr),
-		Address: netip.PrefixFrom(addr, n.Subnet.Bits()), Gateway: n.Gateway, Primary: true,
-	}, nil
+	return nics, nil
 }

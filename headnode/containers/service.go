@@ -44,6 +44,9 @@ type Config struct {
 	Store  Store
 	Agents Agents
 	Images Images
+	// Reserver is asked for reservations; nil is the Service itself, as on a
+	// head that always leads.
+	Reserver Reserver
 	// Requests, Streams and Waits limit what one account has under way at
 	// once; zero is 64, 64 and 1,024.
 	Requests, Streams, Waits int
@@ -58,6 +61,8 @@ type Service struct {
 	agents Agents
 	images Images
 	log    *slog.Logger
+
+	reserver Reserver
 
 	requests, streams, waits *gate
 
@@ -76,17 +81,22 @@ var (
 	_ dockerapi.Control    = (*Service)(nil)
 	_ dockerapi.Usage      = (*Service)(nil)
 	_ dockerapi.Files      = (*Service)(nil)
+	_ Reserver             = (*Service)(nil)
 )
 
 // New returns a Service.
 func New(c Config) *Service {
-	return &Service{
+	s := &Service{
 		store: c.Store, agents: c.Agents, images: c.Images, log: c.Logger,
 		requests:    newGate("requests", cmp.Or(c.Requests, 64)),
 		streams:     newGate("streams", cmp.Or(c.Streams, 64)),
 		waits:       newGate("waits", cmp.Or(c.Waits, 1024)),
 		addressHint: map[string]netip.Addr{},
 	}
+	if s.reserver = c.Reserver; s.reserver == nil {
+		s.reserver = s
+	}
+	return s
 }
 
 // Working reports whether this head is at this moment creating the container
