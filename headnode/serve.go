@@ -58,11 +58,7 @@ func (h *head) openEndpoints(ctx context.Context, opened *revert.Stack) error {
 // dockerEndpoint is where users' clients connect. Its certificate is made
 // anew at each start, for the names that this head is reached by now.
 func (h *head) dockerEndpoint(ctx context.Context) (endpoint, error) {
-	key, cert, err := h.home.ca.SignServer(h.cfg.Advertise, time.Now())
-	if err != nil {
-		return endpoint{}, err
-	}
-	conf, err := pki.DockerTLS(key, cert)
+	conf, err := pki.DockerTLS(h.home.ca, h.cfg.Advertise)
 	if err != nil {
 		return endpoint{}, err
 	}

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -36,6 +37,7 @@ type CA struct {
 	dc   string
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+	life time.Duration // of what it signs; 0 is leafLifetime
 }
 
 // CreateCA makes a new authority for the data center with that id, valid for
@@ -81,6 +83,11 @@ func LoadCA(dir string) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the certificate authority: %w", err)
 	}
+	return NewCA(certPEM, keyPEM)
+}
+
+// NewCA puts an authority together from its certificate and key, PEM.
+func NewCA(certPEM, keyPEM []byte) (*CA, error) {
 	cert, err := parseCertificate(certPEM)
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the certificate authority: %w", err)
@@ -117,8 +124,23 @@ func (ca *CA) DataCenter() string { return ca.dc }
 // Certificate returns the authority's certificate, PEM.
 func (ca *CA) Certificate() []byte { return encodeCertificate(ca.cert.Raw) }
 
+// Key returns the authority's private key, PEM: for a head that joins, and for
+// nobody else.
+func (ca *CA) Key() ([]byte, error) { return encodeKey(ca.key) }
+
+// Fingerprint is the SHA-256 of the authority's certificate (DER), hex.
+func (ca *CA) Fingerprint() string { return fingerprint(ca.cert) }
+
+// Lasting returns the same authority, whose certificates for machines and
+// endpoints are valid for so long instead of a year.
+func (ca *CA) Lasting(life time.Duration) *CA {
+	other := *ca
+	other.life = life
+	return &other
+}
+
 // Sign makes a certificate for the key of a certificate request (PEM): that of
-// the machine id in the role, for one year. hosts are the DNS names and
+// the machine id in the role, for one year (but see Lasting). hosts are the DNS names and
 // addresses by which it is reached. Only the key of the request is used,
 // nothing that it asks for.
 func (ca *CA) Sign(csrPEM []byte, role Role, id string, hosts []string, now time.Time) ([]byte, error) {
@@ -172,7 +194,7 @@ func (ca *CA) sign(template *x509.Certificate, key *ecdsa.PublicKey, hosts []str
 	}
 	template.SerialNumber = serial
 	template.NotBefore = now.Add(-backdate)
-	template.NotAfter = now.Add(leafLifetime)
+	template.NotAfter = now.Add(cmp.Or(ca.life, leafLifetime))
 	if template.NotAfter.After(ca.cert.NotAfter) {
 		template.NotAfter = ca.cert.NotAfter
 	}

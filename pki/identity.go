@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,7 +32,8 @@ type Identity struct {
 	id    string
 	ca    []byte
 	roots *x509.CertPool
-	pair  tls.Certificate
+	pair  atomic.Pointer[tls.Certificate] // replaced as a whole by Renew
+	gone  atomic.Pointer[func(Role, string) bool]
 	now   func() time.Time
 }
 
@@ -56,10 +58,12 @@ func NewIdentity(keyPEM, certPEM, caPEM []byte) (*Identity, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
-	return &Identity{
+	i := &Identity{
 		dc: name.dc, role: name.role, id: name.id,
-		ca: caPEM, roots: roots, pair: pair, now: time.Now,
-	}, nil
+		ca: caPEM, roots: roots, now: time.Now,
+	}
+	i.pair.Store(&pair)
+	return i, nil
 }
 
 // Load reads the identity that Save wrote to dir: key.pem, cert.pem and
@@ -102,7 +106,7 @@ func (i *Identity) ID() string { return i.id }
 func (i *Identity) CA() []byte { return append([]byte(nil), i.ca...) }
 
 // Expires is the end of the certificate's validity.
-func (i *Identity) Expires() time.Time { return i.pair.Leaf.NotAfter }
+func (i *Identity) Expires() time.Time { return i.pair.Load().Leaf.NotAfter }
 
 // name is what a machine's certificate says of it.
 type name struct {

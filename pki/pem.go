@@ -1,11 +1,14 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -22,15 +25,57 @@ func NewRequest() (keyPEM, csrPEM []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot make a key: %w", err)
 	}
-	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "spearhead machine"}}
-	der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot make a certificate request: %w", err)
+	if csrPEM, err = requestFor(key); err != nil {
+		return nil, nil, err
 	}
 	if keyPEM, err = encodeKey(key); err != nil {
 		return nil, nil, err
 	}
-	return keyPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
+	return keyPEM, csrPEM, nil
+}
+
+// RequestFor makes a certificate request for a key that NewRequest has made.
+func RequestFor(keyPEM []byte) (csrPEM []byte, err error) {
+	key, err := parseKey(keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a certificate request: %w", err)
+	}
+	return requestFor(key)
+}
+
+func requestFor(key crypto.Signer) ([]byte, error) {
+	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "spearhead machine"}}
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a certificate request: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
+}
+
+// RequestKey is the SHA-256 of the public key (SubjectPublicKeyInfo) of a
+// certificate request (PEM), hex. The request proves that its maker has the
+// private one.
+func RequestKey(csrPEM []byte) (string, error) {
+	csr, err := parseRequest(csrPEM)
+	if err != nil {
+		return "", fmt.Errorf("cannot read a certificate request: %w", err)
+	}
+	sum := sha256.Sum256(csr.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// Fingerprint is the SHA-256 of a certificate (PEM) in its DER form, hex.
+func Fingerprint(certPEM []byte) (string, error) {
+	cert, err := parseCertificate(certPEM)
+	if err != nil {
+		return "", fmt.Errorf("cannot read a certificate: %w", err)
+	}
+	return fingerprint(cert), nil
+}
+
+func fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 func parseRequest(csrPEM []byte) (*x509.CertificateRequest, error) {

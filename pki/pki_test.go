@@ -121,7 +121,7 @@ func TestOnlyTheRightMachinesMeet(t *testing.T) {
 
 // trusting is a configuration that shows i's certificate and trusts anybody.
 func trusting(i, _ *Identity) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{i.pair}, InsecureSkipVerify: true, ClientAuth: tls.RequestClientCert}
+	return &tls.Config{Certificates: []tls.Certificate{*i.pair.Load()}, InsecureSkipVerify: true, ClientAuth: tls.RequestClientCert}
 }
 
 func old(c *tls.Config) *tls.Config {
@@ -266,11 +266,12 @@ func TestDockerEndpoint(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	ca := newCA(t, dc, now)
-	key, cert, err := ca.SignServer([]string{"docker.example", "127.0.0.1"}, now)
+	hosts := []string{"docker.example", "127.0.0.1"}
+	key, cert, err := ca.SignServer(hosts, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := DockerTLS(key, cert)
+	server, err := DockerTLS(ca, hosts)
 	if err != nil {
 		t.Fatal(err)
 	}

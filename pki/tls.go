@@ -12,8 +12,8 @@ import (
 // center in one of the allowed roles may use. With no role nobody may.
 func (i *Identity) ServerTLS(allowed ...Role) *tls.Config {
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{i.pair},
+		MinVersion:     tls.VersionTLS13,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return i.pair.Load(), nil },
 		// Any certificate is let through to VerifyConnection, which runs on
 		// resumed sessions too.
 		ClientAuth: tls.RequireAnyClientCert,
@@ -29,8 +29,8 @@ func (i *Identity) ServerTLS(allowed ...Role) *tls.Config {
 // Host names play no part.
 func (i *Identity) ClientTLS(expect Role, id string) *tls.Config {
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{i.pair},
+		MinVersion:           tls.VersionTLS13,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return i.pair.Load(), nil },
 		// VerifyConnection does all of the verification: the chain, and the
 		// identity in the place of the host name.
 		InsecureSkipVerify: true,
@@ -82,23 +82,8 @@ func (i *Identity) verify(cs tls.ConnectionState, usage x509.ExtKeyUsage, allowe
 	if !slices.Contains(allowed, peer.role) {
 		return name{}, fmt.Errorf("the peer is a %s, which may not do this", peer.role)
 	}
-	return peer, nil
-}
-
-// DockerTLS is the configuration of the Docker endpoint with a key and a
-// certificate of SignServer, PEM. It asks for a client certificate and takes
-// any or none: who the client is has to be judged at every request, also
-// because resumed sessions skip the handshake. HTTP/2 is not offered, since
-// Docker's attached streams need a connection of their own.
-func DockerTLS(keyPEM, certPEM []byte) (*tls.Config, error) {
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return nil, fmt.Errorf("cannot use the endpoint's certificate: %w", err)
+	if gone := i.gone.Load(); gone != nil && (*gone)(peer.role, peer.id) {
+		return name{}, fmt.Errorf("%s %s was removed from the data center", peer.role, peer.id)
 	}
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		Certificates: []tls.Certificate{pair},
-		ClientAuth:   tls.RequestClientCert,
-		NextProtos:   []string{"http/1.1"},
-	}, nil
+	return peer, nil
 }

@@ -163,6 +163,14 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberRemoveHead:       fields[RemoveHead],
 	NumberCheckState:       fields[CheckState],
 	NumberResetJournal:     fields[ResetJournal],
+	NumberPutToken:         fields[PutToken],
+	NumberRemoveToken:      fields[RemoveToken],
+	NumberUseToken:         fields[UseToken],
+	NumberChangeNode:       fields[ChangeNode],
+	NumberSetKeyring:       fields[SetKeyring],
+	NumberMoveContainer:    fields[MoveContainer],
+	NumberSettleMove:       fields[SettleMove],
+	NumberFindContainer:    fields[FindContainer],
 }
 
 func decodeFields(e envelope) (Command, error) {

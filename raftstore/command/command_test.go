@@ -44,6 +44,14 @@ func all() []Command {
 		PutHead{Head: model.Head{ID: "h", Name: "n", Joined: now}},
 		RemoveHead{ID: "h"},
 		CheckState{},
+		PutToken{Token: model.Token{ID: "t", Role: model.RoleNode, Hash: "h", Expires: now}},
+		RemoveToken{ID: "t"},
+		UseToken{ID: "t", Hash: "h", Key: "k", Machine: "m", Node: &model.Node{ID: "n", Inventory: &model.Inventory{CPUs: 1}}, Time: now},
+		ChangeNode{ID: "n", Change: model.NodeChange{Approved: new(bool), SetLabels: map[string]string{"a": "b"}}},
+		SetKeyring{Version: 1, Keys: [][]byte{{1}}},
+		MoveContainer{ID: "c", From: "n", To: "m", Generation: 1, Reserved: model.Resources{Memory: 1}, Time: now},
+		SettleMove{ID: "c", Generation: 1},
+		FindContainer{ID: "c", NodeID: "n", State: model.ContainerState{Status: model.StatusRunning}},
 		ResetJournal{NodeID: "n", Containers: []ContainerFound{{ID: "c"}}},
 	}
 }

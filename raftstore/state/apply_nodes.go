@@ -18,8 +18,14 @@ func (t *transaction) putNode(c command.PutNode) error {
 	if n.Overcommit.Memory < 0 || n.Overcommit.CPU < 0 || n.Overcommit.Disk < 0 {
 		return model.Errorf(model.KindInvalid, "node %s: a ratio of overcommit is negative", n.Name)
 	}
+	if t.Departed(n.ID) {
+		return model.Errorf(model.KindConflict, "node %s was removed; it has to join anew", n.Name)
+	}
 	if same, ok := t.NodeByName(n.Name); ok && same.ID != n.ID {
 		return model.Errorf(model.KindConflict, "a node with the name %s exists already", n.Name)
+	}
+	if n.MaxContainers < 0 {
+		return model.Errorf(model.KindInvalid, "node %s: the number of containers is negative", n.Name)
 	}
 	n.JournalEpoch, n.JournalSeq = "", 0
 	if old, ok := t.Node(n.ID); ok {
@@ -56,6 +62,9 @@ func (t *transaction) removeNode(c command.RemoveNode) error {
 	if count := t.PromisedTo(n.ID); count > 0 {
 		return model.Errorf(model.KindConflict, "node %s has %d containers; remove or move them first", n.Name, count)
 	}
+	if err := t.dropVolumesOnNode(n); err != nil {
+		return err
+	}
 	for _, image := range t.Images() {
 		if slices.Contains(image.Holders, n.ID) {
 			if err := t.dropHolder(*image, n.ID); err != nil {
@@ -67,6 +76,9 @@ func (t *transaction) removeNode(c command.RemoveNode) error {
 		if err := t.delete(tableBuilders, b); err != nil {
 			return err
 		}
+	}
+	if err := t.depart(n.ID); err != nil {
+		return err
 	}
 	return t.delete(tableNodes, &n)
 }
@@ -121,15 +133,23 @@ func (t *transaction) checkCapacity(n model.Node, more model.Resources) error {
 
 // promise adds to what a node has promised; sign is 1 or -1.
 func (t *transaction) promise(c *model.Container, sign int) error {
-	p, ok := first[promised](t.txn, tablePromised, indexID, c.NodeID)
+	s := int64(sign)
+	return t.promiseOf(c.NodeID, sign, model.Resources{Memory: s * c.Reserved.Memory, CPU: s * c.Reserved.CPU, Disk: s * c.Reserved.Disk})
+}
+
+// promiseOf adds containers and resources to what a node has promised.
+func (t *transaction) promiseOf(nodeID string, containers int, more model.Resources) error {
+	p, ok := first[promised](t.txn, tablePromised, indexID, nodeID)
 	if !ok {
-		p.NodeID = c.NodeID
+		p.NodeID = nodeID
 	}
-	p.Containers += sign
-	if p.Containers == 0 {
+	p.Containers += containers
+	p.Resources = p.Resources.Add(more)
+	if p.Containers == 0 && p.Resources == (model.Resources{}) {
+		if !ok {
+			return nil
+		}
 		return t.delete(tablePromised, &p)
 	}
-	s := int64(sign)
-	p.Resources = p.Resources.Add(model.Resources{Memory: s * c.Reserved.Memory, CPU: s * c.Reserved.CPU, Disk: s * c.Reserved.Disk})
 	return t.insert(tablePromised, &p)
 }

@@ -42,6 +42,14 @@ var rules = map[command.Number]rule{
 	command.NumberForgetVolume:     on((*transaction).forgetVolume),
 	command.NumberSetVolumeSize:    on((*transaction).setVolumeSize),
 	command.NumberMoveVolume:       on((*transaction).moveVolume),
+	command.NumberPutToken:         on((*transaction).putToken),
+	command.NumberRemoveToken:      on((*transaction).removeToken),
+	command.NumberUseToken:         on((*transaction).useToken),
+	command.NumberChangeNode:       on((*transaction).changeNode),
+	command.NumberSetKeyring:       on((*transaction).setKeyring),
+	command.NumberMoveContainer:    on((*transaction).moveContainer),
+	command.NumberSettleMove:       on((*transaction).settleMove),
+	command.NumberFindContainer:    on((*transaction).findContainer),
 }
 
 // on makes a rule of a method for commands of one type.

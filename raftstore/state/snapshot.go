@@ -77,6 +77,9 @@ func savedTables() []savedTable {
 		{tableHeads, loadRow[model.Head](tableHeads)},
 		{tableRemovedHeads, loadRow[removedHead](tableRemovedHeads)},
 		{tableRequests, loadRequest},
+		{tableTokens, loadRow[model.Token](tableTokens)},
+		{tableDeparted, loadRow[departed](tableDeparted)},
+		{tableKeyring, loadRow[model.Keyring](tableKeyring)},
 	}
 }
 
