@@ -31,6 +31,7 @@ type Agent struct {
 	records *state.DB
 	info    model.NodeInfo
 	nodeID  string
+	boot    string // of this process, by lot
 	log     *slog.Logger
 	etc     string // folder of the files that containers see in their /etc
 	node    *task.Node
@@ -88,6 +89,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		drivers: o.Drivers,
 		records: records,
 		info:    o.Info,
+		boot:    model.NewID()[:16],
 		nodeID:  o.NodeID,
 		log:     o.Logger,
 		etc:     filepath.Join(o.RunDir, "etc"),

@@ -20,6 +20,9 @@ type Agent interface {
 	ImageStore
 	Peer
 	Builders
+	Signs
+	Volumes
+	Networks
 
 	// Info describes the machine.
 	Info(ctx context.Context) (model.NodeInfo, error)
@@ -127,11 +130,13 @@ type ContainerRecord struct {
 	State     model.ContainerState `json:"state"`
 }
 
-// CreateRequest is a reserved container with the networks that its NICs are on.
+// CreateRequest is a reserved container with the networks that its NICs are on
+// and the volumes that it mounts.
 type CreateRequest struct {
 	Container model.Container `json:"container"`
 	Account   AccountRef      `json:"account"`
 	Networks  []model.Network `json:"networks,omitempty"`
+	Volumes   []VolumeRef     `json:"volumes,omitempty"` // that Container mounts
 }
 
 // AccountRef is what a node needs to know of a container's owner.

@@ -59,6 +59,7 @@ func NewHandler(a Agent, logger *slog.Logger) http.Handler {
 	route("POST "+pathPrefix+"/images/pull", h.pull)
 	h.imageRoutes(route)
 	h.builderRoutes(route)
+	h.lifeRoute(route)
 	h.volumeRoutes(route)
 	h.networkRoutes(route)
 	route("POST "+pathPrefix+"/journal", h.journal)

@@ -1,0 +1,10 @@
+package wiretest
+
+import (
+	"context"
+
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// Life implements wire.Agent.
+func (a *Agent) Life(context.Context) (wire.Life, error) { return wire.Life{Boot: "boot-1"}, nil }
