@@ -49,6 +49,8 @@ type Agent struct {
 	loops   sync.WaitGroup // the owner loop, pulls and watchers of execs
 	running context.Context
 
+	networks networks
+
 	mu     sync.Mutex // guards what follows
 	tasks  map[string]*task.Task
 	closed bool
@@ -110,6 +112,10 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		Records: records, Shipper: a.shipper, Dir: a.etc, Probes: health.NewLimit(probesAtOnce), Pid: a.pid, Changed: a.noteChange, Gone: a.gone, Logger: o.Logger,
 	}
 	a.execs = newExecs(a)
+	if err := a.openNetworks(ctx, filepath.Join(o.StateDir, "networks.json")); err != nil {
+		a.Close()
+		return nil, err
+	}
 	if err := a.reconcile(ctx); err != nil {
 		a.Close()
 		return nil, fmt.Errorf("cannot take over what the node runs: %w", err)

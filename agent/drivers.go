@@ -50,6 +50,9 @@ type Images interface {
 type Network interface {
 	task.Network
 	Sandboxes(ctx context.Context) ([]string, error)
+	// SetNetworks has the kernel, the firewalls and the resolvers act by what
+	// heads told, as far as the node's containers have to do with it.
+	SetNetworks(ctx context.Context, s model.NetworkState) error
 }
 
 // Gossip is where the agent tells how full its machine is.

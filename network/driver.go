@@ -47,6 +47,7 @@ type Driver struct {
 
 	mu       sync.Mutex
 	segments map[string]*segment // open ones, by key
+	state    model.NetworkState
 }
 
 var (
@@ -128,12 +129,13 @@ func (d *Driver) sandbox(containerID string) (sandbox, error) {
 // changes nothing and repairs what is missing; with other NICs than before it
 // is refused with model.KindConflict. networks must hold the network of each
 // NIC. If it fails, nothing is left that was not there before.
-func (d *Driver) Attach(ctx context.Context, containerID string, nics []model.NIC, networks []model.Network) (path string, err error) {
+func (d *Driver) Attach(ctx context.Context, a Attachment) (path string, err error) {
+	containerID := a.Container
 	b, err := d.sandbox(containerID)
 	if err != nil {
 		return "", err
 	}
-	ports, segments, err := d.plan(nics, networks)
+	ports, segments, err := d.plan(a.NICs, a.Networks)
 	if err != nil {
 		return "", err
 	}
@@ -215,6 +217,15 @@ func (d *Driver) plan(nics []model.NIC, networks []model.Network) ([]port, []*se
 		ports, segments = append(ports, portOf(nic, n)), append(segments, s)
 	}
 	return ports, segments, nil
+}
+
+// SetNetworks has the node act by what it knows of networks beyond its own
+// containers' NICs.
+func (d *Driver) SetNetworks(ctx context.Context, s model.NetworkState) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state = s
+	return nil
 }
 
 // Detach removes the network of a container; an unknown one is no error.

@@ -48,7 +48,7 @@ func TestNoNICsMeansOnlyALoopback(t *testing.T) {
 	b := newTestbed(t)
 	b.node("node-a")
 	d := b.open("node-a")
-	path, err := d.Attach(context.Background(), "lonely", nil, nil)
+	path, err := d.Attach(context.Background(), Attachment{Container: "lonely", NICs: nil, Networks: nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestARestartFindsEverythingAgain(t *testing.T) {
 	if err != nil || !cmp.Equal(boxes, []string{"one"}) {
 		t.Errorf("sandboxes %q, %v", boxes, err)
 	}
-	_, err = d.Attach(context.Background(), "one", []model.NIC{b.nic(12)}, []model.Network{b.network})
+	_, err = d.Attach(context.Background(), Attachment{Container: "one", NICs: []model.NIC{b.nic(12)}, Networks: []model.Network{b.network}})
 	if !model.IsKind(err, model.KindConflict) {
 		t.Errorf("other NICs for the same container: %v", err)
 	}
@@ -179,7 +179,7 @@ func TestAReusedAddressIsBelievedAtOnce(t *testing.T) {
 	// the same address, elsewhere, and with another MAC than before
 	nic := b.nic(11)
 	nic.MAC = "02:aa:00:00:00:0b"
-	if _, err := db.Attach(context.Background(), "two", []model.NIC{nic}, []model.Network{b.network}); err != nil {
+	if _, err := db.Attach(context.Background(), Attachment{Container: "two", NICs: []model.NIC{nic}, Networks: []model.Network{b.network}}); err != nil {
 		t.Fatal(err)
 	}
 	defer b.detach(db, "two")
@@ -200,7 +200,7 @@ func TestANICWithTheMachinesAddressIsRefused(t *testing.T) {
 	b.in("node-a", "ip address add 10.201.0.200/24 dev ext0")
 	d := b.open("node-a")
 	defer d.Close()
-	_, err := d.Attach(context.Background(), "one", []model.NIC{b.nic(11)}, []model.Network{b.network})
+	_, err := d.Attach(context.Background(), Attachment{Container: "one", NICs: []model.NIC{b.nic(11)}, Networks: []model.Network{b.network}})
 	if err == nil || !strings.Contains(err.Error(), "10.201.0.200") {
 		t.Errorf("took the machine's own NIC: %v", err)
 	}
@@ -231,7 +231,7 @@ func TestRefusals(t *testing.T) {
 		{"one", badMAC, b.network, model.KindInvalid},
 		{"one", badName, b.network, model.KindInvalid},
 	} {
-		_, err := d.Attach(context.Background(), c.id, []model.NIC{c.nic}, []model.Network{c.net})
+		_, err := d.Attach(context.Background(), Attachment{Container: c.id, NICs: []model.NIC{c.nic}, Networks: []model.Network{c.net}})
 		if !model.IsKind(err, c.want) {
 			t.Errorf("%s %+v: %v, want kind %s", c.id, c.nic, err, c.want)
 		}

@@ -110,7 +110,7 @@ func (b *testbed) nic(last byte) model.NIC {
 
 func (b *testbed) attach(d *Driver, id string, last byte) string {
 	b.t.Helper()
-	path, err := d.Attach(context.Background(), id, []model.NIC{b.nic(last)}, []model.Network{b.network})
+	path, err := d.Attach(context.Background(), Attachment{Container: id, NICs: []model.NIC{b.nic(last)}, Networks: []model.Network{b.network}})
 	if err != nil {
 		b.t.Fatal(err)
 	}

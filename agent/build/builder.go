@@ -16,6 +16,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -107,7 +108,9 @@ func (one *builder) start(program string, r wire.BuilderRequest, made *revert.St
 	if err := group.make(&r.Limits); err != nil {
 		return nil, err
 	}
-	netns, err := b.cfg.Network.Attach(ctx, sandboxPrefix+one.account, r.NICs, r.Networks)
+	netns, err := b.cfg.Network.Attach(ctx, network.Attachment{
+		Container: sandboxPrefix + one.account, Account: one.account, NICs: r.NICs, Networks: r.Networks,
+	})
 	if err != nil {
 		return nil, err
 	}

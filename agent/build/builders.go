@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -27,7 +28,7 @@ const sandboxPrefix = "builder-"
 
 // Network makes network namespaces, as for containers.
 type Network interface {
-	Attach(ctx context.Context, container string, nics []model.NIC, networks []model.Network) (netns string, err error)
+	Attach(ctx context.Context, a network.Attachment) (netns string, err error)
 	Detach(ctx context.Context, container string) error
 }
 

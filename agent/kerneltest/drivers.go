@@ -12,6 +12,7 @@ import (
 	"github.com/spearheadcloud/spearhead/agent"
 	"github.com/spearheadcloud/spearhead/image"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network"
 	"github.com/spearheadcloud/spearhead/runtime"
 	"github.com/spearheadcloud/spearhead/wire/wiretest"
 )
@@ -319,9 +320,9 @@ type networkDriver struct {
 	life *Life
 }
 
-func (d *networkDriver) Attach(_ context.Context, id string, _ []model.NIC, _ []model.Network) (string, error) {
-	return "/sandbox/" + id, d.do(d.life, "attach", func() error {
-		d.sandboxes[id] = true
+func (d *networkDriver) Attach(_ context.Context, a network.Attachment) (string, error) {
+	return "/sandbox/" + a.Container, d.do(d.life, "attach", func() error {
+		d.sandboxes[a.Container] = true
 		return nil
 	})
 }
@@ -340,6 +341,10 @@ func (d *networkDriver) Sandboxes(context.Context) ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return keys(d.sandboxes), nil
+}
+
+func (d *networkDriver) SetNetworks(context.Context, model.NetworkState) error {
+	return d.do(d.life, "set-networks", func() error { return nil })
 }
 
 func keys[V any](m map[string]V) []string {

@@ -46,6 +46,9 @@ type Status struct {
 	// Relimiting is set while the limits of running processes are changed:
 	// whoever finds it after a crash sets those of the request.
 	Relimiting bool `json:"relimiting,omitempty"`
+	// Rewiring is set while a running container is connected to a network or
+	// taken off one: whoever finds it after a crash gives it the request's NICs.
+	Rewiring bool `json:"rewiring,omitempty"`
 }
 
 // Record is a container as its node keeps it.

@@ -9,6 +9,7 @@ import (
 	"github.com/spearheadcloud/spearhead/agent/logship"
 	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network"
 	"github.com/spearheadcloud/spearhead/runtime"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -38,7 +39,7 @@ type Images interface {
 
 // Network makes network namespaces. All its methods may be repeated.
 type Network interface {
-	Attach(ctx context.Context, container string, nics []model.NIC, networks []model.Network) (netns string, err error)
+	Attach(ctx context.Context, a network.Attachment) (netns string, err error)
 	Detach(ctx context.Context, container string) error
 }
 

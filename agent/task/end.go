@@ -31,7 +31,7 @@ func (t *Task) ended(e runtime.Exit) {
 	next.State.Pid = 0
 	next.State.ExitCode, next.State.ExitUnknown, next.State.OOMKilled = e.ExitCode, e.Unknown, e.OOMKilled
 	next.State.FinishedAt = e.FinishedAt
-	next.Freezing, next.Relimiting = false, false
+	next.Freezing, next.Relimiting, next.Rewiring = false, false, false
 	t.endHealth(&next.State)
 	if e.Unknown {
 		next.State.ExitCode, next.State.Error = 255, unknownEnd

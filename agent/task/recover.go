@@ -95,6 +95,9 @@ func (t *Task) adopt(alive *runtime.Process) {
 	if t.status.Relimiting {
 		t.restoreLimits()
 	}
+	if t.status.Rewiring {
+		t.finishRewiring()
+	}
 	if t.status.Freezing {
 		t.thaw()
 	}

@@ -80,7 +80,7 @@ func (t *Task) started(p runtime.Process, actions ...string) (wire.Ack, error) {
 	next.State.StartedAt = p.StartedAt
 	next.State.ExitCode, next.State.ExitUnknown, next.State.OOMKilled, next.State.Error = 0, false, false, ""
 	next.State.Health = t.newHealth()
-	next.Restarting, next.Freezing, next.Relimiting = false, false, false
+	next.Restarting, next.Freezing, next.Relimiting, next.Rewiring = false, false, false, false
 	entries := []model.JournalEntry{t.entry("start", &next.State)}
 	for _, action := range actions {
 		entries = append(entries, t.entry(action, nil))
@@ -184,10 +184,10 @@ func (t *Task) network(ctx context.Context) (string, error) {
 	if c.Spec.Network == "host" {
 		return "host", nil
 	}
-	if len(c.NICs) == 0 {
+	if len(c.NICs) == 0 && c.Spec.Network == "none" {
 		return "", nil
 	}
-	path, err := t.node.Network.Attach(ctx, t.id, c.NICs, t.request.Networks)
+	path, err := t.node.Network.Attach(ctx, attachment(t.request))
 	if err != nil {
 		return "", fmt.Errorf("cannot attach container %s to its networks: %w", t.id, err)
 	}

@@ -36,6 +36,7 @@ type Agent struct {
 	containers map[string]*container
 	execs      map[string]*exec
 	images     map[string]bool
+	networks   wire.NodeNetworks
 }
 
 type container struct {

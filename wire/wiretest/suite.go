@@ -54,6 +54,8 @@ func Run(t *testing.T, subject Subject) {
 		{"PausedCanBeEnded", (*suite).pausedCanBeEnded},
 		{"UpdateIsTold", (*suite).updateIsTold},
 		{"UseAndHealthAreTold", (*suite).useAndHealthAreTold},
+		{"NetworksHaveVersions", (*suite).networksHaveVersions},
+		{"NetworksComeAndGo", (*suite).networksComeAndGo},
 	})
 }
 

@@ -20,6 +20,7 @@ type Agent struct {
 	info       model.NodeInfo
 	containers map[string]*container
 	execs      map[string]wire.ExecState
+	volumes    map[string]*volume
 	images     map[string]model.Image // held, by id
 	registry   map[string]model.Image // what a pull finds, by normalized reference
 	journal    []model.JournalEntry
@@ -31,6 +32,7 @@ type Agent struct {
 	shed       []string
 
 	acknowledged uint64
+	networks     wire.NodeNetworks
 }
 
 type container struct {
@@ -50,7 +52,7 @@ func New() *Agent {
 			Capacity: model.Resources{Memory: 256 << 30, CPU: 64_000, Disk: 1 << 40},
 			NICTags:  []string{"external"}, DiskQuota: true, Runtime: "none",
 		},
-		containers: map[string]*container{}, execs: map[string]wire.ExecState{},
+		containers: map[string]*container{}, volumes: map[string]*volume{}, execs: map[string]wire.ExecState{},
 		images: map[string]model.Image{}, registry: map[string]model.Image{}, grown: make(chan struct{}),
 	}
 }
@@ -126,6 +128,7 @@ func (a *Agent) Wipe() {
 	clear(a.containers)
 	clear(a.images)
 	clear(a.execs)
+	clear(a.volumes)
 }
 
 // Has reports whether the node has the container.
@@ -254,6 +257,7 @@ func (a *Agent) Create(_ context.Context, r wire.CreateRequest) (wire.Ack, error
 	}
 	c := &container{spec: r.Container, state: model.ContainerState{Status: model.StatusCreated}}
 	a.containers[c.spec.ID] = c
+	a.makeVolumes(r.Volumes)
 	return a.write(c, model.ActionCreate, nil), nil
 }
 
