@@ -28,8 +28,11 @@ type Package struct {
 	Disk      int64  `json:"disk,omitempty"` // bytes; 0 is without quota
 	Pids      int64  `json:"pids,omitempty"`
 	IOWeight  uint16 `json:"io_weight,omitempty"` // 10–1000; 0 is the kernel's usual
-	Active    bool   `json:"active"`
-	Default   bool   `json:"default,omitempty"` // for containers that ask for no size
+	// NetworkRate is the most that each NIC sends, and that it is sent, in bits
+	// a second; 0 is without limit.
+	NetworkRate int64 `json:"network_rate,omitempty"`
+	Active      bool  `json:"active"`
+	Default     bool  `json:"default,omitempty"` // for containers that ask for no size
 
 	// Family groups packages of one kind. A size that is asked for in numbers
 	// is chosen among those of the default package's family, and among all
@@ -51,7 +54,7 @@ type Package struct {
 // SameSize reports whether p and o give a container the same.
 func (p *Package) SameSize(o *Package) bool {
 	return p.Memory == o.Memory && p.Swap == o.Swap && p.CPUCap == o.CPUCap && p.CPUShares == o.CPUShares &&
-		p.Disk == o.Disk && p.Pids == o.Pids && p.IOWeight == o.IOWeight
+		p.Disk == o.Disk && p.Pids == o.Pids && p.IOWeight == o.IOWeight && p.NetworkRate == o.NetworkRate
 }
 
 // OfferedTo reports whether new containers of an account may have p.

@@ -159,6 +159,8 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberForgetVolume:     fields[ForgetVolume],
 	NumberSetVolumeSize:    fields[SetVolumeSize],
 	NumberMoveVolume:       fields[MoveVolume],
+	NumberSetAccountLimits: fields[SetAccountLimits],
+	NumberRemovePackage:    fields[RemovePackage],
 	NumberPutHead:          fields[PutHead],
 	NumberRemoveHead:       fields[RemoveHead],
 	NumberCheckState:       fields[CheckState],

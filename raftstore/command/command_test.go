@@ -40,6 +40,8 @@ func all() []Command {
 		RemoveLink{ID: "c", Alias: "a"},
 		LinksTold{ID: "c", Links: []model.Link{{Alias: "a"}}},
 		RecordEvent{Event: model.Event{AccountID: "a", Type: "image", Action: "prune", Time: now}},
+		SetAccountLimits{AccountID: "a", Limits: model.AccountLimits{Containers: 3, Memory: model.NoneAllowed}},
+		RemovePackage{Name: "p"},
 		PutBuilder{Builder: model.Builder{AccountID: "a", NodeID: "n"}, Before: "m"},
 		PutHead{Head: model.Head{ID: "h", Name: "n", Joined: now}},
 		RemoveHead{ID: "h"},

@@ -64,10 +64,19 @@ type RemoveNode struct {
 // container that is about to be created. A container of the account with the
 // same Operation exists already: nothing changes (see
 // state.View.ContainerByOperation). It is KindConflict if the name, an address
-// or a MAC is taken or the node is not approved, and KindExhausted if the node
-// has promised too much to others.
+// or a MAC is taken or the node takes no containers, or if a container there
+// would break one of the Rules of affinity (those that are wishes aside), and
+// KindExhausted if the node has promised too much to others or the account has
+// as much as it may.
+//
+// Mounts of volumes get the id of the account's volume of their name. Volumes
+// has what to make of a name that the account does not have yet. Volumes that
+// are on no node are from now on on the container's; it is KindConflict if one
+// is on another.
 type ReserveContainer struct {
 	Container model.Container `json:"container"`
+	Volumes   []model.Volume  `json:"volumes,omitempty"`
+	Rules     []string        `json:"rules,omitempty"`
 }
 
 // ReleaseContainer undoes a reservation. A container that is not there is no

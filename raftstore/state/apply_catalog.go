@@ -7,33 +7,6 @@ import (
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
-func (t *transaction) putPackage(c command.PutPackage) error {
-	p := c.Package
-	if err := checkKey("package name", p.Name); err != nil {
-		return err
-	}
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{{"memory", p.Memory}, {"swap", p.Swap}, {"cpu_cap", p.CPUCap}, {"cpu_shares", p.CPUShares}, {"disk", p.Disk}, {"pids", p.Pids}} {
-		if f.value < 0 {
-			return model.Errorf(model.KindInvalid, "package %s: %s is negative", p.Name, f.name)
-		}
-	}
-	if p.Default {
-		for _, old := range t.Packages() {
-			if old.Default && old.Name != p.Name {
-				other := *old
-				other.Default = false
-				if err := t.insert(tablePackages, &other); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return t.insert(tablePackages, &p)
-}
-
 func (t *transaction) putNetwork(c command.PutNetwork) error {
 	n := c.Network
 	if err := t.checkNetwork(n); err != nil {
@@ -79,7 +52,7 @@ func (t *transaction) checkNetwork(n model.Network) error {
 	}
 	old, ok := t.Network(n.ID)
 	if !ok {
-		return nil
+		return t.checkNetworkCount(n.AccountID)
 	}
 	fixed := old.Kind == n.Kind && old.AccountID == n.AccountID && old.NICTag == n.NICTag && old.VLAN == n.VLAN &&
 		old.VNI == n.VNI && old.Subnet == n.Subnet && old.Gateway == n.Gateway
@@ -87,6 +60,22 @@ func (t *transaction) checkNetwork(n model.Network) error {
 		return model.Errorf(model.KindConflict, "network %s has containers on it: its kind, place, subnet and gateway cannot change", old.Name)
 	}
 	return nil
+}
+
+// checkNetworkCount refuses one more network of an account that has as many as
+// it may.
+func (t *transaction) checkNetworkCount(accountID string) error {
+	a, ok := t.Account(accountID)
+	if !ok {
+		return nil
+	}
+	have := int64(0)
+	for _, n := range t.Networks() {
+		if n.AccountID == a.ID {
+			have++
+		}
+	}
+	return checkCount(a.Limits.Networks, have, "networks")
 }
 
 func checkAddresses(n model.Network) error {

@@ -1,7 +1,10 @@
 package state
 
 import (
+	"slices"
+
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/model/affinity"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
@@ -15,9 +18,22 @@ func (t *transaction) reserveContainer(cmd command.ReserveContainer) error {
 	if err := t.checkReservation(c); err != nil {
 		return err
 	}
+	if err := t.checkRules(&c, cmd.Rules); err != nil {
+		return err
+	}
 	c.Phase = model.PhaseReserved
 	c.State = model.ContainerState{Status: model.StatusCreated}
 	t.touch(c.AccountID)
+	if err := t.takeVolumes(&c, cmd.Volumes); err != nil {
+		return err
+	}
+	a, err := t.account(c.AccountID)
+	if err != nil {
+		return err
+	}
+	if err := t.checkHoldings(&a, 1, sizeOf(&c)); err != nil {
+		return err
+	}
 	return t.addContainer(&c)
 }
 
@@ -43,10 +59,7 @@ func (t *transaction) checkReservation(c model.Container) error {
 	if err != nil {
 		return err
 	}
-	if !n.Approved {
-		return model.Errorf(model.KindConflict, "the chosen node is not approved")
-	}
-	if err := t.checkCapacity(n, c.Reserved); err != nil {
+	if err := t.checkNode(n, &c); err != nil {
 		return err
 	}
 	if c.Spec.ImageID != "" {
@@ -58,6 +71,38 @@ func (t *transaction) checkReservation(c model.Container) error {
 		return err
 	}
 	return t.checkNICs(c)
+}
+
+// checkNode refuses a node that has changed since it was chosen.
+func (t *transaction) checkNode(n model.Node, c *model.Container) error {
+	switch {
+	case !n.Approved:
+		return model.Errorf(model.KindConflict, "the chosen node is not approved")
+	case n.Cordoned || n.Lost:
+		return model.Errorf(model.KindConflict, "the chosen node takes no containers any more; try again")
+	case len(n.Owners) > 0 && !slices.Contains(n.Owners, c.AccountID):
+		return model.Errorf(model.KindConflict, "the chosen node takes no containers of this account any more; try again")
+	case n.MaxContainers > 0 && t.PromisedTo(n.ID) >= n.MaxContainers:
+		return model.Errorf(model.KindExhausted, "the chosen node has as many containers as it may")
+	}
+	return t.checkCapacity(n, c.Reserved)
+}
+
+// checkRules refuses a node that breaks a rule of affinity beside the account's
+// containers of this moment.
+func (t *transaction) checkRules(c *model.Container, texts []string) error {
+	if len(texts) == 0 {
+		return nil
+	}
+	rules, err := affinity.ParseAll(texts)
+	if err != nil {
+		return err
+	}
+	n, err := t.node(c.NodeID)
+	if err != nil {
+		return err
+	}
+	return affinity.Check(rules, affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone}, t.Containers(c.AccountID))
 }
 
 // checkName refuses a name that is no name or taken, in Docker's words.
@@ -129,7 +174,10 @@ func (t *transaction) releaseContainer(cmd command.ReleaseContainer) error {
 	if c.Phase != model.PhaseReserved {
 		return model.Errorf(model.KindConflict, "container %s exists on its node: its reservation cannot be released", c.ID)
 	}
-	return t.dropContainer(&c)
+	if err := t.dropContainer(&c); err != nil {
+		return err
+	}
+	return t.dropAnonymous(&c, c.Created)
 }
 
 func (t *transaction) renameContainer(cmd command.RenameContainer) error {

@@ -32,7 +32,8 @@ func (t *transaction) putImageName(cmd command.PutImage, image *model.Image) err
 	if err := checkKey("image name", name.Ref); err != nil {
 		return err
 	}
-	if _, err := t.account(name.AccountID); err != nil {
+	a, err := t.account(name.AccountID)
+	if err != nil {
 		return err
 	}
 	if name.ImageID != image.ID {
@@ -47,6 +48,11 @@ func (t *transaction) putImageName(cmd command.PutImage, image *model.Image) err
 		return model.Errorf(model.KindInvalid, "unknown action %q on an image", cmd.Action)
 	}
 	before, had := t.ImageName(name.AccountID, name.Ref)
+	if !had {
+		if err := checkCount(a.Limits.Images, int64(len(t.ImageNames(a.ID))), "images"); err != nil {
+			return err
+		}
+	}
 	if err := t.insert(tableImageNames, &name); err != nil {
 		return err
 	}

@@ -131,10 +131,13 @@ func (t *transaction) checkCapacity(n model.Node, more model.Resources) error {
 	return nil
 }
 
-// promise adds to what a node has promised; sign is 1 or -1.
+// promise adds a container to what its node has promised, and to the sums of
+// its account and package; sign is 1 or -1.
 func (t *transaction) promise(c *model.Container, sign int) error {
-	s := int64(sign)
-	return t.promiseOf(c.NodeID, sign, model.Resources{Memory: s * c.Reserved.Memory, CPU: s * c.Reserved.CPU, Disk: s * c.Reserved.Disk})
+	if err := t.hold(c, sign); err != nil {
+		return err
+	}
+	return t.promiseOf(c.NodeID, sign, times(c.Reserved, sign))
 }
 
 // promiseOf adds containers and resources to what a node has promised.

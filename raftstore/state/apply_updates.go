@@ -32,8 +32,15 @@ func (t *transaction) reserveUpdate(cmd command.ReserveUpdate) error {
 	if err := t.checkCapacity(n, minus(both, c.Reserved)); err != nil {
 		return err
 	}
+	a, err := t.account(c.AccountID)
+	if err != nil {
+		return err
+	}
+	if err := t.checkHoldings(&a, 0, minus(both, c.Reserved)); err != nil {
+		return err
+	}
 	c.Update = &model.PendingUpdate{Operation: cmd.Operation, Package: cmd.Package, Since: cmd.Time}
-	return t.putReserved(&c, both)
+	return t.putReserved(&c, &c, both)
 }
 
 func (t *transaction) releaseUpdate(cmd command.ReleaseUpdate) error {
@@ -42,7 +49,7 @@ func (t *transaction) releaseUpdate(cmd command.ReleaseUpdate) error {
 		return nil
 	}
 	c.Update = nil
-	return t.putReserved(&c, c.Spec.Limits.Needs(c.Reserved))
+	return t.putReserved(&c, &c, c.Spec.Limits.Needs(c.Reserved))
 }
 
 // updateContainer applies what a node has changed in c, which the caller
@@ -54,6 +61,7 @@ func (t *transaction) updateContainer(c *model.Container, u *model.ContainerUpda
 	if u.Limits == nil {
 		return nil
 	}
+	before := *c
 	c.Spec.Limits = *u.Limits
 	needs := c.Spec.Limits.Needs(c.Reserved)
 	switch {
@@ -63,12 +71,13 @@ func (t *transaction) updateContainer(c *model.Container, u *model.ContainerUpda
 	default:
 		needs = larger(c.Reserved, needs)
 	}
-	return t.putReserved(c, needs)
+	return t.putReserved(&before, c, needs)
 }
 
-// putReserved changes what is promised to a container, and writes it.
-func (t *transaction) putReserved(c *model.Container, r model.Resources) error {
-	if err := t.promise(c, -1); err != nil {
+// putReserved changes what is promised to a container, which was before, and
+// writes it.
+func (t *transaction) putReserved(before, c *model.Container, r model.Resources) error {
+	if err := t.promise(before, -1); err != nil {
 		return err
 	}
 	c.Reserved = r

@@ -34,7 +34,8 @@ func (t *transaction) addVolume(v *model.Volume) error {
 	if err := checkKey("volume id", v.ID); err != nil {
 		return err
 	}
-	if _, err := t.account(v.AccountID); err != nil {
+	a, err := t.account(v.AccountID)
+	if err != nil {
 		return err
 	}
 	if err := model.CheckVolumeName(v.Name); err != nil {
@@ -48,6 +49,12 @@ func (t *transaction) addVolume(v *model.Volume) error {
 	}
 	if _, ok := t.VolumeByName(v.AccountID, v.Name); ok {
 		return model.Errorf(model.KindConflict, "a volume named %s already exists", v.Name)
+	}
+	if err := checkCount(a.Limits.Volumes, int64(len(t.Volumes(a.ID))), "volumes"); err != nil {
+		return err
+	}
+	if err := t.checkDisk(&a, v.Size); err != nil {
+		return err
 	}
 	v.Removing = false
 	t.recordOfVolume(v, "create", v.Created, nil)
@@ -191,6 +198,13 @@ func (t *transaction) setVolumeSize(cmd command.SetVolumeSize) error {
 	}
 	if cmd.Size < 0 || cmd.Size > maxResource {
 		return model.Errorf(model.KindInvalid, "the volume's size of %d is out of range", cmd.Size)
+	}
+	a, err := t.account(v.AccountID)
+	if err != nil {
+		return err
+	}
+	if err := t.checkDisk(&a, cmd.Size-v.Size); err != nil {
+		return err
 	}
 	if err := t.promiseVolume(&v, -1); err != nil {
 		return err

@@ -33,6 +33,8 @@ var rules = map[command.Number]rule{
 	command.NumberRemoveLink:       on((*transaction).removeLink),
 	command.NumberLinksTold:        on((*transaction).linksTold),
 	command.NumberPutBuilder:       on((*transaction).putBuilder),
+	command.NumberSetAccountLimits: on((*transaction).setAccountLimits),
+	command.NumberRemovePackage:    on((*transaction).removePackage),
 	command.NumberPutHead:          on((*transaction).putHead),
 	command.NumberRemoveHead:       on((*transaction).removeHead),
 	command.NumberCheckState:       on((*transaction).checkState),

@@ -13,7 +13,7 @@ import (
 )
 
 // Names of tables. Those that a snapshot holds are listed in snapshot.go;
-// promised and meta are worked out again when one is read.
+// promised, meta and those of sums.go are worked out again when one is read.
 const (
 	tableAccounts   = "accounts"
 	tablePackages   = "packages"
@@ -77,6 +77,7 @@ type meta struct {
 	Events     int    // rows in tableEvents
 	EventBytes int    // their size by eventSize
 	Requests   int    // rows in tableRequests
+	NodesGone  uint64 // the entry that last removed a node
 }
 
 func schema() *memdb.DBSchema {
@@ -115,6 +116,9 @@ func schema() *memdb.DBSchema {
 		tokensTable(),
 		departedTable(),
 		keyringTable(),
+		holdingsTable(),
+		sizedTable(),
+		nodeChangesTable(),
 		table(tablePromised,
 			unique(indexID, func(p *promised) []string { return []string{p.NodeID} })),
 		table(tableMeta,

@@ -74,16 +74,17 @@ type transaction struct {
 	events   []model.Event   // to be written at the end
 	requests []*request      // whose outcomes are to be written at the end
 	changed  map[string]bool // ids of accounts
+	turned   map[string]bool // ids of nodes
 }
 
 func (s *State) begin(index uint64) *transaction {
-	return &transaction{View: &View{txn: s.db.Txn(true)}, index: index, changed: map[string]bool{}}
+	return &transaction{View: &View{txn: s.db.Txn(true)}, index: index, changed: map[string]bool{}, turned: map[string]bool{}}
 }
 
 func (t *transaction) commit() error {
 	m := t.meta()
 	m.Index = t.index
-	if err := errors.Join(t.writeEvents(&m), t.writeRequests(&m)); err != nil {
+	if err := errors.Join(t.writeEvents(&m), t.writeRequests(&m), t.writeNodeChanges(&m)); err != nil {
 		t.txn.Abort()
 		return err
 	}
@@ -102,6 +103,7 @@ func (t *transaction) commit() error {
 }
 
 func (t *transaction) insert(table string, row any) error {
+	t.noteNode(row)
 	if err := t.txn.Insert(table, row); err != nil {
 		return fmt.Errorf("cannot write to table %s: %w", table, err)
 	}
@@ -109,6 +111,7 @@ func (t *transaction) insert(table string, row any) error {
 }
 
 func (t *transaction) delete(table string, row any) error {
+	t.noteNode(row)
 	if err := t.txn.Delete(table, row); err != nil {
 		return fmt.Errorf("cannot delete from table %s: %w", table, err)
 	}

@@ -1,0 +1,100 @@
+package state
+
+import (
+	"fmt"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+)
+
+func (t *transaction) setAccountLimits(c command.SetAccountLimits) error {
+	a, err := t.account(c.AccountID)
+	if err != nil {
+		return err
+	}
+	l := c.Limits
+	for _, value := range []int64{l.Containers, l.Memory, l.CPU, l.Disk, l.Networks, l.Volumes, l.Images} {
+		if value < model.NoneAllowed || value > maxResource {
+			return model.Errorf(model.KindInvalid, "a limit of %d is out of range", value)
+		}
+	}
+	a.Limits = l
+	t.touch(a.ID)
+	return t.insert(tableAccounts, &a)
+}
+
+// checkHoldings refuses containers that would take more than their account
+// may have.
+func (t *transaction) checkHoldings(a *model.Account, containers int, more model.Resources) error {
+	count, have := t.Holdings(a.ID)
+	if containers > 0 {
+		if err := checkCount(a.Limits.Containers, int64(count), "containers"); err != nil {
+			return err
+		}
+		if a.Limits.CPU != model.Unlimited && more.CPU == 0 {
+			return model.Errorf(model.KindExhausted,
+				"Quota exceeded: this account may use %s CPUs, and the container would have no limit of its own; give it one with --cpus, or choose a package that has one", coresText(max(a.Limits.CPU, 0)))
+		}
+	}
+	for _, r := range []struct {
+		limit, have, more int64
+		what              string
+		show              func(int64) string
+	}{
+		{a.Limits.Memory, have.Memory, more.Memory, "of memory", sizeText},
+		{a.Limits.CPU, have.CPU, more.CPU, "CPUs", coresText},
+	} {
+		if err := checkSum(r.limit, r.have, r.more, r.what, r.show); err != nil {
+			return err
+		}
+	}
+	return t.checkDisk(a, more.Disk)
+}
+
+// checkDisk refuses more disk than an account may have: what its containers
+// and its volumes are held to, together.
+func (t *transaction) checkDisk(a *model.Account, more int64) error {
+	if a.Limits.Disk == model.Unlimited || more <= 0 {
+		return nil
+	}
+	_, have := t.Holdings(a.ID)
+	for _, v := range t.Volumes(a.ID) {
+		have.Disk += v.Size
+	}
+	return checkSum(a.Limits.Disk, have.Disk, more, "of disk", sizeText)
+}
+
+// checkSum refuses more of something than a limit leaves.
+func checkSum(limit, have, more int64, what string, show func(int64) string) error {
+	if limit == model.Unlimited || more <= 0 || more <= max(limit, 0)-have {
+		return nil
+	}
+	return model.Errorf(model.KindExhausted,
+		"Quota exceeded: this account may use %s %s and has taken %s, so that another %s do not fit; remove something, or ask the operator for a higher limit",
+		show(max(limit, 0)), what, show(have), show(more))
+}
+
+// checkCount refuses one more of something than an account may have.
+func checkCount(limit, have int64, what string) error {
+	if limit == model.Unlimited || have < limit {
+		return nil
+	}
+	return model.Errorf(model.KindExhausted,
+		"Quota exceeded: this account may have %d %s and has %d; remove some, or ask the operator for a higher limit", max(limit, 0), what, have)
+}
+
+// sizeText shows a size in the largest unit that leaves a number of 1 or more.
+func sizeText(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= unit.size {
+			return fmt.Sprintf("%.4g %s", float64(n)/float64(unit.size), unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// coresText shows thousandths of a core.
+func coresText(n int64) string { return fmt.Sprintf("%g", float64(n)/1000) }

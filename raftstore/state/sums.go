@@ -1,0 +1,178 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/hashicorp/go-memdb"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Tables of what follows from others: they are not in a snapshot, but worked
+// out again when one is read.
+const (
+	tableHoldings    = "holdings"
+	tableSized       = "sized"
+	tableNodeChanges = "node_changes"
+)
+
+const indexChanged = "changed"
+
+// holding is a row of tableHoldings: the sum over an account's containers.
+type holding struct {
+	AccountID  string
+	Containers int
+	Resources  model.Resources
+}
+
+// packageUse is a row of tableSized: how many containers have a package.
+type packageUse struct {
+	Package    string
+	Containers int
+}
+
+// nodeChange is a row of tableNodeChanges: the entry that last changed a node,
+// or what it has promised.
+type nodeChange struct {
+	NodeID string
+	Index  uint64
+}
+
+func holdingsTable() *memdb.TableSchema {
+	return table(tableHoldings, unique(indexID, func(h *holding) []string { return []string{h.AccountID} }))
+}
+
+func sizedTable() *memdb.TableSchema {
+	return table(tableSized, unique(indexID, func(s *packageUse) []string { return []string{s.Package} }))
+}
+
+func nodeChangesTable() *memdb.TableSchema {
+	return table(tableNodeChanges,
+		unique(indexID, func(n *nodeChange) []string { return []string{n.NodeID} }),
+		&memdb.IndexSchema{Name: indexChanged, Indexer: changeIndex{}})
+}
+
+// changeIndex sorts changes of nodes by their entry.
+type changeIndex struct{}
+
+func (changeIndex) FromObject(row any) (bool, []byte, error) {
+	n, ok := row.(*nodeChange)
+	if !ok {
+		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
+	}
+	return true, binary.BigEndian.AppendUint64(nil, n.Index), nil
+}
+
+func (changeIndex) FromArgs(args ...any) ([]byte, error) {
+	if len(args) != 1 {
+		return nil, errArguments
+	}
+	index, ok := args[0].(uint64)
+	if !ok {
+		return nil, errArguments
+	}
+	return binary.BigEndian.AppendUint64(nil, index), nil
+}
+
+// hold adds a container to the sums of its account and its package; sign is 1
+// or -1. A package that was removed goes with the last container that has it.
+func (t *transaction) hold(c *model.Container, sign int) error {
+	h, _ := first[holding](t.txn, tableHoldings, indexID, c.AccountID)
+	h.AccountID = c.AccountID
+	h.Containers += sign
+	h.Resources = h.Resources.Add(times(sizeOf(c), sign))
+	if err := t.keep(tableHoldings, &h, h.Containers > 0); err != nil {
+		return err
+	}
+	s, _ := first[packageUse](t.txn, tableSized, indexID, c.Package)
+	s.Package = c.Package
+	s.Containers += sign
+	if err := t.keep(tableSized, &s, s.Containers > 0); err != nil || s.Containers > 0 {
+		return err
+	}
+	if p, ok := t.Package(c.Package); ok && p.Removed {
+		return t.delete(tablePackages, &p)
+	}
+	return nil
+}
+
+// sizeOf is what a container counts as among those of its account. Its disk
+// counts whether its node can hold it to that or not.
+func sizeOf(c *model.Container) model.Resources {
+	r := c.Reserved
+	r.Disk = max(r.Disk, c.Spec.Limits.Disk)
+	return r
+}
+
+// keep writes a row that is still of use, and deletes one that is not.
+func (t *transaction) keep(table string, row any, use bool) error {
+	if use {
+		return t.insert(table, row)
+	}
+	return t.delete(table, row)
+}
+
+func times(r model.Resources, sign int) model.Resources {
+	s := int64(sign)
+	return model.Resources{Memory: s * r.Memory, CPU: s * r.CPU, Disk: s * r.Disk}
+}
+
+// noteNode remembers whose node a row belongs to that changes.
+func (t *transaction) noteNode(row any) {
+	switch r := row.(type) {
+	case *model.Node:
+		t.turned[r.ID] = true
+	case *promised:
+		t.turned[r.NodeID] = true
+	}
+}
+
+// writeNodeChanges records the nodes that changed, and whether one is gone.
+func (t *transaction) writeNodeChanges(m *meta) error {
+	for id := range t.turned {
+		if exists(t.txn, tableNodes, indexID, id) {
+			if err := t.insert(tableNodeChanges, &nodeChange{NodeID: id, Index: t.index}); err != nil {
+				return err
+			}
+			continue
+		}
+		m.NodesGone = t.index
+		if exists(t.txn, tableNodeChanges, indexID, id) {
+			if err := t.delete(tableNodeChanges, &nodeChange{NodeID: id}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Holdings are how many containers an account has, reserved ones included, and
+// what they may take together.
+func (v *View) Holdings(accountID string) (containers int, r model.Resources) {
+	h, _ := first[holding](v.txn, tableHoldings, indexID, accountID)
+	return h.Containers, h.Resources
+}
+
+// Sized is the number of containers that have a package.
+func (v *View) Sized(name string) int {
+	s, _ := first[packageUse](v.txn, tableSized, indexID, name)
+	return s.Containers
+}
+
+// NodesChanged are the ids of the nodes that changed after an entry, or whose
+// promises did. It returns false if a node is gone since then or nobody knows:
+// then all must be read again.
+func (v *View) NodesChanged(after uint64) (ids []string, known bool) {
+	if after == 0 || v.meta().NodesGone > after {
+		return nil, false
+	}
+	it, err := v.txn.LowerBound(tableNodeChanges, indexChanged, after+1)
+	if err != nil {
+		return nil, false
+	}
+	for _, n := range collect[nodeChange](it) {
+		ids = append(ids, n.NodeID)
+	}
+	return ids, true
+}
