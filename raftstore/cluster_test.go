@@ -59,7 +59,7 @@ func TestLateHeadGetsASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := inMemoryHead(t, 2, heads, false)
-	if err := heads[0].AddVoter(t.Context(), "head-2", "head-2"); err != nil {
+	if err := heads[0].Join(t.Context(), "head-2", "head-2"); err != nil {
 		t.Fatal(err)
 	}
 	r := mustPropose(t, heads[0], account(2))
@@ -78,7 +78,7 @@ func TestHeadsTalkInMutualTLS(t *testing.T) {
 	waitReady(t, first)
 	second := tlsHead(t, ca, "head-1", false)
 	address := string(second.trans.(raft.Transport).LocalAddr())
-	if err := first.AddVoter(t.Context(), "head-1", address); err != nil {
+	if err := first.Join(t.Context(), "head-1", address); err != nil {
 		t.Fatal(err)
 	}
 	r := mustPropose(t, first, account(1))
@@ -197,7 +197,7 @@ func inMemoryHeads(t *testing.T, n int) []*Store {
 			continue
 		}
 		id := fmt.Sprintf("head-%d", i)
-		if err := heads[0].AddVoter(t.Context(), id, id); err != nil {
+		if err := heads[0].Join(t.Context(), id, id); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -168,11 +168,11 @@ func openDatabase(path string) (db *raftboltdb.BoltStore, err error) {
 // verify reads the log and the latest snapshot and compares them with the
 // marker.
 func (d *disk) verify(m mark) error {
-	first, last, err := d.verifyLog()
+	covered, err := d.verifySnapshot()
 	if err != nil {
 		return err
 	}
-	covered, err := d.verifySnapshot()
+	first, last, err := d.verifyLog(covered)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,9 @@ func (d *disk) verify(m mark) error {
 	return nil
 }
 
-func (d *disk) verifyLog() (first, last uint64, err error) {
+// verifyLog reads all entries. Of those that a snapshot covers some may be
+// missing: the restore of a backup leaves a hole in the log.
+func (d *disk) verifyLog(covered uint64) (first, last uint64, err error) {
 	if first, err = d.store.FirstIndex(); err != nil {
 		return 0, 0, err
 	}
@@ -209,7 +211,12 @@ func (d *disk) verifyLog() (first, last uint64, err error) {
 	}
 	for i := first; i <= last; i++ {
 		var entry raft.Log
-		if err := d.store.GetLog(i, &entry); err != nil {
+		err := d.store.GetLog(i, &entry)
+		if errors.Is(err, raft.ErrLogNotFound) && i <= covered {
+			i = covered
+			continue
+		}
+		if err != nil {
 			return 0, 0, fmt.Errorf("log entry %d is damaged: %w", i, err)
 		}
 	}

@@ -33,6 +33,10 @@ var ErrUnknownOutcome = errors.New("it is not known whether the command will com
 // ErrClosed says that the store is closed or has failed.
 var ErrClosed = errors.New("the replicated state is closed on this head")
 
+// ErrRemoved says that this head has been removed from the data center.
+var ErrRemoved = errors.New("this head was removed from the data center and has stopped; " +
+	"to let this machine be a head again, give it an empty data directory and join as a new one: spearhead head join")
+
 // DamagedError says that what is on disk cannot be trusted. A head that went
 // on with it could break promises that it has made to the others.
 type DamagedError struct {

@@ -16,13 +16,15 @@ import (
 // fsm joins raft's log to the state. raft calls Apply, Snapshot and Restore
 // from one goroutine.
 type fsm struct {
+	id      string // this head's
 	state   atomic.Pointer[state.State]
 	changed *broadcast
 	failed  *failure
+	hashes  *hashes
 }
 
-func newFSM(failed *failure) *fsm {
-	f := &fsm{changed: newBroadcast(), failed: failed}
+func newFSM(id string, failed *failure, work *inflight) *fsm {
+	f := &fsm{id: id, changed: newBroadcast(), failed: failed, hashes: newHashes(work)}
 	f.state.Store(state.New())
 	return f
 }
@@ -52,6 +54,14 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	if err != nil && !errors.As(err, &known) {
 		f.failed.fail(fmt.Errorf("cannot apply entry %d: %w", entry.Index, err))
 	}
+	switch c := e.Command.(type) {
+	case command.CheckState:
+		f.hashes.begin(s.View())
+	case command.RemoveHead:
+		if c.ID == f.id {
+			f.failed.fail(ErrRemoved)
+		}
+	}
 	f.changed.send()
 	return outcome{Result{Index: index}, err}
 }
@@ -74,6 +84,9 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 		return err
 	}
 	f.state.Store(s)
+	if s.View().HeadRemoved(f.id) {
+		f.failed.fail(ErrRemoved)
+	}
 	f.changed.send()
 	return nil
 }

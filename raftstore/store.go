@@ -7,12 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/spearheadcloud/spearhead/pki"
-	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
 // Config says what a Store is made of.
@@ -36,12 +36,17 @@ const defaultDiskTimeout = 2 * time.Second
 // concurrent use.
 type Store struct {
 	log    *slog.Logger
+	id     raft.ServerID
 	raft   *raft.Raft
 	fsm    *fsm
 	disk   *disk
+	logs   raft.LogStore // disk's, the latest entries in memory
 	failed *failure
 
 	trans io.Closer
+	peers *observed
+
+	settled atomic.Uint64 // the term in which an entry was committed; see ReadIndex
 
 	inflight inflight
 	leaders  *leaderWatch
@@ -101,9 +106,10 @@ func open(cfg Config, trans transport) (*Store, error) {
 
 // run closes d, but not trans, when it fails.
 func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) {
-	s := &Store{log: cfg.Logger, fsm: newFSM(failed), disk: d, failed: failed, trans: trans, leaders: newLeaderWatch(),
-		patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{})}
-	if err := s.start(cfg, trans); err != nil {
+	s := &Store{log: cfg.Logger, id: raft.ServerID(cfg.ID), disk: d, failed: failed, trans: trans, peers: observe(trans),
+		leaders: newLeaderWatch(), patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{})}
+	s.fsm = newFSM(cfg.ID, failed, &s.inflight)
+	if err := s.start(cfg, s.peers); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
 	s.raft.RegisterObserver(s.leaders.observer)
@@ -118,6 +124,7 @@ func (s *Store) start(cfg Config, trans raft.Transport) error {
 	if err != nil {
 		return err
 	}
+	s.logs = logs
 	if cfg.Bootstrap {
 		if err := s.bootstrap(conf, trans); err != nil {
 			return fmt.Errorf("cannot bootstrap: %w", err)
@@ -184,10 +191,14 @@ func (s *Store) watch() {
 	}
 }
 
-// Failed is closed when the store has given up, because its disk failed or it
-// met a command of a newer version; Err then says why. The process should end
-// with an error.
+// Failed is closed when the store has given up: its disk failed, it met a
+// command of a newer version, the head was removed (ErrRemoved) or Fail was
+// called. Err then says why. The process should end with an error.
 func (s *Store) Failed() <-chan struct{} { return s.failed.ch }
+
+// Fail ends the store because of err, which somebody else has found: this head
+// must not take part any more.
+func (s *Store) Fail(err error) { s.failed.fail(err) }
 
 // Err is why the store has failed, nil if it has not.
 func (s *Store) Err() error { return s.failed.cause() }
@@ -206,32 +217,4 @@ func (s *Store) Close() error {
 		s.closeErr = errors.Join(err, s.trans.Close(), s.disk.store.Close())
 	})
 	return s.closeErr
-}
-
-// View returns this head's state of this moment.
-func (s *Store) View() *state.View { return s.fsm.state.Load().View() }
-
-// Changed is closed when the next entry has been applied. Take it before the
-// View that is to be compared with.
-func (s *Store) Changed() <-chan struct{} { return s.fsm.changed.next() }
-
-// Wait returns when cond is true of a view, with cond's error, or with ctx's.
-// cond is called now and after each applied entry.
-func (s *Store) Wait(ctx context.Context, cond func(*state.View) (bool, error)) error {
-	for {
-		changed := s.Changed()
-		done, err := cond(s.View())
-		if done || err != nil {
-			return err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.failed.ch:
-			return s.failed.err
-		case <-s.stop:
-			return ErrClosed
-		}
-	}
 }

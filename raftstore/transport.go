@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -21,12 +20,6 @@ const (
 	connectionPool   = 3  // idle connections kept to each head
 	maxHandshakes    = 64 // at a time; further connections wait in the kernel
 )
-
-// transport is how raft reaches the other heads.
-type transport interface {
-	raft.Transport
-	io.Closer
-}
 
 func newTransport(ctx context.Context, cfg Config) (transport, error) {
 	if cfg.Identity == nil {
