@@ -86,9 +86,10 @@ type NodeInfo struct {
 	CgroupVersion   int       `json:"cgroup_version"`
 	NICTags         []string  `json:"nic_tags,omitempty"`
 	// Underlay is where fabrics of other nodes reach this one; invalid offers none.
-	Underlay netip.Addr `json:"underlay,omitzero"`
-	Seccomp  bool       `json:"seccomp"`
-	Warnings []string   `json:"warnings,omitempty"`
+	Underlay       netip.Addr `json:"underlay,omitzero"`
+	Seccomp        bool       `json:"seccomp"`
+	Warnings       []string   `json:"warnings,omitempty"`
+	MetricsAddress string     `json:"metrics_address,omitempty"` // host:port of its numbers for Prometheus; "" is none
 }
 
 // NodeLoad is what an agent gossips of its machine: a hint that changes.
