@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/spearheadcloud/spearhead/agent/build"
+	"github.com/spearheadcloud/spearhead/agent/metrics"
 	"github.com/spearheadcloud/spearhead/agent/server"
 	"github.com/spearheadcloud/spearhead/gossip"
 	"github.com/spearheadcloud/spearhead/image"
@@ -17,6 +19,7 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network"
 	"github.com/spearheadcloud/spearhead/pki"
+	"github.com/spearheadcloud/spearhead/pki/join"
 	"github.com/spearheadcloud/spearhead/runtime"
 	"github.com/spearheadcloud/spearhead/wire"
 	"github.com/spearheadcloud/spearhead/zfs"
@@ -32,6 +35,10 @@ func Run(ctx context.Context, cfg Config) error {
 	identity, err := pki.Load(cfg.IdentityDir)
 	if err != nil {
 		return fmt.Errorf("cannot load the node's identity: %w", err)
+	}
+	known, err := join.LoadRing(cfg.IdentityDir)
+	if err != nil {
+		return err
 	}
 	log := cfg.Logger.With("node", cfg.Name)
 	cfg.Logger = log
@@ -51,8 +58,13 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("cannot listen for heads: %w", err)
 	}
 	undo.Add(func() { listener.Close() })
+	numbers, err := openMetrics(ctx, cfg.MetricsListen)
+	if err != nil {
+		return err
+	}
+	meters := metrics.New(cfg.Name, cfg.Version)
 	a, err := New(ctx, Options{
-		NodeID: identity.ID(), StateDir: cfg.StateDir, RunDir: cfg.RunDir, Info: info, Logger: log,
+		NodeID: identity.ID(), StateDir: cfg.StateDir, RunDir: cfg.RunDir, Info: info, Logger: log, Metrics: meters,
 		Drivers: Drivers{Runtime: p.runtime, Images: p.images, Network: p.network},
 		Peer: func(h wire.Holder) PeerClient {
 			return wire.NewClient("https://"+h.Address, identity.ClientTLS(pki.RoleNode, h.NodeID))
@@ -70,7 +82,7 @@ func Run(ctx context.Context, cfg Config) error {
 	ring, err := gossip.Start(ctx, gossip.Config{
 		ID: identity.ID(), Role: gossip.RoleNode, Name: cfg.Name,
 		Bind: cfg.GossipListen, WireAddr: cfg.Advertise,
-		Key: cfg.GossipKey, Join: cfg.GossipJoin, Label: cfg.GossipLabel, Logger: log,
+		Keys: known.Keys, Join: slices.Concat(cfg.GossipJoin, known.Join), Label: known.Label, Logger: log,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot join the other machines: %w", err)
@@ -81,6 +93,9 @@ func Run(ctx context.Context, cfg Config) error {
 	defer load.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if numbers != nil {
+		load.Go(func() { serveMetrics(ctx, numbers, meters.Handler(a, log), log) })
+	}
 	load.Go(func() { a.TellLoad(ctx, ring, p.freeDisk) })
 	log.Info("serving heads", "op", "run", "address", listener.Addr().String(), "containers", len(a.snapshots()))
 	return server.Serve(ctx, listener, identity.ServerTLS(pki.RoleHead, pki.RoleNode), a, log)
@@ -165,6 +180,7 @@ func (p *parts) info(ctx context.Context, cfg Config) (model.NodeInfo, error) {
 	info.Runtime, info.CgroupVersion, info.Seccomp = rt.Runtime, rt.CgroupVersion, rt.Seccomp
 	info.Init, info.Warnings = rt.Init, rt.Warnings
 	info.NICTags = sortedTags(cfg.NICTags)
+	info.MetricsAddress = metricsAddress(cfg.MetricsListen, cfg.Advertise)
 	return info, nil
 }
 

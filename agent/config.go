@@ -16,16 +16,15 @@ type Config struct {
 	StateDir string // survives a reboot: records, images, logs, identity
 	RunDir   string // need not survive one: sockets, namespaces, bundles; keep it short
 
-	// IdentityDir holds ca.pem, cert.pem and key.pem, by which heads know this
-	// node; "" is "pki" in StateDir.
+	// IdentityDir holds what package pki/join keeps: ca.pem, cert.pem and key.pem,
+	// by which heads know this node, and the gossip ring's keys; "" is "pki" in
+	// StateDir.
 	IdentityDir string
 	WireListen  string // host:port to serve heads on
 	Advertise   string // host:port that heads dial; "" is WireListen
 
 	GossipListen string   // host:port
-	GossipJoin   []string // host:port of members that are likely up
-	GossipKey    []byte   // of the cluster
-	GossipLabel  string   // of the cluster
+	GossipJoin   []string // host:port of members that are likely up, beside those that enrolment told
 
 	CgroupParent string   // below each hierarchy's root; "" is "/spearhead"
 	Runtime      string   // "crun", "runc"; "" is crun if it works
@@ -39,6 +38,11 @@ type Config struct {
 	RegistryMirrors    []string          // host[:port] or URLs, asked before docker.io is
 	RegistryCerts      string            // folder of folders by host[:port] with *.crt, *.cert and *.key; "" is none
 	DeniedNetworks     []netip.Prefix    // that no registry may lead to, such as that of nodes
+
+	// MetricsListen is where Prometheus fetches numbers by plain HTTP,
+	// host:port; "" is nowhere. Whoever reaches it learns what all containers
+	// of the node use.
+	MetricsListen string
 
 	Version string // of Spearhead
 	Logger  *slog.Logger

@@ -35,7 +35,7 @@ type Config struct {
 	Bind      string       // host:port for UDP and TCP; port 0 chooses one
 	Advertise string       // host:port by which others reach it; "" is Bind, or an address of the machine if Bind has none
 	WireAddr  string       // host:port where an agent serves wire; "" on a head
-	Key       []byte       // 32 bytes, the same on all machines
+	Keys      [][]byte     // 32 bytes each; the first encrypts what is sent, each opens what comes
 	Label     string       // the data center's id
 	Join      []string     // host:port of machines to join; those that cannot be reached are tried again
 	Logger    *slog.Logger // nil discards
@@ -62,6 +62,7 @@ const (
 type Gossip struct {
 	cfg   Config
 	list  *memberlist.Memberlist
+	keys  *memberlist.Keyring
 	table *table
 
 	stop   context.CancelFunc
@@ -89,6 +90,7 @@ func Start(ctx context.Context, cfg Config) (*Gossip, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start gossip: %w", err)
 	}
+	g.keys = conf.Keyring
 	if g.list, err = memberlist.Create(conf); err != nil {
 		return nil, fmt.Errorf("cannot start gossip: %w", err)
 	}
@@ -102,8 +104,8 @@ func (c *Config) check() ([]byte, error) {
 	if c.ID == "" || c.Label == "" {
 		return nil, errors.New("id and label are needed")
 	}
-	if len(c.Key) != keySize {
-		return nil, fmt.Errorf("the key has %d bytes, not %d: gossip is never in the clear", len(c.Key), keySize)
+	if err := checkKeys(c.Keys); err != nil {
+		return nil, err
 	}
 	meta := encodeMeta(metadata{Role: c.Role, Name: c.Name, Wire: c.WireAddr})
 	if _, err := decodeMeta(meta); err != nil {
@@ -116,15 +118,17 @@ func memberlistConfig(cfg Config, t *table) (*memberlist.Config, error) {
 	c := memberlist.DefaultLANConfig()
 	c.Name = cfg.ID
 	c.Label = cfg.Label
-	c.SecretKey = cfg.Key
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
 	c.TCPTimeout = 5 * time.Second
 	// A machine that comes back with another address gets its name back.
 	c.DeadNodeReclaimTime = 5 * time.Second
-	c.Delegate, c.Events, c.Alive = t, t, t
+	c.Delegate, c.Events, c.Alive, c.Conflict = t, t, t, t
 	c.Logger = log.New(logWriter{cfg.Logger}, "", 0)
 	c.LogOutput = nil
 	var err error
+	if c.Keyring, err = memberlist.NewKeyring(cfg.Keys, cfg.Keys[0]); err != nil {
+		return nil, err
+	}
 	if c.BindAddr, c.BindPort, err = splitAddress(cfg.Bind); err != nil {
 		return nil, err
 	}
@@ -204,6 +208,15 @@ func (g *Gossip) SetLoad(l model.NodeLoad) { g.table.setLoad(l, time.Now()) }
 
 // Load returns the latest load that a machine has told.
 func (g *Gossip) Load(id string) (model.NodeLoad, bool) { return g.table.load(id) }
+
+// Twin returns the address of another machine that has said, since the start,
+// that it is the one with that id: an identity was copied. It is not let in.
+func (g *Gossip) Twin(id string) (address string, there bool) {
+	g.table.mu.Lock()
+	defer g.table.mu.Unlock()
+	address, there = g.table.twins[id]
+	return address, there
+}
 
 // Changes gets a value after members have come, gone or changed. Several
 // changes may be told as one, and there should be one reader. Loads are not

@@ -24,7 +24,7 @@ func start(t *testing.T, id string, change func(*Config)) *Gossip {
 	t.Helper()
 	cfg := Config{
 		ID: id, Role: RoleNode, Name: "name-of-" + id, Bind: "127.0.0.1:0", WireAddr: "10.0.0.1:7000",
-		Key: testKey, Label: "dc-1",
+		Keys: [][]byte{testKey}, Label: "dc-1",
 	}
 	if change != nil {
 		change(&cfg)
@@ -144,7 +144,7 @@ func TestStrangersAreKeptOut(t *testing.T) {
 	t.Parallel()
 	a := start(t, "a", nil)
 	strangers := []*Gossip{
-		start(t, "wrong-key", func(c *Config) { joining(a)(c); c.Key = bytes.Repeat([]byte{8}, keySize) }),
+		start(t, "wrong-key", func(c *Config) { joining(a)(c); c.Keys = [][]byte{bytes.Repeat([]byte{8}, keySize)} }),
 		start(t, "wrong-label", func(c *Config) { joining(a)(c); c.Label = "dc-2" }),
 	}
 	friend := start(t, "friend", joining(a))
@@ -182,8 +182,8 @@ func TestRandomBytesDoNoHarm(t *testing.T) {
 func TestBadConfigurationsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Config){
-		"no key":      func(c *Config) { c.Key = nil },
-		"short key":   func(c *Config) { c.Key = c.Key[:16] },
+		"no key":      func(c *Config) { c.Keys = nil },
+		"short key":   func(c *Config) { c.Keys = [][]byte{testKey[:16]} },
 		"no label":    func(c *Config) { c.Label = "" },
 		"no id":       func(c *Config) { c.ID = "" },
 		"no role":     func(c *Config) { c.Role = "" },
@@ -192,7 +192,7 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 		"bad port":    func(c *Config) { c.Bind = "127.0.0.1:99999" },
 		"bad advert.": func(c *Config) { c.Advertise = "x" },
 	} {
-		cfg := Config{ID: "a", Role: RoleNode, Name: "a", Bind: "127.0.0.1:0", Key: testKey, Label: "dc"}
+		cfg := Config{ID: "a", Role: RoleNode, Name: "a", Bind: "127.0.0.1:0", Keys: [][]byte{testKey}, Label: "dc"}
 		change(&cfg)
 		if g, err := Start(t.Context(), cfg); err == nil {
 			t.Errorf("%s: started", name)

@@ -21,7 +21,8 @@ type table struct {
 
 	mu    sync.Mutex
 	known map[string]Member
-	left  map[string]bool // of those known, who said goodbye
+	left  map[string]bool   // of those known, who said goodbye
+	twins map[string]string // id → address of another machine that says it has that id
 	loads map[string]model.NodeLoad
 }
 
@@ -31,6 +32,7 @@ func newTable(self string, meta []byte) *table {
 		changes: make(chan struct{}, 1),
 		known:   map[string]Member{},
 		left:    map[string]bool{},
+		twins:   map[string]string{},
 		loads:   map[string]model.NodeLoad{},
 	}
 	t.queue.RetransmitMult = 4
@@ -178,6 +180,16 @@ func (t *table) MergeRemoteState(data []byte, _ bool) {
 func (t *table) NotifyAlive(n *memberlist.Node) error {
 	_, err := decodeMeta(n.Meta)
 	return err
+}
+
+// NotifyConflict implements memberlist.ConflictDelegate: the machine that was
+// there first stays a member, the other is not let in.
+func (t *table) NotifyConflict(_, other *memberlist.Node) {
+	t.mu.Lock()
+	if len(t.twins) < maxStates {
+		t.twins[other.Name] = other.Address()
+	}
+	t.mu.Unlock()
 }
 
 // NotifyJoin implements memberlist.EventDelegate.

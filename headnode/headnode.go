@@ -96,7 +96,7 @@ func (h *head) openGossip(ctx context.Context, opened *revert.Stack) error {
 	ring, err := gossip.Start(ctx, gossip.Config{
 		ID: h.home.record.HeadID, Role: gossip.RoleHead, Name: h.cfg.Name,
 		Bind: h.cfg.GossipListen, Advertise: h.gossipAdvertise(),
-		Key: h.home.gossipKey, Label: h.home.record.ClusterID, Logger: h.log,
+		Keys: h.home.gossipKeys, Label: h.home.record.ClusterID, Logger: h.log,
 	})
 	if err != nil {
 		return err

@@ -116,8 +116,8 @@ func enrol(t *testing.T, admin *adminapi.Client, agent *nodestest.Agent) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(e.GossipKey) != 32 || len(e.GossipJoin) == 0 || e.Label == "" {
-		t.Errorf("incomplete enrolment: key of %d bytes, join %v, label %q", len(e.GossipKey), e.GossipJoin, e.Label)
+	if len(e.GossipKeys) != 1 || len(e.GossipJoin) == 0 || e.Label == "" {
+		t.Errorf("incomplete enrolment: %d keys, join %v, label %q", len(e.GossipKeys), e.GossipJoin, e.Label)
 	}
 	server := &http.Server{Handler: wire.NewHandler(agent, slog.New(slog.DiscardHandler))}
 	go server.Serve(tls.NewListener(l, identity.ServerTLS(pki.RoleHead)))

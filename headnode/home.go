@@ -21,7 +21,7 @@ import (
 //	head.json      who this head is; written last by Init
 //	ca/            the cluster's certificate authority
 //	identity/      this head's key and certificate
-//	gossip.key     the key of the gossip ring
+//	gossip.key     the keys of the gossip ring, one after the other
 //	raft/          the replicated state (raftstore)
 const (
 	fileHead    = "head.json"
@@ -40,14 +40,18 @@ type headRecord struct {
 	HeadID     string    `json:"head_id"`
 	Name       string    `json:"name"`
 	Created    time.Time `json:"created"`
+	// Joined is set of a head that joined others, and Heads who they were
+	// then: it asks them to let it vote.
+	Joined bool         `json:"joined,omitempty"`
+	Heads  []model.Head `json:"heads,omitempty"`
 }
 
 // home is what Init made, loaded.
 type home struct {
-	record    headRecord
-	ca        *pki.CA
-	identity  *pki.Identity
-	gossipKey []byte
+	record     headRecord
+	ca         *pki.CA
+	identity   *pki.Identity
+	gossipKeys [][]byte // the first encrypts
 }
 
 // Init creates the first head of a new data center in cfg.StateDir: the
@@ -104,7 +108,7 @@ func makeHome(cfg Config, now time.Time) error {
 	}
 	gossipKey := make([]byte, gossipKeySize)
 	rand.Read(gossipKey) // never fails (crypto/rand)
-	if err := atomicfile.Write(filepath.Join(cfg.StateDir, fileGossip), gossipKey, 0o600); err != nil {
+	if err := saveGossipKeys(cfg.StateDir, [][]byte{gossipKey}); err != nil {
 		return err
 	}
 	if err := failpoint.Hit("head.init.record"); err != nil {
@@ -129,8 +133,8 @@ func openHome(dir string) (*home, error) {
 	if h.identity, err = pki.Load(filepath.Join(dir, dirIdentity)); err != nil {
 		return nil, err
 	}
-	if h.gossipKey, err = os.ReadFile(filepath.Join(dir, fileGossip)); err != nil {
-		return nil, fmt.Errorf("cannot load the gossip key: %w", err)
+	if h.gossipKeys, err = loadGossipKeys(dir); err != nil {
+		return nil, err
 	}
 	return &h, nil
 }

@@ -118,7 +118,7 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 	handler := adminapi.NewHandler(adminapi.Config{
 		Store: h.store, CA: h.home.ca, Name: h.cfg.Name, ID: h.home.record.HeadID,
 		DataCenter: h.home.record.DataCenter, Version: h.cfg.Version, DockerHost: h.dockerHost(),
-		GossipKey: h.home.gossipKey, GossipJoin: func() []string { return []string{h.ring.Addr()} },
+		GossipKeys: h.ring.Keys, GossipJoin: func() []string { return []string{h.ring.Addr()} },
 		Seen: h.nodes.Seen, Load: h.ring.Load,
 		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
 		Missing: func(id string) []string { return h.reconciler.Findings(id).Missing },

@@ -153,7 +153,8 @@ func TestResumedSessionIsJudgedToo(t *testing.T) {
 	if c, s := shake(t, client, server); c != nil || s != nil {
 		t.Fatal(c, s)
 	}
-	later := *node
+	later := &Identity{dc: node.dc, role: node.role, id: node.id, roots: node.roots}
+	later.pair.Store(node.pair.Load())
 	later.now = func() time.Time { return now.Add(2 * leafLifetime) }
 	server.VerifyConnection = later.ServerTLS(RoleHead).VerifyConnection
 	if _, s := shake(t, client, server); s == nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/spearheadcloud/spearhead/image/imagetest"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
+	"github.com/spearheadcloud/spearhead/pki/join"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -65,7 +66,7 @@ func newNode(t testing.TB) *node {
 	}
 	n := &node{TB: t, nextHost: 10, cfg: agent.Config{
 		Name: nodeID, StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), IdentityDir: filepath.Join(dir, "pki"),
-		WireListen: freeAddress(t), GossipListen: freeAddress(t), GossipKey: bytes.Repeat([]byte{7}, 32), GossipLabel: "dc",
+		WireListen: freeAddress(t), GossipListen: freeAddress(t),
 		CgroupParent: "/" + filepath.Base(dir), IodCommand: []string{"/proc/self/exe", "iod"},
 		NICTags: map[string]string{"external": "uplink0"}, NetworkPrefix: "et", Version: "test",
 		Runtime: os.Getenv(testRuntime), InsecureRegistries: []string{"127.0.0.0/8"},
@@ -120,7 +121,9 @@ func (n *node) enroll() {
 		return key, cert
 	}
 	key, cert := sign(pki.RoleNode, nodeID)
-	n.ok(pki.Save(n.cfg.IdentityDir, key, cert, ca.Certificate()))
+	n.ok(join.Save(n.cfg.IdentityDir, key, join.Answer{
+		Certificate: cert, CA: ca.Certificate(), GossipKeys: [][]byte{bytes.Repeat([]byte{7}, 32)}, Label: "dc",
+	}))
 	key, cert = sign(pki.RoleHead, "head-1")
 	n.head, err = pki.NewIdentity(key, cert, ca.Certificate())
 	n.ok(err)

@@ -10,8 +10,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/spearheadcloud/spearhead/agent"
-	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/internal/logopt"
+	"github.com/spearheadcloud/spearhead/pki/join"
 )
 
 // agentFile is the form of agent.toml.
@@ -45,17 +45,6 @@ type agentFile struct {
 	} `toml:"images"`
 }
 
-// gossipFile is the file of the identity folder that lets a machine into the gossip ring.
-// Its fields are those of adminapi.Enrollment.
-type gossipFile struct {
-	Key   []byte   `json:"gossip_key"`
-	Label string   `json:"label"`
-	Join  []string `json:"gossip_join"`
-}
-
-// gossipFileName is its name beside ca.pem, cert.pem and key.pem.
-const gossipFileName = "gossip.json"
-
 const defaultAgentConfig = "/etc/spearhead/agent.toml"
 
 func agentCommand() *cli.Command {
@@ -66,7 +55,7 @@ func agentCommand() *cli.Command {
 			"  name = \"node-1\"               its name; the host's by default\n" +
 			"  state_dir = \"/var/lib/spearhead/agent\"   images, records and logs of containers\n" +
 			"  run_dir = \"/run/spearhead/agent\"         sockets and mounts\n" +
-			"  identity_dir = \"/var/lib/spearhead/agent/pki\"  what spearhead node enroll made\n" +
+			"  identity_dir = \"/var/lib/spearhead/agent/pki\"  what spearhead agent join made\n" +
 			"  wire_listen = \":7947\"         where heads reach it\n" +
 			"  advertise = \"192.0.2.21:7947\" the address that heads dial\n" +
 			"  gossip_listen = \":7946\"\n" +
@@ -130,9 +119,8 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 	if file.IdentityDir == "" {
 		file.IdentityDir = filepath.Join(file.StateDir, "pki")
 	}
-	var gossip gossipFile
-	if err := atomicfile.ReadJSON(filepath.Join(file.IdentityDir, gossipFileName), &gossip); err != nil {
-		return agent.Config{}, fmt.Errorf("this machine has not been enrolled: %w; make its identity on a head with: spearhead node enroll", err)
+	if there, err := join.Exists(file.IdentityDir); err != nil || !there {
+		return agent.Config{}, errors.Join(errors.New("this machine is no node yet: let it join with: spearhead agent join HEAD --token TOKEN"), err)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -146,9 +134,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		WireListen:         file.WireListen,
 		Advertise:          file.Advertise,
 		GossipListen:       file.GossipListen,
-		GossipJoin:         append(file.GossipJoin, gossip.Join...),
-		GossipKey:          gossip.Key,
-		GossipLabel:        gossip.Label,
+		GossipJoin:         file.GossipJoin,
 		CgroupParent:       file.CgroupParent,
 		Runtime:            file.Runtime,
 		IodCommand:         []string{self, "iod"},

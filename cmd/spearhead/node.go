@@ -4,15 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
-	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
+	"github.com/spearheadcloud/spearhead/pki/join"
 )
 
 func nodeCommand() *cli.Command {
@@ -71,11 +70,7 @@ func enrollNode(c *cli.Context) error {
 		if err != nil {
 			return errors.Join(err, os.Remove(out))
 		}
-		if err := pki.Save(out, keyPEM, enrolled.Certificate, enrolled.CA); err != nil {
-			return err
-		}
-		gossip := gossipFile{Key: enrolled.GossipKey, Label: enrolled.Label, Join: enrolled.GossipJoin}
-		if err := atomicfile.WriteJSON(filepath.Join(out, gossipFileName), gossip, 0o600); err != nil {
+		if err := join.Save(out, keyPEM, enrolled); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(c.App.Writer, "node %s enrolled; copy %s to it as identity_dir and start its agent\n", args[0], out)

@@ -11,6 +11,7 @@ import (
 	"net/url"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/pki/join"
 )
 
 // Client calls the head behind an operator's socket. It may be used by many
@@ -99,8 +100,8 @@ func (c *Client) Packages(ctx context.Context) ([]model.Package, error) {
 // EnrollNode signs a node's certificate and registers the node, approved. A
 // node of the same name is enrolled again under its own id: its old
 // certificate stays valid until it expires.
-func (c *Client) EnrollNode(ctx context.Context, r EnrollRequest) (Enrollment, error) {
-	return ask[Enrollment](ctx, c, http.MethodPost, "/v1/nodes", r)
+func (c *Client) EnrollNode(ctx context.Context, r EnrollRequest) (join.Answer, error) {
+	return ask[join.Answer](ctx, c, http.MethodPost, "/v1/nodes", r)
 }
 
 // Nodes lists all nodes.

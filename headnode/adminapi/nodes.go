@@ -8,6 +8,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
+	"github.com/spearheadcloud/spearhead/pki/join"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
@@ -30,17 +31,17 @@ func (s *server) nodes(*http.Request) ([]NodeStatus, error) {
 	return out, nil
 }
 
-func (s *server) enrollNode(r *http.Request) (Enrollment, error) {
+func (s *server) enrollNode(r *http.Request) (join.Answer, error) {
 	in, err := decode[EnrollRequest](r)
 	if err != nil {
-		return Enrollment{}, err
+		return join.Answer{}, err
 	}
 	if !nodeName.MatchString(in.Name) {
-		return Enrollment{}, model.Errorf(model.KindInvalid, "invalid node name %q: use a host name", in.Name)
+		return join.Answer{}, model.Errorf(model.KindInvalid, "invalid node name %q: use a host name", in.Name)
 	}
 	host, _, err := net.SplitHostPort(in.Address)
 	if err != nil || host == "" {
-		return Enrollment{}, model.Errorf(model.KindInvalid, "invalid node address %q: use host:port", in.Address)
+		return join.Answer{}, model.Errorf(model.KindInvalid, "invalid node address %q: use host:port", in.Address)
 	}
 	node := model.Node{ID: model.NewID()[:32], Name: in.Name, Joined: time.Now().UTC()}
 	if known, ok := s.Store.View().NodeByName(in.Name); ok {
@@ -49,14 +50,14 @@ func (s *server) enrollNode(r *http.Request) (Enrollment, error) {
 	node.Address, node.Approved, node.Overcommit, node.Labels = in.Address, true, in.Overcommit, in.Labels
 	cert, err := s.CA.Sign(in.CSR, pki.RoleNode, node.ID, []string{host, in.Name}, time.Now())
 	if err != nil {
-		return Enrollment{}, model.WrapError(model.KindInvalid, err, "cannot sign the node's certificate request; make a new one")
+		return join.Answer{}, model.WrapError(model.KindInvalid, err, "cannot sign the node's certificate request; make a new one")
 	}
 	if _, err := s.Store.Propose(r.Context(), command.PutNode{Node: node}); err != nil {
-		return Enrollment{}, err
+		return join.Answer{}, err
 	}
-	return Enrollment{
-		NodeID: node.ID, Certificate: cert, CA: s.CA.Certificate(),
-		GossipKey: s.GossipKey, GossipJoin: s.GossipJoin(), Label: s.CA.DataCenter(),
+	return join.Answer{
+		ID: node.ID, Address: node.Address, DataCenter: s.DataCenter, Certificate: cert, CA: s.CA.Certificate(),
+		GossipKeys: s.GossipKeys(), GossipJoin: s.GossipJoin(), Label: s.CA.DataCenter(),
 	}, nil
 }
 

@@ -34,7 +34,7 @@ type Config struct {
 	// Identity of this head, for Status.
 	Name, ID, DataCenter, Version, DockerHost string
 
-	GossipKey  []byte
+	GossipKeys func() [][]byte
 	GossipJoin func() []string
 	// Seen tells of a node's last sign of life, Orphans and Missing of what
 	// reconciliation found there and not there, Load what it gossips.

@@ -46,16 +46,6 @@ type EnrollRequest struct {
 	Labels     map[string]string `json:"labels,omitempty"`
 }
 
-// Enrollment is what an agent needs to take part in the data center.
-type Enrollment struct {
-	NodeID      string   `json:"node_id"`
-	Certificate []byte   `json:"certificate"` // PEM
-	CA          []byte   `json:"ca"`          // PEM
-	GossipKey   []byte   `json:"gossip_key"`
-	GossipJoin  []string `json:"gossip_join"`
-	Label       string   `json:"label"` // of the gossip ring
-}
-
 // NodeStatus is a node and what the head sees of it.
 type NodeStatus struct {
 	model.Node
