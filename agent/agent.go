@@ -11,6 +11,7 @@ import (
 	"github.com/spearheadcloud/spearhead/agent/build"
 	"github.com/spearheadcloud/spearhead/agent/health"
 	"github.com/spearheadcloud/spearhead/agent/logship"
+	"github.com/spearheadcloud/spearhead/agent/metrics"
 	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/model"
@@ -42,6 +43,7 @@ type Agent struct {
 
 	peer      func(wire.Holder) PeerClient
 	exitGrace time.Duration
+	metrics   *metrics.Metrics
 
 	exits   <-chan runtime.Exit
 	changed chan struct{} // holds one when the load may have changed
@@ -75,6 +77,8 @@ type Options struct {
 	// ExitGrace is how long the runtime may take to tell of the end of a run
 	// that is recorded as alive and is not; 0 is 3 seconds.
 	ExitGrace time.Duration
+	// Metrics counts what the agent does; nil counts nothing.
+	Metrics *metrics.Metrics
 }
 
 // New opens the node's records and brings the node to where they say it should
@@ -103,12 +107,14 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 
 		peer:      o.Peer,
 		exitGrace: o.ExitGrace,
+		metrics:   o.Metrics,
 	}
 	if a.exitGrace == 0 {
 		a.exitGrace = defaultExitGrace
 	}
 	a.node = &task.Node{
 		Runtime: o.Drivers.Runtime, Images: o.Drivers.Images, Network: o.Drivers.Network,
+		Volumes: o.Drivers.Volumes, Mounted: a.mounted,
 		Records: records, Shipper: a.shipper, Dir: a.etc, Probes: health.NewLimit(probesAtOnce), Pid: a.pid, Changed: a.noteChange, Gone: a.gone, Logger: o.Logger,
 	}
 	a.execs = newExecs(a)

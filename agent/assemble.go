@@ -13,6 +13,7 @@ import (
 	"github.com/spearheadcloud/spearhead/agent/build"
 	"github.com/spearheadcloud/spearhead/agent/metrics"
 	"github.com/spearheadcloud/spearhead/agent/server"
+	"github.com/spearheadcloud/spearhead/agent/volumes"
 	"github.com/spearheadcloud/spearhead/gossip"
 	"github.com/spearheadcloud/spearhead/image"
 	"github.com/spearheadcloud/spearhead/internal/revert"
@@ -65,7 +66,7 @@ func Run(ctx context.Context, cfg Config) error {
 	meters := metrics.New(cfg.Name, cfg.Version)
 	a, err := New(ctx, Options{
 		NodeID: identity.ID(), StateDir: cfg.StateDir, RunDir: cfg.RunDir, Info: info, Logger: log, Metrics: meters,
-		Drivers: Drivers{Runtime: p.runtime, Images: p.images, Network: p.network},
+		Drivers: Drivers{Runtime: p.runtime, Images: p.images, Network: p.network, Volumes: p.volumes},
 		Peer: func(h wire.Holder) PeerClient {
 			return wire.NewClient("https://"+h.Address, identity.ClientTLS(pki.RoleNode, h.NodeID))
 		},
@@ -105,6 +106,7 @@ func Run(ctx context.Context, cfg Config) error {
 type parts struct {
 	pool     *zfs.Pool // nil without ZFS
 	images   *image.Store
+	volumes  *volumes.Store
 	network  *network.Driver
 	runtime  *runtime.Runtime
 	stateDir string
@@ -121,6 +123,9 @@ func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, err
 		return nil, err
 	}
 	undo.Add(func() { p.images.Close() })
+	if err := p.openVolumes(ctx, cfg); err != nil {
+		return nil, err
+	}
 	var err error
 	p.network, err = network.Open(ctx, network.Config{
 		RunDir: filepath.Join(cfg.RunDir, "net"), Prefix: cfg.NetworkPrefix, Uplinks: cfg.NICTags, Logger: cfg.Logger,
@@ -160,6 +165,15 @@ func (p *parts) openImages(ctx context.Context, cfg Config) (err error) {
 	return nil
 }
 
+func (p *parts) openVolumes(ctx context.Context, cfg Config) (err error) {
+	config := volumes.Config{StateDir: cfg.StateDir, RunDir: filepath.Join(cfg.RunDir, "vol"), Logger: cfg.Logger}
+	if p.pool != nil {
+		config.Datasets = p.pool
+	}
+	p.volumes, err = volumes.Open(ctx, config)
+	return err
+}
+
 // info describes the node.
 func (p *parts) info(ctx context.Context, cfg Config) (model.NodeInfo, error) {
 	info, err := machineInfo()
@@ -176,7 +190,7 @@ func (p *parts) info(ctx context.Context, cfg Config) (model.NodeInfo, error) {
 	}
 	info.Version = cfg.Version
 	info.Capacity.Disk = total
-	info.Storage, info.DiskQuota = cfg.Storage.Kind, p.images.DiskQuota()
+	info.Storage, info.DiskQuota, info.VolumeQuota = cfg.Storage.Kind, p.images.DiskQuota(), p.volumes.Quota()
 	info.Runtime, info.CgroupVersion, info.Seccomp = rt.Runtime, rt.CgroupVersion, rt.Seccomp
 	info.Init, info.Warnings = rt.Init, rt.Warnings
 	info.NICTags = sortedTags(cfg.NICTags)

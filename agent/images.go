@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/image"
 	"github.com/spearheadcloud/spearhead/model"
@@ -42,9 +43,11 @@ type fetching func(ctx context.Context, progress func(image.Progress)) (wire.Pul
 // arrive does the work of a pull and tells of it.
 func (a *Agent) arrive(ctx context.Context, op string, work fetching) (wire.PullStream, error) {
 	return carry(ctx, a, func(s *stream[wire.PullMessage]) {
+		began := time.Now()
 		pulled, err := work(s.ctx, func(p image.Progress) {
 			s.send(wire.PullMessage{Progress: &wire.PullProgress{Layer: p.Layer, Status: p.Status, Current: p.Current, Total: p.Total}})
 		})
+		a.metrics.Fetched(op, time.Since(began), err)
 		switch {
 		case err == nil:
 			a.log.Info("the node holds an image", "op", op, "image", pulled.Image.ID, "new", pulled.New)

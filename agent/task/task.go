@@ -57,6 +57,7 @@ type Task struct {
 type Snapshot struct {
 	ID        string
 	AccountID string
+	Account   string // its login
 	Name      string // when it was created
 	Created   time.Time
 	Spec      *model.ContainerSpec // is not changed: an update replaces it
@@ -285,7 +286,7 @@ func (t *Task) become(next state.Status) {
 func (t *Task) publish() {
 	c := &t.request.Container
 	t.published.Store(&Snapshot{
-		ID: t.id, AccountID: c.AccountID, Name: c.Name, Created: c.Created, Spec: &c.Spec,
+		ID: t.id, AccountID: c.AccountID, Account: t.request.Account.Login, Name: c.Name, Created: c.Created, Spec: &c.Spec,
 		Phase: t.status.Phase, Run: t.status.Run, State: t.status.State,
 	})
 }

@@ -24,6 +24,7 @@ type agentFile struct {
 	Advertise     string            `toml:"advertise"`
 	GossipListen  string            `toml:"gossip_listen"`
 	GossipJoin    []string          `toml:"gossip_join"`
+	MetricsListen string            `toml:"metrics_listen"`
 	CgroupParent  string            `toml:"cgroup_parent"`
 	Runtime       string            `toml:"runtime"`
 	NetworkPrefix string            `toml:"network_prefix"`
@@ -60,6 +61,7 @@ func agentCommand() *cli.Command {
 			"  advertise = \"192.0.2.21:7947\" the address that heads dial\n" +
 			"  gossip_listen = \":7946\"\n" +
 			"  gossip_join = []              members to join, beside those that enrolment told\n" +
+			"  metrics_listen = \"127.0.0.1:9377\"  numbers for Prometheus; \"\" is nowhere\n" +
 			"  cgroup_parent = \"/spearhead\"\n" +
 			"  runtime = \"\"                  crun or runc; crun if it works\n" +
 			"  network_prefix = \"sh\"         begins the names of links; agents on one machine need different ones\n\n" +
@@ -105,6 +107,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		RunDir:        "/run/spearhead/agent",
 		WireListen:    ":7947",
 		GossipListen:  ":7946",
+		MetricsListen: "127.0.0.1:9377",
 		NetworkPrefix: "sh",
 	}
 	file.Logs.MaxSize, file.Logs.MaxFile = "100m", 5
@@ -134,6 +137,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		WireListen:         file.WireListen,
 		Advertise:          file.Advertise,
 		GossipListen:       file.GossipListen,
+		MetricsListen:      file.MetricsListen,
 		GossipJoin:         file.GossipJoin,
 		CgroupParent:       file.CgroupParent,
 		Runtime:            file.Runtime,
