@@ -55,6 +55,23 @@ type Network interface {
 	SetNetworks(ctx context.Context, s model.NetworkState) error
 }
 
+// Volumes is what the agent asks of package volumes.
+type Volumes interface {
+	task.Volumes
+	Remove(ctx context.Context, id string) error
+	List(ctx context.Context) ([]string, error)
+	Usage(ctx context.Context, id string) (model.VolumeUsage, error)
+	Resize(ctx context.Context, id string, size int64) error
+	Snapshot(ctx context.Context, id, name string) error
+	Snapshots(ctx context.Context, id string) ([]model.VolumeSnapshot, error)
+	RemoveSnapshot(ctx context.Context, id, name string) error
+	Restore(ctx context.Context, id, name string) error
+	Clone(ctx context.Context, id string, r wire.CloneVolumeRequest) error
+	Send(ctx context.Context, id string, r wire.SendVolumeRequest) (io.ReadCloser, error)
+	Receive(ctx context.Context, id string, r wire.ReceiveVolumeRequest, stream io.Reader) error
+	Exposed() ([]string, error)
+}
+
 // Gossip is where the agent tells how full its machine is.
 type Gossip interface {
 	SetLoad(l model.NodeLoad)
@@ -71,4 +88,5 @@ type Drivers struct {
 	Runtime Runtime
 	Images  Images
 	Network Network
+	Volumes Volumes
 }

@@ -162,6 +162,11 @@ func (a *Agent) removeOrphans(ctx context.Context, records []state.Record) error
 	if err != nil {
 		return err
 	}
+	parts, err := orphans(a.drivers.Volumes.Exposed())
+	if err != nil {
+		return err
+	}
+	a.removeEach(parts, "parts of volumes", a.drivers.Volumes.Conceal)
 	a.removeEach(sandboxes, "network", func(id string) error { return a.drivers.Network.Detach(ctx, id) })
 	a.removeEach(roots, "root", func(id string) error {
 		return errors.Join(a.drivers.Images.UnmountRoot(ctx, id), a.drivers.Images.RemoveRoot(ctx, id))

@@ -55,14 +55,11 @@ func (r *runner) zfs(ctx context.Context, args ...string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	argv := append(append([]string(nil), r.command...), args...)
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	cmd.WaitDelay = time.Second
+	cmd := r.prepare(args...)
 	stdout, stderr := &bounded{limit: maxOutput}, &bounded{limit: 4096}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if err := cmd.Start(); err != nil {
-		return "", unavailable(fmt.Errorf("cannot run %s: %w", argv[0], err))
+		return "", unavailable(fmt.Errorf("cannot run %s: %w", cmd.Path, err))
 	}
 	done := make(chan error, 1)
 	r.hanging.Add(1)
@@ -81,6 +78,15 @@ func (r *runner) zfs(ctx context.Context, args ...string) (string, error) {
 		r.log.Error("zfs command ended by its deadline", "op", "zfs "+args[0], "err", errors.Join(ctx.Err(), err))
 		return "", unavailable(fmt.Errorf("zfs %s: %w", args[0], ctx.Err()))
 	}
+}
+
+// prepare returns a command that was not started.
+func (r *runner) prepare(args ...string) *exec.Cmd {
+	argv := append(append([]string(nil), r.command...), args...)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.WaitDelay = time.Second
+	return cmd
 }
 
 func unavailable(cause error) error {

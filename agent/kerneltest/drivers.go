@@ -23,7 +23,7 @@ func (k *Kernel) Drivers(life *Life) agent.Drivers {
 	if life == nil {
 		life = NewLife(0)
 	}
-	return agent.Drivers{Runtime: &runtimeDriver{k, life}, Images: &imageDriver{k, life}, Network: &networkDriver{k, life}}
+	return agent.Drivers{Runtime: &runtimeDriver{k, life}, Images: &imageDriver{k, life}, Network: &networkDriver{k, life}, Volumes: &volumeDriver{k, life}}
 }
 
 // do takes one step in the kernel.

@@ -24,6 +24,8 @@ type Kernel struct {
 	roots      map[string]string // container → image
 	mounts     map[string]bool
 	sandboxes  map[string]bool
+	volumes    map[string]bool // whether they were filled
+	exposed    map[string]bool // containers that see parts of volumes
 	execs      map[string]*exec
 	exits      []runtime.Exit // not acknowledged
 	listeners  map[chan runtime.Exit]bool
@@ -58,6 +60,8 @@ func New() *Kernel {
 		roots:      make(map[string]string),
 		mounts:     make(map[string]bool),
 		sandboxes:  make(map[string]bool),
+		volumes:    make(map[string]bool),
+		exposed:    make(map[string]bool),
 		execs:      make(map[string]*exec),
 		listeners:  make(map[chan runtime.Exit]bool),
 		frozen:     make(map[string]bool),
@@ -107,6 +111,9 @@ func (k *Kernel) Holds() []string {
 	for id := range k.sandboxes {
 		add("sandbox", id)
 	}
+	for id := range k.exposed {
+		add("volume part", id)
+	}
 	sort.Strings(all)
 	return all
 }
@@ -131,6 +138,7 @@ func (k *Kernel) Reboot() {
 	clear(k.bundles)
 	clear(k.mounts)
 	clear(k.sandboxes)
+	clear(k.exposed)
 	clear(k.execs)
 	clear(k.frozen)
 	clear(k.limits)

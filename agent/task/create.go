@@ -43,6 +43,9 @@ func (t *Task) tryCreate() (wire.Ack, error) {
 	if err := errors.Join(recorded, made); err != nil {
 		return wire.Ack{}, err
 	}
+	if err := t.makeVolumes(); err != nil {
+		return wire.Ack{}, err
+	}
 	if err := t.register(); err != nil {
 		return wire.Ack{}, err
 	}

@@ -43,6 +43,15 @@ type Network interface {
 	Detach(ctx context.Context, container string) error
 }
 
+// Volumes keeps file trees that outlive containers. All its methods may be
+// repeated; package agent/volumes says what they do.
+type Volumes interface {
+	Create(ctx context.Context, v wire.VolumeRef) error
+	Fill(ctx context.Context, id, rootDir, target string, alone bool) error
+	Expose(ctx context.Context, container string, mounts []model.Mount) (map[int]string, error)
+	Conceal(container string) error
+}
+
 // Shipper sends containers' logs to where their log drivers say.
 type Shipper interface {
 	Begin(c logship.Container) error
@@ -61,6 +70,9 @@ type Node struct {
 	Runtime Runtime
 	Images  Images
 	Network Network
+	Volumes Volumes
+	// Mounted reports whether another container of the node mounts a volume.
+	Mounted func(volume, except string) bool
 	Records Records
 	Shipper Shipper
 	// Dir is where the files lie that containers see as /etc/hosts and so on;

@@ -168,5 +168,5 @@ func (t *Task) release() error {
 		t.root.mounted = t.root.mounted && err != nil
 	}
 	work.Wait()
-	return errors.Join(err, network)
+	return errors.Join(err, network, t.node.Volumes.Conceal(t.id))
 }

@@ -96,6 +96,7 @@ func (t *Task) removeParts() error {
 	ctx, cancel := t.step()
 	defer cancel()
 	return errors.Join(err,
+		t.node.Volumes.Conceal(t.id),
 		t.node.Images.RemoveRoot(ctx, t.id),
 		t.node.Runtime.Unregister(ctx, t.id),
 		removeEtc(t.node.Dir, t.id))

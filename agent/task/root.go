@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -126,23 +127,28 @@ func (t *Task) openRoot() (Root, error) {
 	}
 	ctx, cancel := t.step()
 	defer cancel()
+	spec, err := t.exposed(ctx, t.spec())
+	if err != nil {
+		return Root{}, err
+	}
 	dir, err := t.node.Images.MountRoot(ctx, t.id)
 	if err != nil {
 		return Root{}, err
 	}
 	t.root.mounted = true
-	r := Root{Dir: dir, Spec: t.spec(), Mounts: t.rootMounts()}
+	r := Root{Dir: dir, Spec: spec, Mounts: t.rootMounts(spec)}
 	if t.status.Phase == state.PhaseRunning {
 		r.Pid = t.status.State.Pid
 	}
 	return r, failpoint.Hit("agent/root-mounted")
 }
 
-// rootMounts lists what is bound into the container when it runs.
-func (t *Task) rootMounts() (mounts []RootMount) {
+// rootMounts lists what is bound into the container when it runs, by the
+// specification whose volumes are paths.
+func (t *Task) rootMounts(spec *model.ContainerSpec) (mounts []RootMount) {
 	taken := make(map[string]bool)
-	for _, m := range t.spec().Mounts {
-		if m.Type != "bind" {
+	for _, m := range spec.Mounts {
+		if m.Type != model.MountBind {
 			continue
 		}
 		taken[m.Target] = true
@@ -186,7 +192,7 @@ func (t *Task) closeRoot() error {
 func (t *Task) unmountRoot() error {
 	ctx, cancel := t.step()
 	defer cancel()
-	err := t.node.Images.UnmountRoot(ctx, t.id)
+	err := errors.Join(t.node.Volumes.Conceal(t.id), t.node.Images.UnmountRoot(ctx, t.id))
 	if err != nil {
 		t.leftovers = true // so that it is tried again
 		t.timer.Reset(retryPause)

@@ -123,7 +123,8 @@ func (t *Task) launch(r runtime.StartRequest, made error) (runtime.Process, erro
 	return process, nil
 }
 
-// surroundings makes root, network and files: the first two at the same time.
+// surroundings makes root, network, volumes and files: all but the last at the
+// same time.
 func (t *Task) surroundings(run string) (runtime.StartRequest, error) {
 	ctx, cancel := t.step()
 	defer cancel()
@@ -141,6 +142,12 @@ func (t *Task) surroundings(run string) (runtime.StartRequest, error) {
 			return err
 		}
 		return failpoint.Hit("agent/start-network")
+	})
+	work.Go(func() (err error) {
+		if r.Spec, err = t.exposed(ctx, r.Spec); err != nil {
+			return err
+		}
+		return failpoint.Hit("agent/start-volumes")
 	})
 	err := work.Wait()
 	if err != nil {

@@ -55,6 +55,9 @@ func (t *transaction) removeAccount(c command.RemoveAccount) error {
 	if n := len(t.Containers(a.ID)); n > 0 {
 		return model.Errorf(model.KindConflict, "account %s has %d containers; remove them first", a.Login, n)
 	}
+	if n := len(t.Volumes(a.ID)); n > 0 {
+		return model.Errorf(model.KindConflict, "account %s has %d volumes; remove them first", a.Login, n)
+	}
 	for _, n := range t.Networks() {
 		if n.AccountID == a.ID {
 			return model.Errorf(model.KindConflict, "account %s has the network %s; remove it first", a.Login, n.Name)

@@ -29,7 +29,7 @@ func (t *transaction) loseContainer(cmd command.LoseContainer) error {
 	}
 	if alive && c.Spec.AutoRemove {
 		t.recordOf(&c, model.ActionDestroy, cmd.Time, nil)
-		return t.dropContainer(&c)
+		return t.endContainer(&c, cmd.Time)
 	}
 	t.touch(c.AccountID)
 	return t.insert(tableContainers, &c)

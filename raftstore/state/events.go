@@ -13,6 +13,7 @@ import (
 const (
 	typeContainer = "container"
 	typeImage     = "image"
+	typeVolume    = "volume"
 )
 
 // record adds an event to those of this entry.

@@ -1,0 +1,359 @@
+package volumes
+
+import (
+	"context"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/zfs"
+)
+
+// Datasets is a tree of ZFS datasets; zfs.Pool implements it, and says what the
+// methods do.
+type Datasets interface {
+	Create(ctx context.Context, name string, properties map[string]string) (string, error)
+	Mount(ctx context.Context, name string) (string, error)
+	Dir(name string) string
+	Destroy(ctx context.Context, name string) error
+	Children(ctx context.Context, parent, property string) (map[string]string, error)
+	Get(ctx context.Context, name string, properties ...string) (map[string]string, error)
+	Set(ctx context.Context, name string, properties map[string]string) error
+	Snapshot(ctx context.Context, snapshot string) error
+	Snapshots(ctx context.Context, name string) ([]zfs.SnapshotInfo, error)
+	RemoveSnapshot(ctx context.Context, snapshot string) error
+	RenameSnapshot(ctx context.Context, snapshot, to string) error
+	Rollback(ctx context.Context, snapshot string) error
+	Clone(ctx context.Context, snapshot, name string, properties map[string]string) (string, error)
+	ClonesOf(ctx context.Context, name, parent string) ([]string, error)
+	Promote(ctx context.Context, name string) error
+	Rename(ctx context.Context, name, to string) error
+	Send(ctx context.Context, snapshot, base string) (io.ReadCloser, error)
+	Receive(ctx context.Context, name string, stream io.Reader) error
+}
+
+// Where volumes are in the tree, and those that a stream is still making.
+const (
+	volumesDataset  = "volumes"
+	incomingDataset = "incoming"
+)
+
+func volumeDataset(id string) string { return volumesDataset + "/" + id }
+
+// datasets keeps each volume as a dataset.
+type datasets struct {
+	tree Datasets
+}
+
+// openDatasets clears away what was being received when the last agent ended.
+// A snapshot that it took to send is left to the next one that removes it.
+func openDatasets(ctx context.Context, tree Datasets) (*datasets, error) {
+	for _, name := range []string{volumesDataset, incomingDataset} {
+		_, err := tree.Create(ctx, name, nil)
+		if model.IsKind(err, model.KindConflict) {
+			_, err = tree.Mount(ctx, name)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	half, err := tree.Children(ctx, incomingDataset, "used")
+	if err != nil {
+		return nil, err
+	}
+	for id := range half {
+		if err := tree.Destroy(ctx, incomingDataset+"/"+id); err != nil {
+			return nil, err
+		}
+	}
+	return &datasets{tree: tree}, nil
+}
+
+// sizeProperties bound what the files of a volume take; snapshots do not count.
+func sizeProperties(size int64) map[string]string {
+	if size <= 0 {
+		return map[string]string{"refquota": "none"}
+	}
+	return map[string]string{"refquota": strconv.FormatInt(size, 10)}
+}
+
+func (d *datasets) create(ctx context.Context, id string, size int64) error {
+	name := volumeDataset(id)
+	dir, err := d.tree.Create(ctx, name, sizeProperties(size))
+	if model.IsKind(err, model.KindConflict) {
+		dir, err = d.tree.Mount(ctx, name)
+	}
+	if err != nil {
+		return err
+	}
+	if err := failpoint.Hit("volumes.make"); err != nil {
+		return err
+	}
+	return makeData(dir)
+}
+
+func (d *datasets) dir(ctx context.Context, id string) (string, error) {
+	dir, err := d.tree.Mount(ctx, volumeDataset(id))
+	if model.IsKind(err, model.KindNotFound) {
+		return "", noSuchVolume()
+	}
+	if err != nil {
+		return "", err
+	}
+	return dir, makeData(dir) // a crash may have come after the dataset
+}
+
+// remove destroys a volume. Clones of it are made independent of it first.
+func (d *datasets) remove(ctx context.Context, id string) error {
+	err := d.tree.Destroy(ctx, volumeDataset(id))
+	if !model.IsKind(err, model.KindConflict) {
+		return err
+	}
+	clones, listed := d.tree.ClonesOf(ctx, volumeDataset(id), volumesDataset)
+	if listed != nil || len(clones) == 0 {
+		return err // it is in use
+	}
+	if err := d.hideSnapshots(ctx, id); err != nil {
+		return err
+	}
+	for _, clone := range clones {
+		if err := d.tree.Promote(ctx, volumeDataset(clone)); err != nil {
+			return err
+		}
+	}
+	if err := d.tree.Destroy(ctx, volumeDataset(id)); err != nil {
+		return err
+	}
+	d.dropHidden(ctx, clones)
+	return nil
+}
+
+// hideSnapshots renames all snapshots of a volume, so that they meet no others
+// of the same name in the clone that is to own them, and no user there.
+func (d *datasets) hideSnapshots(ctx context.Context, id string) error {
+	all, err := d.tree.Snapshots(ctx, volumeDataset(id))
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if strings.HasPrefix(s.Name, ownPrefix) {
+			continue
+		}
+		if err := d.tree.RenameSnapshot(ctx, volumeDataset(id)+"@"+s.Name, ownPrefix+model.NewID()[:16]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropHidden destroys those hidden snapshots that nothing stands on any more.
+// What cannot be destroyed goes with its volume.
+func (d *datasets) dropHidden(ctx context.Context, ids []string) {
+	for _, id := range ids {
+		all, err := d.tree.Snapshots(ctx, volumeDataset(id))
+		if err != nil {
+			continue
+		}
+		for _, s := range all {
+			if strings.HasPrefix(s.Name, ownPrefix) {
+				_ = d.tree.RemoveSnapshot(ctx, volumeDataset(id)+"@"+s.Name)
+			}
+		}
+	}
+}
+
+func (d *datasets) list(ctx context.Context) ([]string, error) {
+	all, err := d.tree.Children(ctx, volumesDataset, "used")
+	return slices.Sorted(maps.Keys(all)), err
+}
+
+func (d *datasets) used(ctx context.Context, id string) (int64, bool, error) {
+	values, err := d.tree.Get(ctx, volumeDataset(id), "referenced")
+	if model.IsKind(err, model.KindNotFound) {
+		return 0, false, noSuchVolume()
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	used, err := strconv.ParseInt(values["referenced"], 10, 64)
+	return used, true, err
+}
+
+func (d *datasets) quota() bool { return true }
+
+func (d *datasets) resize(ctx context.Context, id string, size int64) error {
+	used, _, err := d.used(ctx, id)
+	if err != nil {
+		return err
+	}
+	if size > 0 && used > size {
+		return model.Errorf(model.KindConflict, "the volume holds %d bytes, which is more than %d", used, size)
+	}
+	return d.tree.Set(ctx, volumeDataset(id), sizeProperties(size))
+}
+
+func (d *datasets) snapshot(ctx context.Context, id, name string) error {
+	if _, err := d.dir(ctx, id); err != nil {
+		return err
+	}
+	err := d.tree.Snapshot(ctx, volumeDataset(id)+"@"+name)
+	if model.IsKind(err, model.KindConflict) {
+		return model.WrapError(model.KindConflict, err, "the volume has a snapshot %s already", name)
+	}
+	return err
+}
+
+func (d *datasets) listSnapshots(ctx context.Context, id string) ([]model.VolumeSnapshot, error) {
+	found, err := d.tree.Snapshots(ctx, volumeDataset(id))
+	if model.IsKind(err, model.KindNotFound) {
+		return nil, noSuchVolume()
+	}
+	all := make([]model.VolumeSnapshot, len(found))
+	for i, s := range found {
+		all[i] = model.VolumeSnapshot{Name: s.Name, Created: s.Created, Used: s.Used}
+	}
+	return all, err
+}
+
+func (d *datasets) removeSnapshot(ctx context.Context, id, name string) error {
+	err := d.tree.RemoveSnapshot(ctx, volumeDataset(id)+"@"+name)
+	switch {
+	case model.IsKind(err, model.KindNotFound):
+		return noSuchSnapshot(name)
+	case model.IsKind(err, model.KindConflict):
+		return model.WrapError(model.KindConflict, err, "the snapshot %s is in use: a volume was cloned from it; remove that one first", name)
+	}
+	return err
+}
+
+func noSuchSnapshot(name string) error {
+	return model.Errorf(model.KindNotFound, "the volume has no snapshot %s", name)
+}
+
+func (d *datasets) restore(ctx context.Context, id, name string) error {
+	err := d.tree.Rollback(ctx, volumeDataset(id)+"@"+name)
+	switch {
+	case model.IsKind(err, model.KindNotFound):
+		return noSuchSnapshot(name)
+	case model.IsKind(err, model.KindConflict):
+		return model.WrapError(model.KindConflict, err, "the volume cannot be restored now: it is in use, or a volume was cloned from a newer snapshot")
+	}
+	return err
+}
+
+// ownSnapshot takes a snapshot that is not the user's.
+func (d *datasets) ownSnapshot(ctx context.Context, id string) (name string, err error) {
+	name = ownPrefix + model.NewID()[:16]
+	return name, d.snapshot(ctx, id, name)
+}
+
+func (d *datasets) clone(ctx context.Context, id, name, to string, size int64) error {
+	if _, err := d.dir(ctx, to); err == nil {
+		return nil
+	}
+	if name == "" {
+		var err error
+		if name, err = d.ownSnapshot(ctx, id); err != nil {
+			return err
+		}
+	}
+	_, err := d.tree.Clone(ctx, volumeDataset(id)+"@"+name, volumeDataset(to), sizeProperties(size))
+	if model.IsKind(err, model.KindNotFound) {
+		return noSuchSnapshot(name)
+	}
+	return err
+}
+
+// send drops the snapshot that it takes, if it takes one, with the stream.
+func (d *datasets) send(ctx context.Context, id, name, base string) (io.ReadCloser, error) {
+	own := name == ""
+	if own {
+		var err error
+		if name, err = d.ownSnapshot(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	snapshot := volumeDataset(id) + "@" + name
+	stream, err := d.tree.Send(ctx, snapshot, base)
+	if !own {
+		return stream, err
+	}
+	drop := func() { _ = d.tree.RemoveSnapshot(context.WithoutCancel(ctx), snapshot) } // else it is hidden, and goes with the volume
+	if err != nil {
+		drop()
+		return nil, err
+	}
+	return &sent{stream, drop}, nil
+}
+
+// sent is a stream of a snapshot that goes when the stream is closed.
+type sent struct {
+	io.ReadCloser
+	drop func()
+}
+
+// Close implements io.Closer.
+func (s *sent) Close() error {
+	err := s.ReadCloser.Close()
+	s.drop()
+	return err
+}
+
+func (d *datasets) receive(ctx context.Context, id string, size int64, onto bool, stream io.Reader) error {
+	if onto {
+		return d.receiveOnto(ctx, id, size, stream)
+	}
+	if _, err := d.dir(ctx, id); err == nil {
+		return model.Errorf(model.KindConflict, "the node has the volume already")
+	}
+	half := incomingDataset + "/" + id
+	if err := d.tree.Destroy(ctx, half); err != nil {
+		return err
+	}
+	err := d.tree.Receive(ctx, half, stream)
+	if err == nil {
+		err = failpoint.Hit("volumes.received")
+	}
+	if err == nil {
+		err = d.tree.Set(ctx, half, sizeProperties(size))
+	}
+	if err == nil {
+		err = d.tree.Rename(ctx, half, volumeDataset(id))
+	}
+	if err != nil {
+		_ = d.tree.Destroy(context.WithoutCancel(ctx), half) // else Open does it
+		return err
+	}
+	return d.checkReceived(ctx, id)
+}
+
+// checkReceived refuses a stream that was not one of a volume, and drops the
+// snapshots that the sender took for itself.
+func (d *datasets) checkReceived(ctx context.Context, id string) error {
+	dir, err := d.tree.Mount(ctx, volumeDataset(id))
+	if err != nil {
+		return err
+	}
+	if st, err := os.Lstat(filepath.Join(dir, dataName)); err != nil || !st.IsDir() {
+		_ = d.tree.Destroy(ctx, volumeDataset(id))
+		return model.Errorf(model.KindInvalid, "the stream is of a dataset that is no volume of Spearhead's")
+	}
+	d.dropHidden(ctx, []string{id})
+	return nil
+}
+
+func (d *datasets) receiveOnto(ctx context.Context, id string, size int64, stream io.Reader) error {
+	if _, err := d.dir(ctx, id); err != nil {
+		return err
+	}
+	if err := d.tree.Receive(ctx, volumeDataset(id), stream); err != nil {
+		return err
+	}
+	return d.tree.Set(ctx, volumeDataset(id), sizeProperties(size))
+}
