@@ -43,12 +43,12 @@ type Config struct {
 
 // Member is a machine as this one knows it.
 type Member struct {
-	ID       string
-	Role     Role
-	Name     string
-	Addr     string // gossip's own, host:port
-	WireAddr string // as in Config
-	Alive    bool   // false once it has left or has been silent for some seconds
+	ID       string `json:"id"`
+	Role     Role   `json:"role"`
+	Name     string `json:"name"`
+	Addr     string `json:"address"`                // gossip's own, host:port
+	WireAddr string `json:"wire_address,omitempty"` // as in Config
+	Alive    bool   `json:"alive"`                  // false once it has left or has been silent for some seconds
 }
 
 const (

@@ -3,11 +3,13 @@ package raftstore
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"github.com/spearheadcloud/spearhead/internal/requestid"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
@@ -68,6 +70,20 @@ func (s *Store) propose(ctx context.Context, entry []byte) (Result, error) {
 	if err := s.failed.cause(); err != nil {
 		return Result{}, model.WrapError(model.KindUnavailable, fmt.Errorf("%w: %w", ErrClosed, err), "this head has failed; another one will take over")
 	}
+	began := time.Now()
+	result, err := s.agree(ctx, entry)
+	if s.proposed != nil {
+		s.proposed(time.Since(began), err)
+	}
+	if result.Index > 0 && requestid.Of(ctx) != "" {
+		s.log.InfoContext(ctx, "agreed", slog.String("op", "raft"), slog.Uint64("index", result.Index), slog.Any("err", err))
+	}
+	return result, err
+}
+
+// agree returns the outcome of an entry once a quorum has it and this head has
+// applied it.
+func (s *Store) agree(ctx context.Context, entry []byte) (Result, error) {
 	future := s.raft.Apply(entry, enqueueTimeout)
 	if err := s.await(ctx, future); err != nil {
 		return Result{}, s.proposeError(err)

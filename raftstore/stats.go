@@ -9,27 +9,27 @@ import (
 
 // Head is one that takes part in raft.
 type Head struct {
-	ID      string
-	Address string // raft's, host:port
-	Voter   bool   // false while it catches up
+	ID      string `json:"id"`
+	Address string `json:"address"` // raft's, host:port
+	Voter   bool   `json:"voter"`   // false while it catches up
 	// Contact is when the head last answered the leader. It is known on the
 	// leader only, for the other heads.
-	Contact time.Time
+	Contact time.Time `json:"contact,omitzero"`
 	// Lag is by how many entries it was behind then.
-	Lag uint64
+	Lag uint64 `json:"lag"`
 }
 
 // Stats is a picture of the store for operators.
 type Stats struct {
-	Role         string // Leader, Follower, Candidate or Shutdown
-	Term         uint64
-	LastIndex    uint64
-	CommitIndex  uint64
-	AppliedIndex uint64
-	Leader       string    // id, empty if none is known
-	LastContact  time.Time // with the leader; zero on the leader
-	Heads        []Head
-	Warnings     []string // for operators, each a sentence
+	Role         string    `json:"role"` // Leader, Follower, Candidate or Shutdown
+	Term         uint64    `json:"term"`
+	LastIndex    uint64    `json:"last_index"`
+	CommitIndex  uint64    `json:"commit_index"`
+	AppliedIndex uint64    `json:"applied_index"`
+	Leader       string    `json:"leader"`                // id, empty if none is known
+	LastContact  time.Time `json:"last_contact,omitzero"` // with the leader; zero on the leader
+	Heads        []Head    `json:"heads"`
+	Warnings     []string  `json:"warnings,omitempty"` // for operators, each a sentence
 }
 
 // Stats returns the picture of this moment.

@@ -27,7 +27,10 @@ type Config struct {
 	// Bootstrap makes this head the first and only voter if the files are new.
 	Bootstrap   bool
 	DiskTimeout time.Duration // after which a write has failed; 0 is 2 seconds
-	Logger      *slog.Logger  // nil discards
+	// Proposed, if not nil, is told of each command that this head proposed,
+	// of how long it took and what came of it; it must be quick.
+	Proposed func(took time.Duration, err error)
+	Logger   *slog.Logger // nil discards
 }
 
 const defaultDiskTimeout = 2 * time.Second
@@ -56,6 +59,8 @@ type Store struct {
 	ended    chan struct{} // closed when raft has ended
 	closed   sync.Once
 	closeErr error
+
+	proposed func(took time.Duration, err error) // may be nil
 }
 
 // Open starts the store in cfg.Dir. It returns before there is a leader; see
@@ -107,7 +112,7 @@ func open(cfg Config, trans transport) (*Store, error) {
 // run closes d, but not trans, when it fails.
 func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) {
 	s := &Store{log: cfg.Logger, id: raft.ServerID(cfg.ID), disk: d, failed: failed, trans: trans, peers: observe(trans),
-		leaders: newLeaderWatch(), patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{})}
+		leaders: newLeaderWatch(), patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{}), proposed: cfg.Proposed}
 	s.fsm = newFSM(cfg.ID, failed, &s.inflight)
 	if err := s.start(cfg, s.peers); err != nil {
 		return nil, errors.Join(err, d.store.Close())
