@@ -47,7 +47,7 @@ func (s *Service) home(ctx context.Context, a model.Account, pkg *model.Package)
 // would let a container of the package's size onto, and an address on the
 // default network.
 func (s *Service) chooseHome(v *state.View, a model.Account, pkg *model.Package) (model.Builder, error) {
-	request := placement.Request{Need: model.Resources{Memory: pkg.Memory}}
+	request := placement.Request{AccountID: a.ID, Need: model.Resources{Memory: pkg.Memory}}
 	chosen := model.Builder{AccountID: a.ID}
 	if n := defaultNetwork(v, a.ID); n != nil {
 		addr, err := ipam.Next(*n, func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) }, netip.Addr{})
@@ -64,9 +64,9 @@ func (s *Service) chooseHome(v *state.View, a model.Account, pkg *model.Package)
 	}
 	var all []placement.Node
 	for _, n := range v.Nodes() {
-		all = append(all, placement.Node{Node: n, Connected: s.Agents.Connected(n.ID), Promised: v.Promised(n.ID)})
+		all = append(all, placement.NewNode(n, v.Promised(n.ID), v.PromisedTo(n.ID), s.Agents.Connected(n.ID)))
 	}
-	slices.SortFunc(all, func(x, y placement.Node) int { return cmp.Compare(rank(a.ID, x.ID), rank(a.ID, y.ID)) })
+	slices.SortFunc(all, func(x, y placement.Node) int { return cmp.Compare(rank(a.ID, x.ID()), rank(a.ID, y.ID())) })
 	for i := range all {
 		if d, err := placement.Decide(all[i:i+1], request); err == nil {
 			chosen.NodeID = d.NodeID

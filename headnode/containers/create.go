@@ -36,16 +36,15 @@ func (s *Service) Create(ctx context.Context, a model.Account, r model.CreateCon
 	if err != nil {
 		return model.Container{}, nil, err
 	}
-	reserved, err := s.reserve(ctx, p)
+	reserved, own, err := s.reserve(ctx, p)
 	if err != nil {
 		return model.Container{}, nil, err
 	}
-	defer s.working.remove(reserved.ID)
-	if held, ok := s.store.View().ContainerByOperation(a.ID, r.Operation); ok && held.ID != reserved.ID {
-		// The same operation, sent twice at once, was reserved by the other.
-		c, err := s.created(ctx, held.ID)
+	if !own {
+		c, err := s.created(ctx, reserved.ID)
 		return c, nil, err
 	}
+	defer s.working.remove(reserved.ID)
 	if err := s.createOnNode(ctx, p, reserved); err != nil {
 		s.undo(ctx, reserved, err)
 		return model.Container{}, nil, err

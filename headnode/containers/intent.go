@@ -45,18 +45,20 @@ const maxNameDraws = 8
 
 // reserve has the container of a plan reserved. It counts as being worked on
 // from before the reservation can be seen; the caller ends that. A name that
-// was drawn by lot and that somebody else got is drawn again.
-func (s *Service) reserve(ctx context.Context, p plan) (model.Container, error) {
+// was drawn by lot and that somebody else got is drawn again. It returns false
+// with a container that the same operation, sent twice at once, has made of the
+// other request.
+func (s *Service) reserve(ctx context.Context, p plan) (c model.Container, own bool, err error) {
 	for draw := 0; ; draw++ {
 		in := p.intent(s.store.View(), draw)
 		s.working.add(in.Container.ID)
 		c, err := s.reserver.Reserve(ctx, in)
-		if err == nil {
-			return c, nil
+		if err == nil && c.ID == in.Container.ID {
+			return c, true, nil
 		}
 		s.working.remove(in.Container.ID)
-		if p.request.Name != "" || draw > maxNameDraws || !model.IsKind(err, model.KindConflict) {
-			return model.Container{}, err
+		if err == nil || p.request.Name != "" || draw > maxNameDraws || !model.IsKind(err, model.KindConflict) {
+			return c, false, err
 		}
 	}
 }

@@ -3,102 +3,165 @@ package containers
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 
 	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/model/affinity"
 	"github.com/spearheadcloud/spearhead/network/ipam"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
+// reserveTries bounds how often a decision is made anew that the replicated
+// state has refused, because something changed meanwhile.
+const reserveTries = 8
+
 // Reserve implements Reserver on the head that leads: it chooses node and
-// addresses and commits them in one entry. One decision is made at a time, so
-// that each sees all promises before it; the replicated state checks every one
-// of them again.
+// addresses and commits them in one entry. One decision is made at a time, and
+// each sees what those before it have promised, agreed on by the heads or not
+// yet. The replicated state checks every promise again, and the rules of
+// affinity: what it refuses is decided anew.
 func (s *Service) Reserve(ctx context.Context, in Intent) (model.Container, error) {
+	for try := 1; ; try++ {
+		c, made, err := s.decide(&in)
+		if err != nil || made {
+			return c, err
+		}
+		_, err = s.decisions.Propose(ctx, command.ReserveContainer{Container: c, Volumes: in.Volumes, Rules: in.Rules})
+		s.placing.Lock()
+		s.fleet.settled(&c)
+		s.placing.Unlock()
+		switch {
+		case err == nil:
+			return reserved(s.store.View(), &in)
+		case try == reserveTries, !model.IsKind(err, model.KindConflict) && !model.IsKind(err, model.KindExhausted):
+			return model.Container{}, err
+		}
+	}
+}
+
+// reserved is the record that an intent has led to. The operation may have
+// made another container before.
+func reserved(v *state.View, in *Intent) (model.Container, error) {
+	if c, ok := v.Container(in.Container.ID); ok {
+		return c, nil
+	}
+	if c, ok := v.ContainerByOperation(in.Container.AccountID, in.Container.Operation); ok && c.Operation != "" {
+		return c, nil
+	}
+	return model.Container{}, model.Errorf(model.KindUnavailable, "the container could not be created; try again")
+}
+
+// decide chooses all that a container is promised and counts it as taken until
+// it is settled. It returns true with the record of one that was made already.
+func (s *Service) decide(in *Intent) (c model.Container, made bool, err error) {
 	s.placing.Lock()
 	defer s.placing.Unlock()
 	v := s.store.View()
-	if held, ok := v.Container(in.Container.ID); ok {
-		return held, nil
+	c = in.Container
+	if held, ok := v.Container(c.ID); ok {
+		return held, true, nil
 	}
-	if err := in.pinByVolumes(v); err != nil {
-		return model.Container{}, err
+	if p, ok := s.fleet.pending[c.ID]; ok { // the same intent again, before its first answer
+		return *p, false, nil
 	}
-	nodes := s.nodes(v, &in)
-	decision, err := placement.Decide(nodes, s.placementRequest(v, &in))
+	if err := s.mayReserve(v, &c); err != nil {
+		return c, false, err
+	}
+	r, err := s.placementRequest(v, in)
 	if err != nil {
-		return model.Container{}, err
+		return c, false, err
+	}
+	s.fleet.follow(v, s.agents.Connected)
+	decision, err := s.fleet.choose(r, s.agents.Connected)
+	if err != nil {
+		return c, false, err
 	}
 	node, ok := v.Node(decision.NodeID)
 	if !ok {
-		return model.Container{}, model.Errorf(model.KindInternal, "cannot reserve container: the chosen node is unknown")
+		return c, false, model.Errorf(model.KindInternal, "cannot reserve container: the chosen node is unknown")
 	}
-	c := in.Container
 	c.NodeID = node.ID
 	c.Reserved.Disk = placement.DiskNeed(&node, c.Reserved)
-	if c.NICs, err = s.nics(v, c.NICs); err != nil {
-		return model.Container{}, err
+	if c.NICs, err = s.fleet.nics(v, c.NICs); err != nil {
+		return c, false, err
 	}
-	if _, err := s.store.Propose(ctx, command.ReserveContainer{Container: c, Volumes: in.Volumes}); err != nil {
-		return model.Container{}, err
-	}
-	return c, nil
+	s.fleet.decided(&c)
+	return c, false, nil
 }
 
-func (s *Service) placementRequest(v *state.View, in *Intent) placement.Request {
+// mayReserve refuses what needs no decision: a name that is taken, and more
+// than the account may have.
+func (s *Service) mayReserve(v *state.View, c *model.Container) error {
+	if err := v.CheckName(c.AccountID, c.Name); err != nil {
+		return err
+	}
+	if s.fleet.named(c.AccountID, c.Name) {
+		return model.Errorf(model.KindConflict, "Conflict. The container name \"/%s\" is being given to another container at this moment; choose another name, or try again.", c.Name)
+	}
+	a, ok := v.Account(c.AccountID)
+	if !ok {
+		return model.Errorf(model.KindNotFound, "no such account")
+	}
+	return v.CheckLimits(&a, c)
+}
+
+// placementRequest is what placement decides on.
+func (s *Service) placementRequest(v *state.View, in *Intent) (placement.Request, error) {
+	c := &in.Container
+	beside := s.fleet.beside(v, c.AccountID)
+	rules, err := affinity.ParseAll(in.Rules)
+	if err != nil {
+		return placement.Request{}, err
+	}
+	demands, err := affinity.Resolve(rules, beside)
+	if err != nil {
+		return placement.Request{}, err
+	}
+	img, _ := v.Image(c.Spec.ImageID)
 	r := placement.Request{
-		Need: in.Container.Reserved, Platform: in.Platform, NodeID: in.NodeID, NICTags: in.tags(v), Seed: rand.Uint64(),
+		AccountID: c.AccountID, Need: c.Reserved, Platform: in.Platform, NodeID: in.NodeID, NICTags: in.tags(v),
+		Traits: in.Traits, Holders: img.Holders, Demands: demands, Beside: beside,
 	}
 	if in.LocalImage { // any node can take it from a holder that can be reached
-		img, _ := v.Image(in.Container.Spec.ImageID)
-		r.Holders = !slices.ContainsFunc(img.Holders, s.agents.Connected)
+		r.OnlyHolders = !slices.ContainsFunc(img.Holders, s.agents.Connected)
 	}
-	return r
+	return r, in.takeVolumes(v, &r)
 }
 
-// pinByVolumes binds a container to the node of the volumes that it mounts.
-func (in *Intent) pinByVolumes(v *state.View) error {
+// takeVolumes binds a container to the node of the volumes that it mounts, and
+// adds the sizes of those that come to be on its node.
+func (in *Intent) takeVolumes(v *state.View, r *placement.Request) error {
+	counted := map[string]bool{}
 	for _, m := range in.Container.Spec.Mounts {
-		if m.Type != model.MountVolume {
+		if m.Type != model.MountVolume || counted[m.Source] {
 			continue
 		}
+		counted[m.Source] = true
 		vol, ok := v.VolumeByName(in.Container.AccountID, m.Source)
+		if !ok {
+			if i := slices.IndexFunc(in.Volumes, func(fresh model.Volume) bool { return fresh.Name == m.Source }); i >= 0 {
+				vol = in.Volumes[i]
+				vol.NodeID = ""
+			}
+		}
 		switch {
-		case !ok || vol.NodeID == "" || vol.NodeID == in.NodeID:
-		case in.NodeID == "":
-			in.NodeID = vol.NodeID
-		default:
+		case vol.NodeID == "":
+			r.VolumeDisk += vol.Size
+		case r.NodeID == "":
+			r.NodeID = vol.NodeID
+		case r.NodeID != vol.NodeID:
 			return model.Errorf(model.KindConflict, "the volume %s is on another node than what the container must share; a container runs on one node", vol.Name)
 		}
 	}
 	return nil
 }
 
-// nodes is the snapshot that placement decides on.
-func (s *Service) nodes(v *state.View, in *Intent) []placement.Node {
-	all := v.Nodes()
-	own := make(map[string]int, len(all))
-	for _, c := range v.Containers(in.Container.AccountID) {
-		own[c.NodeID]++
-	}
-	img, _ := v.Image(in.Container.Spec.ImageID)
-	nodes := make([]placement.Node, len(all))
-	for i, n := range all {
-		nodes[i] = placement.Node{
-			Node: n, Connected: s.agents.Connected(n.ID), Promised: v.Promised(n.ID),
-			OfAccount: own[n.ID], HoldsImage: slices.Contains(img.Holders, n.ID),
-		}
-	}
-	return nodes
-}
-
 // nics gives an address and a MAC to each NIC that lacks them: the next one of
 // its network after the last one given.
-func (s *Service) nics(v *state.View, wanted []model.NIC) ([]model.NIC, error) {
+func (f *fleet) nics(v *state.View, wanted []model.NIC) ([]model.NIC, error) {
 	nics := slices.Clone(wanted)
 	for i := range nics {
 		nic := &nics[i]
@@ -109,11 +172,12 @@ func (s *Service) nics(v *state.View, wanted []model.NIC) ([]model.NIC, error) {
 		if !ok {
 			return nil, model.Errorf(model.KindConflict, "the network of the container was removed meanwhile; try again")
 		}
-		addr, err := ipam.Next(n, func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) }, s.addressHint[n.ID])
+		used := func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) || f.addressed(n.ID, a) }
+		addr, err := ipam.Next(n, used, f.lastAddress[n.ID])
 		if err != nil {
 			return nil, err
 		}
-		s.addressHint[n.ID] = addr
+		f.lastAddress[n.ID] = addr
 		nic.MAC, nic.Gateway = cmp.Or(nic.MAC, ipam.MAC(n.ID, addr)), n.Gateway
 		nic.Address = netip.PrefixFrom(addr, n.Subnet.Bits())
 	}

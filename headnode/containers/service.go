@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"net/netip"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,9 +42,13 @@ type Images interface {
 
 // Config is what a Service stands on.
 type Config struct {
-	Store  Store
-	Agents Agents
-	Images Images
+	Store Store
+	// Decisions takes what this head decides as the leader, and must refuse it
+	// when this head does not lead any more: by then others have decided too.
+	// nil is Store, as on a head that is alone.
+	Decisions Proposer
+	Agents    Agents
+	Images    Images
 	// Reserver is asked for reservations; nil is the Service itself, as on a
 	// head that always leads.
 	Reserver Reserver
@@ -57,19 +62,20 @@ type Config struct {
 // dockerapi.Containers, Execs, Control, Usage and Files, for any number of
 // goroutines.
 type Service struct {
-	store  Store
-	agents Agents
-	images Images
-	log    *slog.Logger
+	store     Store
+	decisions Proposer
+	agents    Agents
+	images    Images
+	log       *slog.Logger
 
 	reserver Reserver
 
 	requests, streams, waits *gate
 
 	// placing serialises decisions, so that each sees the promises of all
-	// before it. addressHint remembers the last address given on a network.
-	placing     sync.Mutex
-	addressHint map[string]netip.Addr
+	// before it.
+	placing sync.Mutex
+	fleet   fleet
 
 	working workSet
 	lists   listCache
@@ -88,10 +94,13 @@ var (
 func New(c Config) *Service {
 	s := &Service{
 		store: c.Store, agents: c.Agents, images: c.Images, log: c.Logger,
-		requests:    newGate("requests", cmp.Or(c.Requests, 64)),
-		streams:     newGate("streams", cmp.Or(c.Streams, 64)),
-		waits:       newGate("waits", cmp.Or(c.Waits, 1024)),
-		addressHint: map[string]netip.Addr{},
+		requests: newGate("requests", cmp.Or(c.Requests, 64)),
+		streams:  newGate("streams", cmp.Or(c.Streams, 64)),
+		waits:    newGate("waits", cmp.Or(c.Waits, 1024)),
+		fleet:    newFleet(),
+	}
+	if s.decisions = c.Decisions; s.decisions == nil {
+		s.decisions = c.Store
 	}
 	if s.reserver = c.Reserver; s.reserver == nil {
 		s.reserver = s
@@ -99,9 +108,10 @@ func New(c Config) *Service {
 	return s
 }
 
-// Working reports whether this head is at this moment creating the container
-// or carrying out the update with that id; reconciliation leaves it alone.
-func (s *Service) Working(id string) bool { return s.working.has(id) }
+// Working lists the containers that this head's requests are creating at this
+// moment, and the updates that they carry out, by their ids; reconciliation
+// leaves them alone.
+func (s *Service) Working() []string { return s.working.list() }
 
 // journalDelay bounds how long an answer waits for its change to show.
 const journalDelay = 30 * time.Second
@@ -150,8 +160,8 @@ func (w *workSet) remove(id string) {
 	delete(w.ids, id)
 }
 
-func (w *workSet) has(id string) bool {
+func (w *workSet) list() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.ids[id]
+	return slices.Collect(maps.Keys(w.ids))
 }

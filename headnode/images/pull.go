@@ -79,12 +79,15 @@ func follow(stream wire.PullStream, progress func(wire.PullProgress)) (*wire.Pul
 	}
 }
 
-// chooseNode finds the least loaded node, which is none of those that tried.
+// chooseNode finds the least loaded node, which is none of those that tried. An
+// image may also be on nodes that are kept for certain containers.
 func (s *Service) chooseNode(v *state.View, tried ...string) (string, error) {
 	all := v.Nodes()
 	nodes := make([]placement.Node, len(all))
 	for i, n := range all {
-		nodes[i] = placement.Node{Node: n, Connected: s.agents.Connected(n.ID) && !slices.Contains(tried, n.ID), Promised: v.Promised(n.ID)}
+		open := *n
+		open.Owners, open.Traits, open.MaxContainers = nil, nil, 0
+		nodes[i] = placement.NewNode(&open, v.Promised(n.ID), 0, s.agents.Connected(n.ID) && !slices.Contains(tried, n.ID))
 	}
 	d, err := placement.Decide(nodes, placement.Request{Seed: rand.Uint64()})
 	return d.NodeID, err

@@ -5,78 +5,158 @@ import (
 	"slices"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/model/affinity"
 )
-
-// Node is a node at the moment of a decision.
-type Node struct {
-	*model.Node
-	Connected  bool            // a head hears from it
-	Promised   model.Resources // to all containers that are placed on it
-	OfAccount  int             // containers of the asking account on it
-	HoldsImage bool
-}
 
 // Request is what a new container needs.
 type Request struct {
-	Need     model.Resources
-	NICTags  []string // of the external networks that it has a NIC on
-	Platform string   // GOARCH of the image
-	NodeID   string   // the only node allowed, as for a shared namespace; "" is any
-	Holders  bool     // only nodes that hold the image: no registry has it, and no holder can be reached
-	Seed     uint64   // breaks ties; the same seed breaks them the same way
+	AccountID string
+	Need      model.Resources
+	// VolumeDisk is the size of the volumes that come to be on the node with
+	// it, in bytes; 0 is none, or none with a size.
+	VolumeDisk int64
+	NICTags    []string // of the external networks that it has a NIC on
+	Traits     []string // the node must have these and no others
+	Platform   string   // GOARCH of the image; "" is any
+	NodeID     string   // the only node allowed, as for a shared namespace; "" is any
+	Holders    []string // ids of the nodes that hold the image
+	// OnlyHolders says that no registry has the image, and that no holder can
+	// be reached.
+	OnlyHolders bool
+	Demands     []affinity.Demand
+	// Beside are the account's containers, which it is spread from.
+	Beside []*model.Container
+	Seed   uint64 // breaks ties; the same seed breaks them the same way
+	Best   int    // how many of the best nodes the decision shows
 }
 
 // Decision is where a container goes and why other nodes were left out.
 type Decision struct {
 	NodeID     string
 	Considered int
-	Refused    []Count // by filter, the most frequent first
+	Refused    []Count     // by reason, the most frequent first
+	Best       []Candidate // the best first, as many as were asked for
 }
 
-// Count says how many nodes one filter took out.
+// Count says how many nodes one reason took out.
 type Count struct {
-	Reason string
-	Nodes  int
+	Reason string `json:"reason"`
+	Nodes  int    `json:"nodes"`
+}
+
+// Candidate is a node that can have the container.
+type Candidate struct {
+	NodeID string `json:"node_id"`
+	Name   string `json:"name"`
+	Score  Score  `json:"score"`
 }
 
 // Decide returns the best node for r, or an error of KindExhausted whose text
-// counts the reasons of refusal. nodes is not kept or changed.
-func Decide(nodes []Node, r Request) (Decision, error) {
-	var counts [len(filters)]int
-	best := -1
-	var bestScore score
-	for i := range nodes {
-		n := &nodes[i]
-		if f := refusedBy(n, &r); f >= 0 {
-			counts[f]++
+// counts the reasons of refusal.
+func Decide(nodes []Node, r Request) (Decision, error) { return NewFleet(nodes...).Decide(r) }
+
+// Decide returns the best node for r, or an error of KindExhausted whose text
+// counts the reasons of refusal.
+func (f *Fleet) Decide(r Request) (Decision, error) {
+	s := f.scan(&r)
+	var best []int // places, the best first
+	most := max(r.Best, 1)
+	for i := range f.nodes {
+		why, rule := s.refuses(i)
+		if why != none {
+			s.count(why, rule)
 			continue
 		}
-		if s := weigh(n, &r); best < 0 || s.better(bestScore) {
-			best, bestScore = i, s
+		s.totals[i] = s.score(i).Total()
+		if len(best) == most && !s.better(i, best[most-1]) {
+			continue
 		}
+		at, _ := slices.BinarySearchFunc(best, i, func(b, i int) int {
+			if s.better(b, i) {
+				return -1
+			}
+			return 1
+		})
+		best = slices.Insert(best, at, i)[:min(len(best)+1, most)]
 	}
-	d := Decision{Considered: len(nodes), Refused: tally(&counts)}
-	if best < 0 {
+	d := Decision{Considered: len(f.nodes), Refused: s.tally()}
+	if len(best) == 0 {
 		return d, refusal(d)
 	}
-	d.NodeID = nodes[best].ID
+	d.NodeID = f.nodes[best[0]].place.ID
+	for _, i := range best[:min(r.Best, len(best))] {
+		d.Best = append(d.Best, Candidate{NodeID: f.nodes[i].place.ID, Name: f.nodes[i].place.Name, Score: s.score(i)})
+	}
 	return d, nil
 }
 
-func refusedBy(n *Node, r *Request) int {
-	for i := range filters {
-		if !filters[i].passes(n, r) {
-			return i
-		}
-	}
-	return -1
+// scan is one decision under way.
+type scan struct {
+	*scratch
+	nodes                []Node
+	request              *Request
+	leastZone, leastRack int32
+	counts               [reasons]int
+	broken               []int // by rule
 }
 
-func tally(counts *[len(filters)]int) []Count {
+func (f *Fleet) scan(r *Request) *scan {
+	m := &f.scratch
+	m.own, m.holds = cleared(m.own, len(f.nodes)), cleared(m.holds, len(f.nodes))
+	m.inRack, m.inZone = cleared(m.inRack, len(f.racks.nodes)), cleared(m.inZone, len(f.zones.nodes))
+	m.totals = cleared(m.totals, len(f.nodes))
+	for _, id := range r.Holders {
+		if i, ok := f.at[id]; ok {
+			m.holds[i] = true
+		}
+	}
+	for _, c := range r.Beside {
+		if i, ok := f.at[c.NodeID]; ok {
+			m.own[i]++
+			m.inRack[f.nodes[i].rack]++
+			m.inZone[f.nodes[i].zone]++
+		}
+	}
+	r.Platform = shared(r.Platform)
+	return &scan{
+		scratch: m, nodes: f.nodes, request: r, broken: make([]int, len(r.Demands)),
+		leastRack: f.racks.least(m.inRack), leastZone: f.zones.least(m.inZone),
+	}
+}
+
+// better reports whether the node at a is to be preferred to the one at b.
+func (s *scan) better(a, b int) bool {
+	if s.totals[a] != s.totals[b] {
+		return s.totals[a] > s.totals[b]
+	}
+	x, y := draw(s.request.Seed, s.nodes[a].lot), draw(s.request.Seed, s.nodes[b].lot)
+	if x != y {
+		return x < y
+	}
+	return s.nodes[a].place.ID < s.nodes[b].place.ID
+}
+
+func (s *scan) count(why reason, rule int) {
+	if why == brokenRule {
+		s.broken[rule]++
+		return
+	}
+	s.counts[why]++
+}
+
+func (s *scan) tally() []Count {
 	var out []Count
-	for i, c := range counts {
-		if c > 0 {
-			out = append(out, Count{filters[i].reason, c})
+	add := func(text string, nodes int) {
+		if nodes > 0 {
+			out = append(out, Count{text, nodes})
+		}
+	}
+	for why, nodes := range s.counts {
+		add(reasonTexts[why], nodes)
+		if reason(why) == brokenRule {
+			for k, nodes := range s.broken {
+				add(reasonTexts[brokenRule]+s.request.Demands[k].Text, nodes)
+			}
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Count) int { return cmp.Compare(b.Nodes, a.Nodes) })

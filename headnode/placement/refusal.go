@@ -7,18 +7,25 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
+// NoNodeError is the cause of a refusal: a decision without a node, for those
+// who count reasons.
+type NoNodeError struct{ Decision Decision }
+
+// Error implements error.
+func (*NoNodeError) Error() string { return "no node can hold the container" }
+
 // refusal is the error for a request that no node can hold. It counts and
 // names nobody.
 func refusal(d Decision) error {
 	if d.Considered == 0 {
-		return model.Errorf(model.KindExhausted,
+		return model.WrapError(model.KindExhausted, &NoNodeError{d},
 			"No compute resources available: the data center has no nodes yet; ask the operator to enrol one")
 	}
 	parts := make([]string, len(d.Refused))
 	for i, c := range d.Refused {
 		parts[i] = fmt.Sprintf("%d %s", c.Nodes, singular(c))
 	}
-	return model.Errorf(model.KindExhausted, "No compute resources available: %s: %s",
+	return model.WrapError(model.KindExhausted, &NoNodeError{d}, "No compute resources available: %s: %s",
 		plural(d.Considered, "node"), strings.Join(parts, ", "))
 }
 
@@ -28,7 +35,7 @@ func singular(c Count) string {
 		return c.Reason
 	}
 	verb, rest, _ := strings.Cut(c.Reason, " ")
-	for _, v := range []struct{ many, one string }{{"are", "is"}, {"have", "has"}, {"lack", "lacks"}, {"do", "does"}} {
+	for _, v := range []struct{ many, one string }{{"are", "is"}, {"have", "has"}, {"lack", "lacks"}, {"do", "does"}, {"cannot", "cannot"}} {
 		if verb == v.many {
 			return v.one + " " + rest
 		}

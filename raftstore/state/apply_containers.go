@@ -31,7 +31,7 @@ func (t *transaction) reserveContainer(cmd command.ReserveContainer) error {
 	if err != nil {
 		return err
 	}
-	if err := t.checkHoldings(&a, 1, sizeOf(&c)); err != nil {
+	if err := t.CheckLimits(&a, &c); err != nil {
 		return err
 	}
 	return t.addContainer(&c)
@@ -52,7 +52,7 @@ func (t *transaction) checkReservation(c model.Container) error {
 	if _, ok := t.Container(c.ID); ok {
 		return model.Errorf(model.KindConflict, "a container with the id %s exists already", c.ID)
 	}
-	if err := t.checkName(c.AccountID, c.Name); err != nil {
+	if err := t.CheckName(c.AccountID, c.Name); err != nil {
 		return err
 	}
 	n, err := t.node(c.NodeID)
@@ -105,12 +105,13 @@ func (t *transaction) checkRules(c *model.Container, texts []string) error {
 	return affinity.Check(rules, affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone}, t.Containers(c.AccountID))
 }
 
-// checkName refuses a name that is no name or taken, in Docker's words.
-func (t *transaction) checkName(accountID, name string) error {
+// CheckName refuses a name of a container that is no name or taken, in Docker's
+// words.
+func (v *View) CheckName(accountID, name string) error {
 	if err := model.CheckContainerName(name); err != nil {
 		return err
 	}
-	if holder, ok := t.ContainerByName(accountID, name); ok {
+	if holder, ok := v.ContainerByName(accountID, name); ok {
 		return model.Errorf(model.KindConflict, "Conflict. The container name \"/%s\" is already in use by container %q. "+
 			"You have to remove (or rename) that container to be able to reuse that name.", name, holder.ID)
 	}
@@ -188,7 +189,7 @@ func (t *transaction) renameContainer(cmd command.RenameContainer) error {
 	if c.Name == cmd.Name {
 		return model.Errorf(model.KindInvalid, "Renaming a container with the same name as its current name")
 	}
-	if err := t.checkName(c.AccountID, cmd.Name); err != nil {
+	if err := t.CheckName(c.AccountID, cmd.Name); err != nil {
 		return err
 	}
 	old := c.Name

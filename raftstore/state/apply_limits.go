@@ -23,43 +23,43 @@ func (t *transaction) setAccountLimits(c command.SetAccountLimits) error {
 	return t.insert(tableAccounts, &a)
 }
 
-// checkHoldings refuses containers that would take more than their account
+// CheckLimits refuses a new container that would take more than its account
 // may have.
-func (t *transaction) checkHoldings(a *model.Account, containers int, more model.Resources) error {
-	count, have := t.Holdings(a.ID)
-	if containers > 0 {
-		if err := checkCount(a.Limits.Containers, int64(count), "containers"); err != nil {
-			return err
-		}
-		if a.Limits.CPU != model.Unlimited && more.CPU == 0 {
-			return model.Errorf(model.KindExhausted,
-				"Quota exceeded: this account may use %s CPUs, and the container would have no limit of its own; give it one with --cpus, or choose a package that has one", coresText(max(a.Limits.CPU, 0)))
-		}
+func (v *View) CheckLimits(a *model.Account, c *model.Container) error {
+	count, _ := v.Holdings(a.ID)
+	if err := checkCount(a.Limits.Containers, int64(count), "containers"); err != nil {
+		return err
 	}
-	for _, r := range []struct {
-		limit, have, more int64
-		what              string
-		show              func(int64) string
-	}{
-		{a.Limits.Memory, have.Memory, more.Memory, "of memory", sizeText},
-		{a.Limits.CPU, have.CPU, more.CPU, "CPUs", coresText},
-	} {
-		if err := checkSum(r.limit, r.have, r.more, r.what, r.show); err != nil {
-			return err
-		}
+	size := sizeOf(c)
+	if a.Limits.CPU != model.Unlimited && size.CPU == 0 {
+		return model.Errorf(model.KindExhausted,
+			"Quota exceeded: this account may use %s CPUs, and the container would have no limit of its own; give it one with --cpus, or choose a package that has one",
+			coresText(max(a.Limits.CPU, 0)))
 	}
-	return t.checkDisk(a, more.Disk)
+	return v.checkHoldings(a, size)
+}
+
+// checkHoldings refuses more resources than an account may have.
+func (v *View) checkHoldings(a *model.Account, more model.Resources) error {
+	_, have := v.Holdings(a.ID)
+	if err := checkSum(a.Limits.Memory, have.Memory, more.Memory, "of memory", sizeText); err != nil {
+		return err
+	}
+	if err := checkSum(a.Limits.CPU, have.CPU, more.CPU, "CPUs", coresText); err != nil {
+		return err
+	}
+	return v.checkDisk(a, more.Disk)
 }
 
 // checkDisk refuses more disk than an account may have: what its containers
 // and its volumes are held to, together.
-func (t *transaction) checkDisk(a *model.Account, more int64) error {
+func (v *View) checkDisk(a *model.Account, more int64) error {
 	if a.Limits.Disk == model.Unlimited || more <= 0 {
 		return nil
 	}
-	_, have := t.Holdings(a.ID)
-	for _, v := range t.Volumes(a.ID) {
-		have.Disk += v.Size
+	_, have := v.Holdings(a.ID)
+	for _, vol := range v.Volumes(a.ID) {
+		have.Disk += vol.Size
 	}
 	return checkSum(a.Limits.Disk, have.Disk, more, "of disk", sizeText)
 }

@@ -36,7 +36,7 @@ func (t *transaction) reserveUpdate(cmd command.ReserveUpdate) error {
 	if err != nil {
 		return err
 	}
-	if err := t.checkHoldings(&a, 0, minus(both, c.Reserved)); err != nil {
+	if err := t.checkHoldings(&a, minus(both, c.Reserved)); err != nil {
 		return err
 	}
 	c.Update = &model.PendingUpdate{Operation: cmd.Operation, Package: cmd.Package, Since: cmd.Time}

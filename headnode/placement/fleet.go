@@ -1,0 +1,117 @@
+package placement
+
+import "github.com/spearheadcloud/spearhead/model"
+
+// Fleet is the nodes that decisions choose among. One goroutine at a time may
+// use it, also to decide.
+type Fleet struct {
+	nodes []Node
+	at    map[string]int32 // places in nodes, by id
+	racks numbers
+	zones numbers
+
+	scratch scratch
+}
+
+// NewFleet returns a fleet of these nodes.
+func NewFleet(nodes ...Node) *Fleet {
+	f := &Fleet{nodes: make([]Node, 0, len(nodes)), at: make(map[string]int32, len(nodes))}
+	for _, n := range nodes {
+		f.Set(n)
+	}
+	return f
+}
+
+// Set adds a node, or replaces the one of its id.
+func (f *Fleet) Set(n Node) {
+	n.rack, n.zone = f.racks.enter(n.place.Rack), f.zones.enter(n.place.Zone)
+	if i, ok := f.at[n.place.ID]; ok {
+		f.racks.leave(f.nodes[i].rack)
+		f.zones.leave(f.nodes[i].zone)
+		f.nodes[i] = n
+		return
+	}
+	f.at[n.place.ID] = int32(len(f.nodes))
+	f.nodes = append(f.nodes, n)
+}
+
+// Promise takes a container's needs from what a node has left. Set forgets it.
+func (f *Fleet) Promise(nodeID string, need model.Resources) {
+	if i, ok := f.at[nodeID]; ok {
+		n := &f.nodes[i]
+		n.free = n.free.Add(model.Resources{Memory: -need.Memory, CPU: -need.CPU, Disk: -need.Disk})
+		n.room--
+	}
+}
+
+// Connect says whether a head hears from a node. It reports whether that is
+// news.
+func (f *Fleet) Connect(nodeID string, connected bool) bool {
+	i, ok := f.at[nodeID]
+	if !ok || f.nodes[i].connected == connected {
+		return false
+	}
+	f.nodes[i].connected = connected
+	return true
+}
+
+// IDs are those of all nodes.
+func (f *Fleet) IDs() []string {
+	ids := make([]string, len(f.nodes))
+	for i := range f.nodes {
+		ids[i] = f.nodes[i].place.ID
+	}
+	return ids
+}
+
+// numbers gives each text a small number, and knows how many nodes have it.
+type numbers struct {
+	of    map[string]int32
+	nodes []int32 // by number
+}
+
+func (n *numbers) enter(s string) int32 {
+	i, ok := n.of[s]
+	if !ok {
+		if n.of == nil {
+			n.of = map[string]int32{}
+		}
+		i = int32(len(n.nodes))
+		n.of[s] = i
+		n.nodes = append(n.nodes, 0)
+	}
+	n.nodes[i]++
+	return i
+}
+
+func (n *numbers) leave(i int32) { n.nodes[i]-- }
+
+// least is the smallest of counts, by number, of those that a node has.
+func (n *numbers) least(counts []int32) int32 {
+	least := int32(-1)
+	for i, c := range counts {
+		if n.nodes[i] > 0 && (least < 0 || c < least) {
+			least = c
+		}
+	}
+	return max(least, 0)
+}
+
+// scratch is memory that decisions use one after the other.
+type scratch struct {
+	own    []int32 // containers of the account by node
+	inRack []int32 // by number of the rack
+	inZone []int32
+	holds  []bool   // the image, by node
+	totals []uint64 // of scores, by node
+}
+
+// cleared returns s with n zero values, in the same memory if it is enough.
+func cleared[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}

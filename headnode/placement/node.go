@@ -1,0 +1,98 @@
+package placement
+
+import (
+	"unique"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/model/affinity"
+)
+
+// Node is a node at the moment of a decision.
+type Node struct {
+	standing    reason // why it takes nobody's containers, or none
+	connected   bool
+	reservoir   bool
+	quota       bool  // holds containers to the size of their disk
+	volumeQuota bool  // and volumes
+	rack, zone  int32 // numbers that its fleet gives
+	room        int   // containers that it still takes
+	free        model.Resources
+	platform    string
+	tags        []string
+	traits      []string
+	owners      []string
+	lot         uint64
+	place       affinity.Place
+}
+
+// noBound is the room of a node without a bound of its own.
+const noBound = 1 << 30
+
+// NewNode describes a node that has promised some of its resources to
+// containers, and that a head hears from or not.
+func NewNode(n *model.Node, promised model.Resources, containers int, connected bool) Node {
+	node := Node{
+		connected: connected, reservoir: n.Reservoir, quota: n.Info.DiskQuota, volumeQuota: n.Info.VolumeQuota,
+		room: noBound, free: free(n, promised), platform: shared(n.Info.Architecture),
+		tags: allShared(n.Info.NICTags), traits: allShared(n.Traits), owners: allShared(n.Owners),
+		lot: lotOf(n.ID), place: affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone},
+	}
+	if n.MaxContainers > 0 {
+		node.room = n.MaxContainers - containers
+	}
+	switch {
+	case !n.Approved:
+		node.standing = notApproved
+	case n.Lost:
+		node.standing = givenUp
+	case n.Cordoned:
+		node.standing = cordoned
+	}
+	return node
+}
+
+// ID is the node's.
+func (n *Node) ID() string { return n.place.ID }
+
+// shared makes equal texts one in memory, so that they are compared at a
+// glance.
+func shared(s string) string { return unique.Make(s).Value() }
+
+func allShared(texts []string) []string {
+	if len(texts) == 0 {
+		return nil
+	}
+	out := make([]string, len(texts))
+	for i, s := range texts {
+		out[i] = shared(s)
+	}
+	return out
+}
+
+// DiskNeed is what a container takes of n's disk: nothing where the storage
+// cannot hold a container to its quota, for there the promise would be empty.
+func DiskNeed(n *model.Node, need model.Resources) int64 {
+	if !n.Info.DiskQuota {
+		return 0
+	}
+	return need.Disk
+}
+
+// free is what is left of a node's capacity to be promised, by its ratios.
+func free(n *model.Node, promised model.Resources) model.Resources {
+	return model.Resources{
+		Memory: left(n.Info.Capacity.Memory, n.Overcommit.Memory, 1, promised.Memory),
+		CPU:    left(n.Info.Capacity.CPU, n.Overcommit.CPU, 4, promised.CPU),
+		Disk:   left(n.Info.Capacity.Disk, n.Overcommit.Disk, 1, promised.Disk),
+	}
+}
+
+func left(capacity int64, ratio, usual float64, promised int64) int64 {
+	if ratio == 0 {
+		ratio = usual
+	}
+	if ratio == 1 {
+		return capacity - promised
+	}
+	return int64(float64(capacity)*ratio) - promised
+}

@@ -1,0 +1,111 @@
+package placement
+
+import "slices"
+
+// reason is why a node is out of the question. The order is that of what an
+// operator or user would want to hear first: a node that is not there has no
+// memory to lack.
+type reason uint8
+
+const (
+	none reason = iota
+	notApproved
+	givenUp
+	elsewhere
+	notConnected
+	cordoned
+	otherPlatform
+	noImage
+	otherOwners
+	otherTraits
+	noNetwork
+	brokenRule // counted by rule
+	noRoom
+	noMemory
+	noCPU
+	noDisk
+	noVolumeQuota
+	reasons
+)
+
+var reasonTexts = [reasons]string{
+	notApproved:   "are not approved",
+	givenUp:       "are given up as lost",
+	elsewhere:     "do not hold what the container must share",
+	notConnected:  "are not connected",
+	cordoned:      "are cordoned",
+	otherPlatform: "have another platform",
+	noImage:       "do not hold the image, which is at no registry",
+	otherOwners:   "are kept for other accounts",
+	otherTraits:   "have other traits than those asked for",
+	noNetwork:     "lack a network",
+	brokenRule:    "are excluded by affinity ",
+	noRoom:        "have as many containers as they may",
+	noMemory:      "lack memory",
+	noCPU:         "lack CPU",
+	noDisk:        "lack disk",
+	noVolumeQuota: "cannot hold volumes to a size",
+}
+
+// refuses tells why the node at i cannot have the container, and for a broken
+// rule which.
+func (s *scan) refuses(i int) (reason, int) {
+	n, r := &s.nodes[i], s.request
+	switch {
+	case n.standing == notApproved || n.standing == givenUp:
+		return n.standing, 0
+	case r.NodeID != "" && n.place.ID != r.NodeID:
+		return elsewhere, 0
+	case !n.connected:
+		return notConnected, 0
+	case n.standing != none:
+		return n.standing, 0
+	case r.Platform != "" && n.platform != r.Platform:
+		return otherPlatform, 0
+	case r.OnlyHolders && !s.holds[i]:
+		return noImage, 0
+	case len(n.owners) > 0 && !slices.Contains(n.owners, r.AccountID):
+		return otherOwners, 0
+	case len(n.traits)+len(r.Traits) > 0 && !(hasAll(n.traits, r.Traits) && hasAll(r.Traits, n.traits)):
+		return otherTraits, 0
+	case !hasAll(n.tags, r.NICTags):
+		return noNetwork, 0
+	}
+	for k := range r.Demands {
+		if d := &r.Demands[k]; !d.Soft && !d.Keeps(n.place) {
+			return brokenRule, k
+		}
+	}
+	return s.lacks(n), 0
+}
+
+// lacks tells what a node has too little of.
+func (s *scan) lacks(n *Node) reason {
+	r := s.request
+	disk := r.VolumeDisk
+	if n.quota {
+		disk += r.Need.Disk
+	}
+	switch {
+	case n.room < 1:
+		return noRoom
+	case r.Need.Memory > 0 && r.Need.Memory > n.free.Memory:
+		return noMemory
+	case r.Need.CPU > 0 && r.Need.CPU > n.free.CPU:
+		return noCPU
+	case r.VolumeDisk > 0 && !n.volumeQuota:
+		return noVolumeQuota
+	case disk > 0 && disk > n.free.Disk:
+		return noDisk
+	}
+	return none
+}
+
+func hasAll(have, want []string) bool {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			return false
+		}
+	}
+	return true
+}
