@@ -29,8 +29,10 @@ type Config struct {
 	// this head. They are in its certificate; the first is in DOCKER_HOST, in
 	// the raft configuration and in the gossip ring.
 	Advertise []string
-	// RaftListen and GossipListen are for heads and agents only, host:port.
+	// RaftListen, PeerListen and GossipListen are for heads and agents only,
+	// host:port. Raft's traffic and the other heads' requests have one each.
 	RaftListen   string
+	PeerListen   string
 	GossipListen string
 	// Version of the program, for docker version and docker info.
 	Version string
@@ -64,7 +66,7 @@ func (c Config) Validate() error {
 		}
 	}
 	for _, f := range []struct{ name, value string }{
-		{"docker_listen", c.DockerListen}, {"raft_listen", c.RaftListen}, {"gossip_listen", c.GossipListen},
+		{"docker_listen", c.DockerListen}, {"raft_listen", c.RaftListen}, {"peer_listen", c.PeerListen}, {"gossip_listen", c.GossipListen},
 	} {
 		if _, _, err := net.SplitHostPort(f.value); err != nil {
 			errs = append(errs, fmt.Errorf("%s is not host:port: %w", f.name, err))

@@ -23,7 +23,7 @@ func TestFailedStoreEndsTheHead(t *testing.T) {
 	dir := t.TempDir()
 	cfg := Config{
 		Name: "head-1", DataCenter: "test", StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "head.sock"),
-		DockerListen: "127.0.0.1:0", RaftListen: "127.0.0.1:0", GossipListen: "127.0.0.1:0", Advertise: []string{"127.0.0.1"},
+		DockerListen: "127.0.0.1:0", RaftListen: "127.0.0.1:0", PeerListen: "127.0.0.1:0", GossipListen: "127.0.0.1:0", Advertise: []string{"127.0.0.1"},
 		Logger: slog.New(slog.DiscardHandler),
 	}.withDefaults()
 	if err := Init(t.Context(), cfg); err != nil {

@@ -8,12 +8,15 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/spearheadcloud/spearhead/gossip"
 	"github.com/spearheadcloud/spearhead/headnode/build"
 	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
+	"github.com/spearheadcloud/spearhead/headnode/peers"
+	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
@@ -57,6 +60,13 @@ type head struct {
 	store *raftstore.Store
 	ring  *gossip.Gossip
 
+	// heads is the store as any head uses it: its proposals reach whichever
+	// head leads. What rests on this head's leading goes to store itself.
+	heads   *quorum.Store
+	peers   *peers.Client
+	others  *peers.Others
+	leading atomic.Bool // this head leads and knows all that was agreed on before
+
 	nodes      *nodes.Set
 	images     *images.Service
 	containers *containers.Service
@@ -64,12 +74,13 @@ type head struct {
 	reconciler *reconcile.Reconciler
 
 	endpoints []endpoint
+	peersEnd  endpoint // stops last: other heads need it while requests end
 	requests  requestCount
 }
 
 func (h *head) open(ctx context.Context, opened *revert.Stack) error {
 	for _, open := range []func(context.Context, *revert.Stack) error{
-		h.openStore, h.openGossip, h.openUseCases, h.openEndpoints,
+		h.openStore, h.openPeers, h.openGossip, h.openUseCases, h.openEndpoints,
 	} {
 		if err := open(ctx, opened); err != nil {
 			return err
@@ -82,7 +93,7 @@ func (h *head) openStore(ctx context.Context, opened *revert.Stack) error {
 	store, err := raftstore.Open(ctx, raftstore.Config{
 		Dir: filepath.Join(h.cfg.StateDir, dirRaft), ID: h.home.record.HeadID,
 		Bind: h.cfg.RaftListen, Advertise: advertised(h.cfg.Advertise[0], h.cfg.RaftListen),
-		Identity: h.home.identity, Bootstrap: true, Logger: h.log,
+		Identity: h.home.identity, Bootstrap: !h.home.record.Joined, Logger: h.log,
 	})
 	if err != nil {
 		return err
@@ -96,7 +107,7 @@ func (h *head) openGossip(ctx context.Context, opened *revert.Stack) error {
 	ring, err := gossip.Start(ctx, gossip.Config{
 		ID: h.home.record.HeadID, Role: gossip.RoleHead, Name: h.cfg.Name,
 		Bind: h.cfg.GossipListen, Advertise: h.gossipAdvertise(),
-		Keys: h.home.gossipKeys, Label: h.home.record.ClusterID, Logger: h.log,
+		Keys: h.home.gossipKeys, Join: h.home.record.GossipJoin, Label: h.home.record.ClusterID, Logger: h.log,
 	})
 	if err != nil {
 		return err
@@ -129,16 +140,16 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		},
 	})
 	h.images = images.New(images.Config{
-		Store: h.store, Agents: h.nodes, Registries: registries, RegistryCerts: h.cfg.RegistryCerts, Forbidden: h.ownAddress,
-		Holders: h.cfg.ImageHolders, Load: h.ring.Load, Logger: h.log,
+		Store: h.heads, Agents: h.nodes, Registries: registries, RegistryCerts: h.cfg.RegistryCerts, Forbidden: h.ownAddress,
+		Holders: h.cfg.ImageHolders, Leads: h.leading.Load, Others: h.holdOthers, Load: h.ring.Load, Logger: h.log,
 	})
 	h.containers = containers.New(containers.Config{
-		Store: h.store, Agents: h.nodes, Images: h.images,
+		Store: h.heads, Decisions: h.store, Reserver: leaderReserver{h}, Agents: h.nodes, Images: h.images,
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Logger: h.log,
 	})
-	h.builds = build.New(build.Config{Store: h.store, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})
+	h.builds = build.New(build.Config{Store: h.heads, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})
 	h.reconciler = reconcile.New(reconcile.Config{
-		Store: h.store, Agent: h.nodes.Agent, Working: h.containers.Working, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
+		Store: leaderStore{h.store, h.heads}, Agent: h.nodes.Agent, Working: h.workedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})
 	opened.Add(h.nodes.Close)
 	return nil

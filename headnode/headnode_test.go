@@ -47,7 +47,7 @@ func config(t *testing.T) headnode.Config {
 	dir := t.TempDir()
 	return headnode.Config{
 		Name: "head-1", DataCenter: "test", StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "head.sock"),
-		DockerListen: freePort(t), RaftListen: freePort(t), GossipListen: freePort(t), Advertise: []string{"127.0.0.1"},
+		DockerListen: freePort(t), RaftListen: freePort(t), PeerListen: freePort(t), GossipListen: freePort(t), Advertise: []string{"127.0.0.1"},
 		Version: "0.0-test", Logger: slog.New(slog.DiscardHandler),
 	}
 }

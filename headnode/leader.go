@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
@@ -48,6 +50,11 @@ func (h *head) term(ctx context.Context) {
 	if !h.caughtUp(ctx) {
 		return
 	}
+	h.leading.Store(true)
+	defer h.leading.Store(false)
+	if err := h.store.FinishRemovals(ctx); err != nil {
+		h.log.Warn("cannot take out heads that were removed", slog.Any("err", err))
+	}
 	if err := h.seedPackages(ctx); err != nil {
 		h.log.Warn("cannot create the first packages", slog.Any("err", err))
 	}
@@ -57,6 +64,29 @@ func (h *head) term(ctx context.Context) {
 	loops.Go(func() { h.images.Spread(ctx) })
 	loops.Wait()
 }
+
+// leaderStore is the store of what only the leader does: its proposals fail
+// when this head does not lead.
+type leaderStore struct {
+	*raftstore.Store
+	heads *quorum.Store
+}
+
+// Fresh implements reconcile.Store.
+func (s leaderStore) Fresh(ctx context.Context) error { return s.heads.Fresh(ctx) }
+
+// handOver lets another head lead before this one stops, so that writes go on.
+func (h *head) handOver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverLimit)
+	defer cancel()
+	if err := h.store.TransferLeadership(ctx); err != nil {
+		h.log.Warn("no other head has taken the lead", slog.Any("err", err))
+	}
+}
+
+// handOverLimit bounds it: heads that cannot take the lead in this time will
+// elect one of them when this head has gone.
+const handOverLimit = 3 * time.Second
 
 // barrierRetry is between two attempts to catch up; raft answers each with an
 // error while it is not ready for it.

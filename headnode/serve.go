@@ -15,9 +15,12 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/headnode/agree"
 	"github.com/spearheadcloud/spearhead/headnode/auth"
 	"github.com/spearheadcloud/spearhead/headnode/cloudapi"
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/headnode/joining"
+	"github.com/spearheadcloud/spearhead/headnode/peers"
 	"github.com/spearheadcloud/spearhead/headnode/system"
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
@@ -44,15 +47,39 @@ func (h *head) openEndpoints(ctx context.Context, opened *revert.Stack) error {
 	if err != nil {
 		return err
 	}
-	opened.Add(func() { docker.server.Close() })
+	opened.Add(docker.close)
 	admin, err := h.adminEndpoint(ctx)
 	if err != nil {
-		docker.listener.Close()
 		return err
 	}
-	opened.Add(func() { admin.server.Close() })
-	h.endpoints = []endpoint{docker, admin}
+	opened.Add(admin.close)
+	others, err := h.peersEndpoint(ctx)
+	if err != nil {
+		return err
+	}
+	opened.Add(others.close)
+	h.endpoints, h.peersEnd = []endpoint{docker, admin}, others
 	return nil
+}
+
+// close ends an endpoint, whether it was served or not.
+func (e endpoint) close() {
+	e.server.Close() // its errors are those of connections that are gone
+	e.listener.Close()
+}
+
+// peersEndpoint is where other heads connect, and agents for new certificates.
+func (h *head) peersEndpoint(ctx context.Context) (endpoint, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", h.cfg.PeerListen)
+	if err != nil {
+		return endpoint{}, fmt.Errorf("cannot listen for other heads' requests: %w", err)
+	}
+	return endpoint{"peers", tls.NewListener(l, h.home.identity.ServerTLS(peers.Roles...)), &http.Server{
+		Handler: h.peersHandler(), ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: 2 * dockerapi.IdleTimeout,
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		ErrorLog:     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+	}}, nil
 }
 
 // dockerEndpoint is where users' clients connect. Its certificate is made
@@ -87,13 +114,18 @@ func (h *head) publicHandler() http.Handler {
 	})
 	docker := dockerapi.New(dockerapi.Config{
 		Auth:       auth.New(byLogin, time.Now),
-		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers, Builds: h.builds,
+		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers,
+		Builds: everywhere{h.builds, h}, Fresh: h.heads.Fresh,
 		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: center,
 		Version: h.cfg.Version, LogDrivers: h.cfg.LogDrivers, Logger: h.log,
 	})
-	return cloudapi.New(cloudapi.Config{
+	cloud := cloudapi.New(cloudapi.Config{
 		Account: byLogin, Hosts: h.cfg.Advertise, Port: port, Now: time.Now, Logger: h.log,
 	}, docker)
+	return joining.New(joining.Config{
+		Store: h.heads, CA: h.home.ca, DataCenter: record.DataCenter,
+		GossipKeys: h.ring.Keys, GossipJoin: h.gossipMembers, Logger: h.log,
+	}, cloud)
 }
 
 // adminEndpoint is the operator's socket. A socket file that an earlier head
@@ -116,10 +148,10 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("cannot listen on the operator's socket: %w", err)
 	}
 	handler := adminapi.NewHandler(adminapi.Config{
-		Store: h.store, CA: h.home.ca, Name: h.cfg.Name, ID: h.home.record.HeadID,
+		Store: h.heads, CA: h.home.ca, Name: h.cfg.Name, ID: h.home.record.HeadID,
 		DataCenter: h.home.record.DataCenter, Version: h.cfg.Version, DockerHost: h.dockerHost(),
-		GossipKeys: h.ring.Keys, GossipJoin: func() []string { return []string{h.ring.Addr()} },
-		Seen: h.nodes.Seen, Load: h.ring.Load,
+		GossipKeys: h.ring.Keys, GossipJoin: h.gossipMembers,
+		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.ring.Twin, Agent: h.nodes.Agent, RemoveHead: h.removeHead,
 		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
 		Missing: func(id string) []string { return h.reconciler.Findings(id).Missing },
 		Logger:  h.log,
@@ -170,7 +202,7 @@ func (h *head) serve(ctx context.Context) error {
 	defer endLeading()
 
 	var running sync.WaitGroup
-	for _, e := range h.endpoints {
+	for _, e := range append(h.endpoints, h.peersEnd) {
 		e.server.BaseContext = func(net.Listener) context.Context { return requests }
 		running.Go(func() {
 			if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -179,14 +211,23 @@ func (h *head) serve(ctx context.Context) error {
 		})
 	}
 	running.Go(func() { h.lead(leading) })
+	running.Go(func() { h.nodes.Watch(leading) })
+	running.Go(func() { h.agreement().Run(leading) })
+	running.Go(func() {
+		if err := h.announce(leading); err != nil {
+			stop(err)
+		}
+	})
 
 	select {
 	case <-ctx.Done():
 	case <-h.store.Failed():
 		stop(fmt.Errorf("the replicated state has failed: %w", h.store.Err()))
 	}
+	h.handOver(ctx)
 	h.stopServing(ctx, endRequests)
 	endLeading() // not before: requests wait for what the leader records
+	h.peersEnd.close()
 	running.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		return cause
@@ -194,8 +235,13 @@ func (h *head) serve(ctx context.Context) error {
 	return nil
 }
 
-// stopServing gives short requests a moment to end, then ends the long ones:
-// streams, waits and events have no end of their own.
+// agreement is what compares this head's state with the others'.
+func (h *head) agreement() *agree.Checker {
+	return agree.New(agree.Config{Store: h.store, Heads: h.peers, HeadID: h.home.record.HeadID, Version: h.cfg.Version, Logger: h.log})
+}
+
+// stopServing gives short requests of users and the operator a moment to end,
+// then ends the long ones: streams, waits and events have no end of their own.
 func (h *head) stopServing(ctx context.Context, endRequests func()) {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()

@@ -17,6 +17,7 @@ type headFile struct {
 	DockerListen       string   `toml:"docker_listen"`
 	Advertise          []string `toml:"advertise"`
 	RaftListen         string   `toml:"raft_listen"`
+	PeerListen         string   `toml:"peer_listen"`
 	GossipListen       string   `toml:"gossip_listen"`
 	InsecureRegistries []string `toml:"insecure_registries"`
 	CertsDir           string   `toml:"registry_certs_dir"`
@@ -40,6 +41,7 @@ func headCommand() *cli.Command {
 			"  docker_listen = \":2376\"       users' docker clients\n" +
 			"  advertise = [\"dc1.example.org\", \"192.0.2.10\"]  names and addresses it is reached at; needed\n" +
 			"  raft_listen = \":2380\"         other heads\n" +
+			"  peer_listen = \":2381\"         other heads' requests; agents, for new certificates\n" +
 			"  gossip_listen = \":7946\"       heads and agents\n" +
 			"  insecure_registries = []      registries that docker login may reach by plain HTTP\n" +
 			"  registry_certs_dir = \"/etc/spearhead/certs.d\"  as an agent's certs_dir, for docker login\n" +
@@ -86,6 +88,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		Socket:       defaultSocket,
 		DockerListen: ":2376",
 		RaftListen:   ":2380",
+		PeerListen:   ":2381",
 		GossipListen: ":7946",
 		CertsDir:     "/etc/spearhead/certs.d",
 	}
@@ -100,6 +103,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		DockerListen:       file.DockerListen,
 		Advertise:          file.Advertise,
 		RaftListen:         file.RaftListen,
+		PeerListen:         file.PeerListen,
 		GossipListen:       file.GossipListen,
 		InsecureRegistries: file.InsecureRegistries,
 		RegistryCerts:      file.CertsDir,

@@ -14,6 +14,8 @@ type route struct {
 	name   compat.Route
 	handle func(*server, *call) error
 	open   bool // served without identity
+	// stateless routes say nothing that the heads agree on.
+	stateless bool
 }
 
 // router finds routes by segments of the escaped path, so that %2F is never

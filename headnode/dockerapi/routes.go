@@ -15,7 +15,7 @@ var systemRoutes = []route{
 	{name: "GET /_ping", handle: (*server).ping, open: true},
 	{name: "HEAD /_ping", handle: (*server).ping, open: true},
 	{name: "GET /ca.pem", handle: (*server).certificate, open: true},
-	{name: compat.ServerVersion, handle: (*server).serverVersion},
+	{name: compat.ServerVersion, handle: (*server).serverVersion, stateless: true},
 	{name: compat.Info, handle: (*server).info},
 	{name: "POST /auth", handle: (*server).login},
 	{name: compat.Events, handle: (*server).events},
@@ -85,8 +85,10 @@ var networkRoutes = []route{
 
 var volumeRoutes = []route{
 	{name: "GET /volumes", handle: (*server).listVolumes},
+	{name: "POST /volumes/create", handle: (*server).createVolume},
 	{name: "POST /volumes/prune", handle: (*server).pruneVolumes},
 	{name: "GET /volumes/{name}", handle: (*server).inspectVolume},
+	{name: "PUT /volumes/{name}", handle: (*server).updateVolume},
 	{name: "DELETE /volumes/{name}", handle: (*server).removeVolume},
 }
 
@@ -104,7 +106,6 @@ func missingRoutes() []route {
 		{"managing networks is", []compat.Route{
 			"POST /networks/create", "POST /networks/{id}/connect", "POST /networks/{id}/disconnect",
 		}},
-		{"managing volumes is", []compat.Route{"POST /volumes/create", "PUT /volumes/{name}"}},
 		{"plugins are", []compat.Route{
 			"GET /plugins/privileges", "POST /plugins/pull", "POST /plugins/create",
 			"DELETE /plugins/{name...}", "POST /plugins/{name...}/enable", "POST /plugins/{name...}/disable",

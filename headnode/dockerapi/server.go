@@ -40,8 +40,13 @@ type Config struct {
 	Transfers  Transfers
 	Registries Registries
 	Networks   Networks
+	Volumes    Volumes
 	System     System
-	Version    string // of Spearhead, shown to clients
+	// Fresh returns when this head knows all that any head had answered to
+	// before, and fails when it cannot be sure to; nil is a head that always
+	// does.
+	Fresh   func(context.Context) error
+	Version string // of Spearhead, shown to clients
 	// LogDrivers are those that containers may have; empty is all there are.
 	LogDrivers []string
 	// Served, if not nil, is told of each request that was answered; it must
@@ -124,11 +129,9 @@ func (s *server) serve(c *call) error {
 	versionText, path := splitVersion(c.r.URL.EscapedPath())
 	match, found := s.routes.find(c.r.Method, path)
 	if !found || !match.route.open {
-		account, err := s.Auth.Authenticate(c.r)
-		if err != nil {
+		if err := s.identify(c); err != nil {
 			return err
 		}
-		c.account = account
 	}
 	if strings.Contains(path, "//") {
 		return redirectClean(c)
@@ -154,6 +157,9 @@ func (s *server) serve(c *call) error {
 		return err
 	}
 	compat.RaiseQuery(c.route, c.version, c.query.Values)
+	if err := s.refresh(c, match.route); err != nil {
+		return err
+	}
 	return match.route.handle(s, c)
 }
 

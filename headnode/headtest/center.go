@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
 	"github.com/spearheadcloud/spearhead/headnode/nodes/nodestest"
+	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore"
@@ -34,6 +36,7 @@ type Center struct {
 	Dir string
 
 	Store      *raftstore.Store
+	heads      *quorum.Store
 	Nodes      *nodes.Set
 	Images     *images.Service
 	Containers *containers.Service
@@ -164,7 +167,7 @@ func (c *Center) start() {
 	if err := store.Ready(Context(c.t)); err != nil {
 		c.t.Fatal(err)
 	}
-	c.Store = store
+	c.Store, c.heads = store, quorum.New(store, nil)
 	c.Nodes = nodes.New(nodes.Config{
 		Store: store, Logger: log,
 		Dial: func(n model.Node) wire.Agent { return c.agents[n.Name] },
@@ -175,18 +178,26 @@ func (c *Center) start() {
 	c.Images = images.New(images.Config{Store: store, Agents: c.Nodes, Logger: log})
 	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Requests: 128, Logger: log})
 	c.Reconciler = reconcile.New(reconcile.Config{
-		Store: store, Agent: c.Nodes.Agent, Working: c.Containers.Working, Images: c.Images.Settle, Sweep: c.Images.Sweep, Logger: log,
+		Store: c.heads, Agent: c.Nodes.Agent, Working: c.working, Images: c.Images.Settle, Sweep: c.Images.Sweep, Logger: log,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
+	loops.Go(func() { c.Nodes.Watch(ctx) })
 	loops.Go(func() { c.Nodes.Follow(ctx) })
 	loops.Go(func() { c.Reconciler.Run(ctx) })
 	c.stop = sync.OnceFunc(func() {
 		cancel()
 		loops.Wait()
 		c.Nodes.Close()
+		c.heads.Close()
 		if err := store.Close(); err != nil {
 			c.t.Errorf("cannot close store: %v", err)
 		}
 	})
+}
+
+// working tells what the head's requests are doing: there are no other heads.
+func (c *Center) working(context.Context) (func(id string) bool, error) {
+	ids := c.Containers.Working()
+	return func(id string) bool { return slices.Contains(ids, id) }, nil
 }

@@ -31,9 +31,3 @@ func (a *arrivals) add(nodeID string, n int) {
 		delete(a.nodes, nodeID)
 	}
 }
-
-func (a *arrivals) at(nodeID string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.nodes[nodeID] > 0
-}

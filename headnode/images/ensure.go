@@ -37,7 +37,7 @@ func registryRef(names []*model.ImageName, img model.Image) string {
 	if at < 0 {
 		return ""
 	}
-	return repository(names[at].Ref) + "@" + img.Digest
+	return repository(names[at].Ref) + "@" + names[at].Digest
 }
 
 // copy has a node take an image from others, or from a registry unless ref is

@@ -134,20 +134,25 @@ func (s *Service) untag(ctx context.Context, accountID string, names, going []mo
 
 // Sweep makes nodes forget the images that no account names and no container
 // uses. What cannot be done now, because a pull is under way or a node cannot
-// be reached, is done by a later sweep.
+// be reached, is done by a later sweep. Only the leader sweeps: on another head
+// nothing happens, for the leader sees the same images.
 func (s *Service) Sweep(ctx context.Context) {
-	if !s.bytes.TryLock() {
+	if s.leads != nil && !s.leads() || !s.anyUnused(s.store.View()) {
+		return
+	}
+	ctx, arriving, release, ok := s.exclude(ctx)
+	if !ok {
 		s.debts.oweSweep()
 		return
 	}
-	defer s.bytes.Unlock()
+	defer release()
 	v := s.store.View()
 	for _, img := range v.Images() {
-		if len(v.NamesOfImage(img.ID)) > 0 || len(v.ContainersOfImage(img.ID)) > 0 {
+		if !unused(v, img) {
 			continue
 		}
 		for _, nodeID := range img.Holders {
-			if s.arrivals.at(nodeID) {
+			if arriving[nodeID] || ctx.Err() != nil {
 				s.debts.oweSweep()
 				continue
 			}
@@ -157,6 +162,18 @@ func (s *Service) Sweep(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// anyUnused reports whether a sweep would have something to do: a node that
+// can be reached holds what nobody needs.
+func (s *Service) anyUnused(v *state.View) bool {
+	return slices.ContainsFunc(v.Images(), func(img *model.Image) bool {
+		return unused(v, img) && slices.ContainsFunc(img.Holders, s.agents.Connected)
+	})
+}
+
+func unused(v *state.View, img *model.Image) bool {
+	return len(img.Holders) > 0 && len(v.NamesOfImage(img.ID)) == 0 && len(v.ContainersOfImage(img.ID)) == 0
 }
 
 func (s *Service) forget(ctx context.Context, imageID, nodeID string) error {
@@ -172,16 +189,17 @@ func (s *Service) forget(ctx context.Context, imageID, nodeID string) error {
 // images the node holds: holders that are none are dropped, and images that
 // the state does not know are removed from the node.
 func (s *Service) Settle(ctx context.Context, nodeID string) error {
-	if !s.bytes.TryLock() {
+	limited, arriving, release, ok := s.exclude(ctx)
+	if !ok {
 		s.debts.oweSettle(nodeID) // a pull is under way
 		return nil
 	}
-	held, err := s.agents.Agent(nodeID).Images(ctx)
+	held, err := s.agents.Agent(nodeID).Images(limited)
 	v := s.store.View()
 	if err == nil {
-		err = s.settle(ctx, v, nodeID, held)
+		err = s.settle(limited, v, nodeID, held, arriving[nodeID])
 	}
-	s.bytes.Unlock()
+	release()
 	if err != nil {
 		return err
 	}
@@ -189,7 +207,7 @@ func (s *Service) Settle(ctx context.Context, nodeID string) error {
 	return nil
 }
 
-func (s *Service) settle(ctx context.Context, v *state.View, nodeID string, held []string) error {
+func (s *Service) settle(ctx context.Context, v *state.View, nodeID string, held []string, arriving bool) error {
 	for _, img := range v.Images() {
 		if slices.Contains(img.Holders, nodeID) && !slices.Contains(held, img.ID) {
 			if _, err := s.store.Propose(ctx, command.DropImageHolder{ImageID: img.ID, NodeID: nodeID}); err != nil {
@@ -208,7 +226,7 @@ func (s *Service) settle(ctx context.Context, v *state.View, nodeID string, held
 		if known || len(v.ContainersOfImage(id)) > 0 {
 			continue
 		}
-		if s.arrivals.at(nodeID) {
+		if arriving {
 			s.debts.oweSettle(nodeID)
 			continue
 		}

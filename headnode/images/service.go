@@ -47,6 +47,13 @@ type Config struct {
 	// Holders is how many nodes hold what an account names, at most MaxHolders;
 	// 0 is DefaultHolders.
 	Holders int
+	// Leads reports whether this head leads: only then may it let nodes forget
+	// images. nil is a head that is alone.
+	Leads func() bool
+	// Others lets nothing begin on the other heads that brings an image to a
+	// node, as Hold does here, and sees to it that the Store shows what they
+	// have brought; nil is a head that is alone.
+	Others func(ctx context.Context) (arriving []string, release func(), err error)
 	// Load returns what a node last told of itself; nil knows of none.
 	Load   func(nodeID string) (model.NodeLoad, bool)
 	Logger *slog.Logger
@@ -62,10 +69,12 @@ type Service struct {
 
 	holders int
 	load    func(nodeID string) (model.NodeLoad, bool)
+	leads   func() bool
+	others  func(ctx context.Context) (arriving []string, release func(), err error)
 
-	// bytes is held for reading while a pull is under way and for writing
-	// while nodes forget images, so that no image is forgotten between its
-	// arrival on a node and its name.
+	// bytes is held for reading while a pull of this head is under way and for
+	// writing, on all heads, while the leader lets nodes forget images, so that
+	// no image is forgotten between its arrival on a node and its name.
 	bytes    sync.RWMutex
 	debts    debts
 	arrivals arrivals
@@ -83,7 +92,7 @@ func New(c Config) *Service {
 	return &Service{
 		store: c.Store, agents: c.Agents, log: c.Logger,
 		logins:  loginClient{insecure: c.Registries, certsDir: c.RegistryCerts, forbidden: c.Forbidden},
-		holders: cmp.Or(c.Holders, DefaultHolders), load: c.Load,
+		holders: cmp.Or(c.Holders, DefaultHolders), load: c.Load, leads: c.Leads, others: c.Others,
 	}
 }
 

@@ -28,8 +28,9 @@ const (
 	lostAfter   = 5 * time.Minute
 	firstDelay  = 5 * time.Second // after a copy that failed
 	lastDelay   = 10 * time.Minute
-	spareDisk   = 1 << 30 // bytes that a node keeps free when it is given a copy
-	unpackedToo = 2       // an image takes its size twice at most: packed and unpacked
+	sweepPause  = 2 * time.Second // between two sweeps for what other heads have removed
+	spareDisk   = 1 << 30         // bytes that a node keeps free when it is given a copy
+	unpackedToo = 2               // an image takes its size twice at most: packed and unpacked
 )
 
 // Spread makes the copies, until ctx ends, that images which accounts name
@@ -77,6 +78,7 @@ type spreader struct {
 	copies sync.WaitGroup
 	away   map[string]time.Time       // since when nodes are not connected
 	shed   map[string]map[string]bool // images that nodes with full disks were asked about
+	swept  time.Time
 
 	mu     sync.Mutex
 	busy   map[target]bool
@@ -86,6 +88,10 @@ type spreader struct {
 // begin starts the copies that are to be made now. What copies hold up is done
 // between them.
 func (sp *spreader) begin(ctx context.Context, now time.Time) {
+	if now.Sub(sp.swept) > sweepPause && sp.s.anyUnused(sp.s.store.View()) {
+		sp.swept = now
+		sp.s.debts.oweSweep() // the last name was removed at another head
+	}
 	if sp.s.debts.any() {
 		if !sp.idle() {
 			return

@@ -3,6 +3,7 @@ package nodes
 import (
 	"context"
 	"reflect"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
@@ -41,6 +42,7 @@ func (c Connection) Drained(ctx context.Context) error {
 // atEnd notes that the journal was seen at its end.
 func (n *node) atEnd() {
 	n.quiet++
+	n.ended = time.Now()
 	close(n.quieted)
 	n.quieted = make(chan struct{})
 }

@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	rosterInterval = 100 * time.Millisecond // between two looks at who the nodes are
-	firstRetry     = 100 * time.Millisecond
-	lastRetry      = 2 * time.Second
-	infoTimeout    = 10 * time.Second
+	firstRetry  = 100 * time.Millisecond
+	lastRetry   = 2 * time.Second
+	infoTimeout = 10 * time.Second
 	// acknowledgeAfter entries, or so much time, the stream is opened again,
 	// which lets the node forget what is committed.
 	acknowledgeAfter = 4096
@@ -27,83 +26,28 @@ const (
 // Follow follows the journals of all approved nodes until ctx ends, and
 // returns when every follower has stopped. Only the leader may call it, once
 // at a time.
-func (s *Set) Follow(ctx context.Context) {
-	var running sync.WaitGroup
-	defer running.Wait()
-	followed := map[string]follower{}
-	pace := time.NewTicker(rosterInterval)
-	defer pace.Stop()
-	for {
-		changed := s.Store.Changed()
-		s.roster(ctx, &running, followed)
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-pace.C:
-		}
-	}
-}
-
-// follower is one node's goroutine.
-type follower struct {
-	address string
-	stop    context.CancelFunc
-	done    chan struct{}
-}
-
-// roster starts followers of nodes that are new and stops those of nodes that
-// are gone or have moved.
-func (s *Set) roster(ctx context.Context, running *sync.WaitGroup, followed map[string]follower) {
-	wanted := map[string]string{}
-	for _, n := range s.Store.View().Nodes() {
-		if n.Approved && n.Address != "" {
-			wanted[n.ID] = n.Address
-		}
-	}
-	for id, f := range followed {
-		if wanted[id] != f.address {
-			f.stop()
-			<-f.done
-			delete(followed, id)
-		}
-	}
-	for id, address := range wanted {
-		if _, ok := followed[id]; ok {
-			continue
-		}
-		nodeCtx, stop := context.WithCancel(ctx)
-		f := follower{address: address, stop: stop, done: make(chan struct{})}
-		followed[id] = f
-		running.Go(func() {
-			defer close(f.done)
-			defer stop()
-			s.follow(nodeCtx, id)
-		})
-	}
-}
+func (s *Set) Follow(ctx context.Context) { s.each(ctx, s.follow) }
 
 // follow keeps one node's journal until ctx ends.
 func (s *Set) follow(ctx context.Context, nodeID string) {
 	log := s.Logger.With(slog.String("node", nodeID))
-	s.update(nodeID, func(n *node) { n.following = true })
-	defer s.update(nodeID, func(n *node) { n.following, n.connected = false, false })
+	s.update(nodeID, func(n *node) { n.following = time.Now() })
+	defer s.update(nodeID, func(n *node) { n.following, n.journal = time.Time{}, false })
 	retry := firstRetry
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := s.session(ctx, nodeID, log)
-		s.update(nodeID, (*node).lost)
+		s.update(nodeID, func(n *node) {
+			n.journal = false
+			n.doubt()
+		})
 		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(began) > lastRetry {
 			retry = firstRetry
 		}
-		log.Log(ctx, s.absence(nodeID), "node is not connected", slog.Any("err", err), slog.Duration("retry", retry))
+		log.Log(ctx, s.absence(nodeID), "the journal of a node cannot be followed", slog.Any("err", err), slog.Duration("retry", retry))
 		select {
 		case <-ctx.Done():
 		case <-time.After(retry):
@@ -139,12 +83,16 @@ func (s *Set) session(ctx context.Context, nodeID string, log *slog.Logger) erro
 				return
 			}
 			connected = true
-			log.Info("node is connected")
+			log.Info("the journal of a node is followed")
 			if s.Config.Connected != nil {
 				beside.Go(func() { s.Config.Connected(ctx, Connection{NodeID: nodeID, Agent: agent, set: s}) })
 			}
 		})
-		if !errors.Is(err, errAcknowledge) {
+		switch {
+		case errors.Is(err, errAcknowledge):
+		case model.IsKind(err, model.KindConflict):
+			return s.resync(ctx, nodeID, agent, err)
+		default:
 			return err
 		}
 	}
@@ -202,7 +150,7 @@ func (s *Set) read(ctx context.Context, nodeID string, agent wire.Agent, began f
 		}
 		reading.Wait()
 	}()
-	s.update(nodeID, func(n *node) { n.connected, n.seen = true, time.Now() })
+	s.update(nodeID, (*node).told)
 	began()
 	err = s.commit(ctx, nodeID, stream.Epoch(), batches)
 	if err == nil { // the reader has closed batches after setting failed
@@ -218,7 +166,7 @@ func (s *Set) receive(ctx context.Context, nodeID string, stream wire.JournalStr
 		if err != nil {
 			return err
 		}
-		s.update(nodeID, func(n *node) { n.connected, n.seen = true, time.Now() })
+		s.update(nodeID, (*node).told)
 		select {
 		case batches <- entries:
 		case <-ctx.Done():

@@ -14,10 +14,6 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// silence is how long a node may give no sign of life and count as connected:
-// two signs may be lost.
-const silence = 6 * time.Second
-
 // Store is what the set needs of the replicated store.
 type Store interface {
 	Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
@@ -48,32 +44,41 @@ type Set struct {
 
 // node is one node as this head sees it.
 type node struct {
-	address   string
-	agent     wire.Agent
-	following bool // by this head, which leads
-	connected bool
-	seen      time.Time
-	quiet     uint64 // how often the journal was seen at its end
+	address string
+	agent   wire.Agent
+
+	tried   bool // whether it was ever asked for a sign of life to the end
+	answers bool
+	seen    time.Time // the last sign of life
+	doubts  chan struct{}
+	boots   []string // the latest starts of its agent, newest first
+	doubled time.Time
+
+	following time.Time // since when this head, which leads, follows its journal
+	journal   bool      // it is there
+	quiet     uint64    // how often the journal was seen at its end
 	quieted   chan struct{}
+	ended     time.Time // when the journal was last seen at its end
 }
 
 // New returns a Set.
 func New(c Config) *Set { return &Set{Config: c, nodes: map[string]*node{}} }
 
 // Agent returns the agent of a node. It is never nil: calls to a node that is
-// unknown, or that the leader has lost, fail at once with KindUnavailable.
+// unknown, or that gives no sign of life, fail at once with KindUnavailable.
 func (s *Set) Agent(nodeID string) wire.Agent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.node(nodeID)
-	if n == nil || n.following && !n.alive() {
+	if n == nil || n.tried && !n.alive() {
 		return unreachable{}
 	}
 	return n.agent
 }
 
-// Connected reports whether the node gave a sign of life lately. Only the
-// leader knows.
+// Connected reports whether the node gave a sign of life lately. On the leader
+// it also takes the node's journal, without which nothing that the node does
+// could be recorded.
 func (s *Set) Connected(nodeID string) bool {
 	connected, _ := s.Seen(nodeID)
 	return connected
@@ -87,7 +92,7 @@ func (s *Set) Seen(nodeID string) (connected bool, last time.Time) {
 	if n == nil {
 		return false, time.Time{}
 	}
-	return n.alive(), n.seen
+	return n.alive() && n.recorded(), n.seen
 }
 
 // Close closes all agents.
@@ -100,16 +105,16 @@ func (s *Set) Close() {
 	}
 }
 
-// lost ends the calls that wait for a node which has gone: nobody knows when
-// they would be answered.
-func (n *node) lost() {
-	n.connected = false
-	if c, ok := n.agent.(interface{ Abandon() }); ok {
-		c.Abandon()
-	}
-}
+// told notes that the node's journal has said something.
+func (n *node) told() { n.tried, n.answers, n.seen, n.journal = true, true, time.Now(), true }
 
-func (n *node) alive() bool { return n.connected && time.Since(n.seen) < silence }
+func (n *node) alive() bool { return n.answers && time.Since(n.seen) < silence }
+
+// recorded reports whether what the node does is recorded: by another head, or
+// by this one, which needs a moment when it comes to lead.
+func (n *node) recorded() bool {
+	return n.following.IsZero() || n.journal || time.Since(n.following) < silence
+}
 
 // node returns what is known of a registered node, nil of another one. The
 // caller holds mu.
@@ -122,7 +127,7 @@ func (s *Set) node(nodeID string) *node {
 	if n != nil && n.address == registered.Address {
 		return n
 	}
-	fresh := &node{address: registered.Address, agent: s.Dial(registered), quieted: make(chan struct{})}
+	fresh := &node{address: registered.Address, agent: s.Dial(registered), doubts: make(chan struct{}, 1), quieted: make(chan struct{})}
 	if n != nil {
 		closeAgent(n.agent)
 		fresh.following = n.following

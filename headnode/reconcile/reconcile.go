@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// staleAfter is how old a reservation is before it counts as given up,
-	// unless this head works on it.
-	staleAfter    = 30 * time.Second
 	sweepInterval = 10 * time.Second
 	callTimeout   = 30 * time.Second
 )
 
-// Store is what reconciliation needs of the replicated store.
+// Store is what reconciliation needs of the replicated store. Its Propose must
+// fail when this head does not lead any more: what is decided here rests on
+// what the leader knows.
 type Store interface {
 	Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
 	View() *state.View
+	// Fresh returns when View shows all that any head had seen before.
+	Fresh(ctx context.Context) error
 }
 
 // Config is what a Reconciler stands on.
@@ -34,9 +35,9 @@ type Config struct {
 	Store Store
 	// Agent is the node's agent, also of a node that is not connected.
 	Agent func(nodeID string) wire.Agent
-	// Working reports whether a request of this head is creating the container
-	// or carrying out the update with that id.
-	Working func(id string) bool
+	// Working asks all heads what their requests are creating or updating at
+	// this moment, and returns what tells whether an id is among it.
+	Working func(ctx context.Context) (func(id string) bool, error)
 	// Images makes the state agree with the images that a node holds.
 	Images func(ctx context.Context, nodeID string) error
 	// Sweep makes nodes forget images that nobody needs, as far as it can be
@@ -84,8 +85,8 @@ func (r *Reconciler) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
-		r.reservations(ctx, func(c *model.Container) bool { return time.Since(c.Created) > staleAfter })
-		r.updates(ctx, interrupted)
+		r.reservations(ctx, reserved)
+		r.updates(ctx, updated)
 		r.Sweep(ctx)
 		select {
 		case <-tick.C:
@@ -95,13 +96,10 @@ func (r *Reconciler) Run(ctx context.Context) {
 	}
 }
 
-// reservations discards the given-up ones that which picks. Nodes that cannot
-// be asked are asked again later.
-func (r *Reconciler) reservations(ctx context.Context, which func(*model.Container) bool) {
-	for _, c := range r.Store.View().AllContainers() {
-		if c.Phase != model.PhaseReserved || r.Working(c.ID) || !which(c) {
-			continue
-		}
+// reservations discards those that are abandoned. Nodes that cannot be asked
+// are asked again later.
+func (r *Reconciler) reservations(ctx context.Context, begun func(*model.Container) (string, bool)) {
+	for _, c := range r.abandoned(ctx, begun) {
 		if err := r.discard(ctx, c.NodeID, c.ID); err != nil && ctx.Err() == nil {
 			r.Logger.Warn("cannot undo interrupted creation yet", slog.String("container", c.ID), slog.String("node", c.NodeID), slog.Any("err", err))
 		}
@@ -139,15 +137,19 @@ func (r *Reconciler) settle(ctx context.Context, nodeID string, agent wire.Agent
 	if err := drained(ctx); err != nil {
 		return err
 	}
-	r.reservations(ctx, func(c *model.Container) bool { return c.NodeID == nodeID })
-	r.updates(ctx, func(c *model.Container) bool { return c.NodeID == nodeID })
+	r.reservations(ctx, on(nodeID, reserved))
+	r.updates(ctx, on(nodeID, updated))
 	v := r.Store.View()
 	again, err := agent.Containers(ctx)
 	if err != nil {
 		return err
 	}
+	working, err := r.Working(ctx)
+	if err != nil {
+		return err
+	}
 	found := Findings{
-		Orphans: r.orphans(ctx, v, nodeID, stayed(records, again), log),
+		Orphans: r.orphans(ctx, v, nodeID, stayed(records, again), working, log),
 		Missing: missing(v, expected, slices.Concat(records, again)),
 	}
 	r.mu.Lock()
@@ -208,10 +210,10 @@ func missing(v *state.View, expected []string, records []wire.ContainerRecord) [
 // orphans lists containers that only the node knows. One that never ran is
 // what an interrupted creation left, and is removed; any other is an
 // operator's to judge.
-func (r *Reconciler) orphans(ctx context.Context, v *state.View, nodeID string, records []wire.ContainerRecord, log *slog.Logger) []string {
+func (r *Reconciler) orphans(ctx context.Context, v *state.View, nodeID string, records []wire.ContainerRecord, working func(string) bool, log *slog.Logger) []string {
 	var ids []string
 	for _, rec := range records {
-		if _, known := v.Container(rec.ID); known || r.Working(rec.ID) {
+		if _, known := v.Container(rec.ID); known || working(rec.ID) {
 			continue
 		}
 		if rec.State.Status == model.StatusCreated {

@@ -3,20 +3,16 @@ package reconcile
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
-// updates ends those updates that were interrupted and that which picks. The
-// node is told the limits that the state has: whatever it had begun before is
-// over then, and its journal says what holds.
-func (r *Reconciler) updates(ctx context.Context, which func(*model.Container) bool) {
-	for _, c := range r.Store.View().AllContainers() {
-		if c.Update == nil || r.Working(c.Update.Operation) || !which(c) {
-			continue
-		}
+// updates ends those that are abandoned. The node is told the limits that the
+// state has: whatever it had begun before is over then, and its journal says
+// what holds.
+func (r *Reconciler) updates(ctx context.Context, begun func(*model.Container) (string, bool)) {
+	for _, c := range r.abandoned(ctx, begun) {
 		log := r.Logger.With(slog.String("container", c.ID), slog.String("node", c.NodeID), slog.String("op", c.Update.Operation))
 		switch err := r.endUpdate(ctx, c); {
 		case err == nil:
@@ -37,6 +33,3 @@ func (r *Reconciler) endUpdate(ctx context.Context, c *model.Container) error {
 	_, err = r.Store.Propose(ctx, command.ReleaseUpdate{ID: c.ID, Operation: c.Update.Operation})
 	return err
 }
-
-// interrupted reports whether an update is so old that nobody carries it out.
-func interrupted(c *model.Container) bool { return time.Since(c.Update.Since) > staleAfter }

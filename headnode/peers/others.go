@@ -1,0 +1,72 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// othersTimeout bounds one question to one head.
+	othersTimeout = 3 * time.Second
+	// forsakenAfter is how long a head may not answer and still be waited for.
+	// What it has under way cannot complete without the leader, so that this
+	// is about not troubling it, not about being right.
+	forsakenAfter = 25 * time.Second
+)
+
+// Others asks all other heads the same. It is safe for concurrent use.
+type Others struct {
+	list func() []string // ids of the other heads
+
+	mu     sync.Mutex
+	silent map[string]time.Time // since when heads have not answered
+}
+
+// NewOthers returns what asks the heads whose ids list gives.
+func NewOthers(list func() []string) *Others {
+	return &Others{list: list, silent: map[string]time.Time{}}
+}
+
+// Ask calls ask for each of the other heads, all at once, and returns when all
+// have answered. An error means that one of them did not, or refused, and is
+// not to be passed over; a head that has not answered for long does not count.
+func (o *Others) Ask(ctx context.Context, ask func(ctx context.Context, id string) error) error {
+	ids := o.list()
+	errs := make([]error, len(ids))
+	var asking sync.WaitGroup
+	for i, id := range ids {
+		asking.Go(func() {
+			one, cancel := context.WithTimeout(ctx, othersTimeout)
+			defer cancel()
+			errs[i] = o.judge(ctx, id, ask(one, id))
+		})
+	}
+	asking.Wait()
+	return errors.Join(errs...)
+}
+
+// judge notes which heads answer. An error with which a head refuses is an
+// answer.
+func (o *Others) judge(ctx context.Context, id string, err error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	absent := errors.Is(err, ErrAgain) || errors.Is(err, context.DeadlineExceeded)
+	if !absent {
+		delete(o.silent, id)
+		return err
+	}
+	since, noted := o.silent[id]
+	if !noted {
+		o.silent[id] = time.Now()
+		return err
+	}
+	if time.Since(since) > forsakenAfter {
+		return nil
+	}
+	return err
+}
