@@ -35,6 +35,12 @@ type Container struct {
 	// LinksStale says that Spec.Links changed since the node last heard of
 	// them; it is told before the container starts again.
 	LinksStale bool `json:"links_stale,omitempty"`
+	// NICsStale says that NICs changed since the node last heard of them; it
+	// is told at once, or when it is back. Leaving are those that the
+	// container is not to have any more, whose addresses are nobody else's
+	// until the node has let them go.
+	NICsStale bool  `json:"nics_stale,omitempty"`
+	Leaving   []NIC `json:"leaving,omitempty"`
 	// Execs are the ids of execs that have not ended, the newest last.
 	Execs []string `json:"execs,omitempty"`
 	// DockerRequest is the create request in Docker's newest form, so that

@@ -2,6 +2,7 @@ package model
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type Network struct {
 	ID        string       `json:"id"`
 	Name      string       `json:"name"`
 	Kind      NetworkKind  `json:"kind"`
+	Driver    string       `json:"driver,omitempty"`     // of a fabric, as its owner asked for it: bridge or overlay
 	AccountID string       `json:"account_id,omitempty"` // owner of a fabric
 	NICTag    string       `json:"nic_tag,omitempty"`    // external: the physical network's tag
 	VLAN      uint16       `json:"vlan,omitempty"`       // external: 0 is untagged
@@ -52,6 +54,24 @@ type Network struct {
 	Created    time.Time             `json:"created,omitzero"`
 }
 
+// UsableBy reports whether containers of an account may be on the network.
+func (n *Network) UsableBy(accountID string) bool {
+	if n.AccountID != "" {
+		return n.AccountID == accountID
+	}
+	return len(n.Accounts) == 0 || slices.Contains(n.Accounts, accountID)
+}
+
+// Reserves reports whether an address is kept from containers.
+func (n *Network) Reserves(a netip.Addr) bool {
+	for _, r := range n.Reserved {
+		if r == a {
+			return true
+		}
+	}
+	return false
+}
+
 // Route says by which address of a network another one is reached.
 type Route struct {
 	To  netip.Prefix `json:"to"`
@@ -65,4 +85,18 @@ type NetworkPool struct {
 	Name     string   `json:"name"`
 	Networks []string `json:"networks"`           // ids, the preferred one first
 	Accounts []string `json:"accounts,omitempty"` // that may use it; none is all
+}
+
+// Drivers of networks, as Docker's clients know them.
+const (
+	DriverBridge  = "bridge"
+	DriverOverlay = "overlay"
+)
+
+// NetworkDriver is what a network's driver is called to its users.
+func NetworkDriver(n *Network) string {
+	if n.Driver == "" {
+		return DriverBridge
+	}
+	return n.Driver
 }

@@ -173,6 +173,11 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberMoveContainer:    fields[MoveContainer],
 	NumberSettleMove:       fields[SettleMove],
 	NumberFindContainer:    fields[FindContainer],
+	NumberCreateNetwork:    fields[CreateNetwork],
+	NumberRemoveNetwork:    fields[RemoveNetwork],
+	NumberConnectNIC:       fields[ConnectNIC],
+	NumberDisconnectNIC:    fields[DisconnectNIC],
+	NumberNICsTold:         fields[NICsTold],
 }
 
 func decodeFields(e envelope) (Command, error) {

@@ -55,6 +55,11 @@ func all() []Command {
 		SettleMove{ID: "c", Generation: 1},
 		FindContainer{ID: "c", NodeID: "n", State: model.ContainerState{Status: model.StatusRunning}},
 		ResetJournal{NodeID: "n", Containers: []ContainerFound{{ID: "c"}}},
+		CreateNetwork{Network: model.Network{ID: "n", Kind: model.NetworkFabric, VNI: 7}},
+		RemoveNetwork{ID: "n", Time: now},
+		ConnectNIC{ContainerID: "c", NIC: model.NIC{NetworkID: "n", MAC: "02:00:00:00:00:01"}, Time: now},
+		DisconnectNIC{ContainerID: "c", NetworkID: "n", Time: now},
+		NICsTold{ContainerID: "c", NICs: []model.NIC{{NetworkID: "n"}}, Leaving: []model.NIC{{NetworkID: "o"}}},
 	}
 }
 

@@ -118,55 +118,6 @@ func (v *View) CheckName(accountID, name string) error {
 	return nil
 }
 
-func (t *transaction) checkNICs(c model.Container) error {
-	addresses, macs := map[string]bool{}, map[string]bool{}
-	for _, nic := range c.NICs {
-		n, ok := t.Network(nic.NetworkID)
-		if !ok || n.AccountID != "" && n.AccountID != c.AccountID {
-			return model.Errorf(model.KindNotFound, "network %s not found", nic.NetworkID)
-		}
-		addr := nic.Address.Addr()
-		if !n.Subnet.Contains(addr) || nic.Address.Bits() != n.Subnet.Bits() || addr == n.Gateway {
-			return model.Errorf(model.KindInvalid, "address %s cannot be given to a container on network %s", nic.Address, n.Name)
-		}
-		id := n.ID + " " + addr.String()
-		if addresses[id] || t.AddressUsed(n.ID, addr) {
-			return model.Errorf(model.KindConflict, "Address already in use")
-		}
-		addresses[id] = true
-		if nic.MAC == "" {
-			continue
-		}
-		if !canonicalMAC(nic.MAC) {
-			return model.Errorf(model.KindInvalid, "invalid MAC address %q: use six lower-case hex bytes with colons", nic.MAC)
-		}
-		if macs[nic.MAC] || t.MACUsed(nic.MAC) {
-			return model.Errorf(model.KindConflict, "MAC address %s is in use", nic.MAC)
-		}
-		macs[nic.MAC] = true
-	}
-	return nil
-}
-
-// canonicalMAC reports whether s is a MAC address in the one form that makes
-// equal addresses equal strings.
-func canonicalMAC(s string) bool {
-	if len(s) != 17 {
-		return false
-	}
-	for i, c := range []byte(s) {
-		switch {
-		case i%3 == 2:
-			if c != ':' {
-				return false
-			}
-		case (c < '0' || c > '9') && (c < 'a' || c > 'f'):
-			return false
-		}
-	}
-	return true
-}
-
 func (t *transaction) releaseContainer(cmd command.ReleaseContainer) error {
 	c, ok := t.Container(cmd.ID)
 	if !ok {

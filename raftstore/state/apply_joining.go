@@ -114,6 +114,7 @@ func (t *transaction) changeNode(c command.ChangeNode) error {
 		return err
 	}
 	change := c.Change
+	set(&n.Address, change.Address)
 	set(&n.Approved, change.Approved)
 	set(&n.Cordoned, change.Cordoned)
 	set(&n.Lost, change.Lost)

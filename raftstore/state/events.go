@@ -14,6 +14,7 @@ const (
 	typeContainer = "container"
 	typeImage     = "image"
 	typeVolume    = "volume"
+	typeNetwork   = "network"
 )
 
 // record adds an event to those of this entry.

@@ -52,6 +52,11 @@ var rules = map[command.Number]rule{
 	command.NumberMoveContainer:    on((*transaction).moveContainer),
 	command.NumberSettleMove:       on((*transaction).settleMove),
 	command.NumberFindContainer:    on((*transaction).findContainer),
+	command.NumberCreateNetwork:    on((*transaction).createNetwork),
+	command.NumberRemoveNetwork:    on((*transaction).removeNetwork),
+	command.NumberConnectNIC:       on((*transaction).connectNIC),
+	command.NumberDisconnectNIC:    on((*transaction).disconnectNIC),
+	command.NumberNICsTold:         on((*transaction).nicsTold),
 }
 
 // on makes a rule of a method for commands of one type.

@@ -160,8 +160,8 @@ func containersTable() *memdb.TableSchema {
 			}
 			return [][]byte{key(c.AccountID, c.Operation)}
 		}),
-		many(indexAddress, func(c *model.Container) [][]byte { return addressKeys(c.NICs) }),
-		many(indexMAC, func(c *model.Container) [][]byte { return macKeys(c.NICs) }),
+		many(indexAddress, func(c *model.Container) [][]byte { return append(addressKeys(c.NICs), addressKeys(c.Leaving)...) }),
+		many(indexMAC, func(c *model.Container) [][]byte { return append(macKeys(c.NICs), macKeys(c.Leaving)...) }),
 	)
 }
 
@@ -196,6 +196,9 @@ func addressKeys(nics []model.NIC) (keys [][]byte) {
 	for _, n := range nics {
 		if n.Address.IsValid() {
 			keys = append(keys, key(n.NetworkID, n.Address.Addr().String()))
+		}
+		if n.Address6.IsValid() {
+			keys = append(keys, key(n.NetworkID, n.Address6.Addr().String()))
 		}
 	}
 	return keys
