@@ -88,19 +88,15 @@ func countLinks(m matching) ([]string, error) {
 }
 
 func countTables(m matching) ([]string, error) {
-	c, err := nftables.New()
+	tables, err := findTables(func(t *nftables.Table) bool {
+		return m.any(func(l layout) bool { return l.ownsTable(t.Name) })
+	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot open nftables: %w", err)
-	}
-	tables, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list firewall tables: %w", err)
+		return nil, err
 	}
 	var found []string
 	for _, t := range tables {
-		if m.any(func(l layout) bool { return l.firewallTable() == t.Name }) {
-			found = append(found, "firewall "+t.Name)
-		}
+		found = append(found, "firewall "+t.Name)
 	}
 	return found, nil
 }

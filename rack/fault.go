@@ -2,6 +2,7 @@ package rack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -14,9 +15,11 @@ import (
 )
 
 // Fault does something to a host: kill, stop (SIGSTOP), cont and start act on
-// its daemon; cut and heal on its link to the underlay, in both directions.
-// Containers and their addresses are not touched by any of these. crash ends
-// all that runs on the host, as a loss of power would; start boots it.
+// its daemon; cut takes it off the underlay; isolate parts it from the other
+// hosts and not from this machine, mute only lets nothing from it reach them,
+// deafen nothing from them reach it; heal ends all of these. Containers and
+// their addresses are not touched by any of it. crash ends all that runs on the
+// host, as a loss of power would; start boots it.
 func (r *Rack) Fault(ctx context.Context, verb, name string) error {
 	h, err := r.host(name)
 	if err != nil {
@@ -35,10 +38,21 @@ func (r *Rack) Fault(ctx context.Context, verb, name string) error {
 		return r.crash(ctx, h)
 	case "cut":
 		return r.setLink(h, netlink.LinkSetDown)
+	case "isolate":
+		return r.block(h, fromHost|toHost)
+	case "mute":
+		return r.block(h, fromHost)
+	case "deafen":
+		return r.block(h, toHost)
 	case "heal":
-		return r.setLink(h, netlink.LinkSetUp)
+		return errors.Join(r.unblock(h), r.setLink(h, netlink.LinkSetUp))
 	}
-	return model.Errorf(model.KindInvalid, "unknown fault %q: use kill, stop, cont, start, cut, heal or crash", verb)
+	return model.Errorf(model.KindInvalid, "unknown fault %q: use one of %s", verb, strings.Join(Faults(), ", "))
+}
+
+// Faults are the verbs that Fault knows.
+func Faults() []string {
+	return []string{"kill", "stop", "cont", "cut", "isolate", "mute", "deafen", "heal", "crash", "start"}
 }
 
 // signalDaemon signals a host's daemon and waits until the signal has worked.
@@ -98,7 +112,7 @@ type Host struct {
 	Address string // on the underlay
 	Pid     int    // of the daemon; 0 if it does not run
 	State   string // running, stopped, dead; off after a crash
-	Cut     bool   // off the underlay
+	Cut     bool   // off the underlay, or parted from other hosts
 	Role    string // of a head that answers: leader, or as raft calls it; "" for a node
 	Log     string // path
 }
@@ -134,6 +148,11 @@ func (r *Rack) Status(ctx context.Context) (Status, error) {
 		if link, err := netlink.LinkByName(r.underlayLink(h)); err == nil {
 			one.Cut = link.Attrs().Flags&net.FlagUp == 0
 		}
+		blocked, err := r.isBlocked(h)
+		if err != nil {
+			return Status{}, err
+		}
+		one.Cut = one.Cut || blocked
 		if h.role == roleHead && one.State == "running" {
 			one.Role = r.roleOf(ctx, h)
 		}

@@ -68,23 +68,7 @@ func matchLink(key expr.MetaKey, op expr.CmpOp, name string) []expr.Any {
 
 // closeWay takes the rack's rules away.
 func (r *Rack) closeWay() error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("cannot open nftables: %w", err)
-	}
-	tables, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4)
-	if err != nil {
-		return fmt.Errorf("cannot list firewall tables: %w", err)
-	}
-	for _, t := range tables {
-		if t.Name == r.firewallTable() {
-			c.DelTable(t)
-		}
-	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("cannot remove the rack's firewall: %w", err)
-	}
-	return nil
+	return removeTables(func(t *nftables.Table) bool { return r.ownsTable(t.Name) })
 }
 
 const forwardingFile = "/proc/sys/net/ipv4/ip_forward"

@@ -54,11 +54,12 @@ func devCommand() *cli.Command {
 			{
 				Name:      "fault",
 				Usage:     "break a host, or mend it",
-				ArgsUsage: "kill|stop|cont|cut|heal|crash|start HOST",
+				ArgsUsage: strings.Join(rack.Faults(), "|") + " HOST",
 				Description: "kill sends SIGKILL to the host's daemon, start starts it again; stop freezes it, cont\n" +
-					"lets it go on; cut takes the host off the network, heal brings it back; crash takes the\n" +
-					"host's power away, with all that runs on it, and start boots it. HOST is as\n" +
-					"spearhead dev status shows it: head-1, node-1.",
+					"lets it go on. cut takes the host off the network; isolate parts it from the other hosts\n" +
+					"and not from this machine; mute keeps what it sends from them, deafen what they send from\n" +
+					"it; heal ends all of these. crash takes the host's power away, with all that runs on it,\n" +
+					"and start boots it. HOST is as spearhead dev status shows it: head-1, node-1.",
 				Flags:  []cli.Flag{dirFlag()},
 				Action: devFault,
 			},
@@ -152,7 +153,7 @@ func devStatus(c *cli.Context) error {
 }
 
 func devFault(c *cli.Context) error {
-	args, err := arguments(c, "one of kill, stop, cont, cut, heal, crash, start", "HOST")
+	args, err := arguments(c, "one of "+strings.Join(rack.Faults(), ", "), "HOST")
 	if err != nil {
 		return err
 	}
