@@ -93,6 +93,17 @@ func CheckPackageName(name string) error {
 	return Errorf(KindInvalid, "invalid package name %q: use 2 to 64 letters, digits and single _ - or . between them", clip(name))
 }
 
+var traitRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.=:-]{0,62}$`)
+
+// CheckTrait returns an error of KindInvalid if text cannot be a trait of a
+// node.
+func CheckTrait(text string) error {
+	if !traitRule.MatchString(text) {
+		return Errorf(KindInvalid, "invalid trait %q: use a letter or digit, then up to 62 letters, digits, or any of _ . = : -", clip(text))
+	}
+	return nil
+}
+
 // NewUUID returns a random UUID (RFC 9562, version 4).
 func NewUUID() string {
 	var b [16]byte

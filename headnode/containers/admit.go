@@ -1,11 +1,13 @@
 package containers
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/headnode/policy"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/model/affinity"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
@@ -20,6 +22,8 @@ type plan struct {
 	nodeID  string         // the only node allowed; "" is any
 	local   bool           // the image is at no registry, only on its holders
 	links   []target
+	rules   []string // of affinity
+	traits  []string // that the node must have
 }
 
 // admit judges a request by everything that does not depend on nodes: first
@@ -36,12 +40,20 @@ func admit(v *state.View, a model.Account, r model.CreateContainer) (plan, error
 		return plan{}, err
 	}
 	p := plan{account: a, request: r}
-	for _, step := range []func(*state.View) error{p.findImage, p.findPackage, p.findSharedNamespaces, p.findVolumes, p.findNetwork, p.findLinks, p.checkSize} {
+	for _, step := range []func(*state.View) error{p.findRules, p.findImage, p.findPackage, p.findTraits, p.findSharedNamespaces, p.findVolumes, p.findNetwork, p.findLinks, p.checkSize} {
 		if err := step(v); err != nil {
 			return plan{}, err
 		}
 	}
 	return p, nil
+}
+
+// findRules takes what the request says of other containers and of nodes out
+// of its environment. Labels of images are no rules.
+func (p *plan) findRules(*state.View) (err error) {
+	spec := &p.request.Spec
+	p.rules, spec.Env, spec.Labels, err = affinity.Take(spec.Env, spec.Labels)
+	return err
 }
 
 func (p *plan) findImage(v *state.View) error {
@@ -56,6 +68,9 @@ func (p *plan) findImage(v *state.View) error {
 	if err := mergeImage(&p.request.Spec, &img); err != nil {
 		return err
 	}
+	if len(p.rules) == 0 {
+		delete(p.request.Spec.Labels, affinity.Label)
+	}
 	if p.request.PublishAll {
 		publishAll(p.request.Spec.Ports)
 	}
@@ -64,12 +79,35 @@ func (p *plan) findImage(v *state.View) error {
 
 func (p *plan) findPackage(v *state.View) error {
 	trusted := p.account.Policy == model.PolicyTrusted
-	pkg, err := choosePackage(v.Packages(), &p.request.Spec, trusted)
+	spec := &p.request.Spec
+	pkg, err := choosePackage(v.Packages(), p.account, spec)
 	if err != nil {
 		return err
 	}
 	p.pkg = pkg
-	p.need = applyPackage(&p.request.Spec.Limits, pkg, trusted)
+	p.need = applyPackage(&spec.Limits, pkg, trusted)
+	// What it is called is said each time that the container is looked at.
+	delete(spec.Labels, model.LabelPackage)
+	delete(spec.Labels, model.LabelPackageTriton)
+	return nil
+}
+
+// traitsLabel lists, with commas, what the node must have.
+const traitsLabel = "spearhead.traits"
+
+func (p *plan) findTraits(*state.View) error {
+	p.traits = slices.Clone(p.pkg.Traits)
+	text := p.request.Spec.Labels[traitsLabel]
+	if text == "" {
+		return nil
+	}
+	for trait := range strings.SplitSeq(text, ",") {
+		trait = strings.TrimSpace(trait)
+		if err := model.CheckTrait(trait); err != nil {
+			return model.Errorf(model.KindInvalid, "invalid label %s: %s", traitsLabel, model.UserText(err))
+		}
+		p.traits = append(p.traits, trait)
+	}
 	return nil
 }
 

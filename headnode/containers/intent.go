@@ -77,10 +77,10 @@ func (p plan) intent(v *state.View, draw int) Intent {
 			Package: p.pkg.Name, Reserved: p.need, Spec: spec, State: model.ContainerState{Status: model.StatusCreated},
 			Operation: p.request.Operation, DockerRequest: p.request.DockerRequest,
 		},
-		Platform: p.image.Architecture, NodeID: p.nodeID, LocalImage: p.local,
+		Platform: p.image.Architecture, NodeID: p.nodeID, LocalImage: p.local, Rules: p.rules, Traits: p.traits, Volumes: p.request.Volumes,
 	}
 	if p.network != nil {
-		in.Container.NICs = []model.NIC{{NetworkID: p.network.ID, Interface: "eth0", Primary: true}}
+		in.Container.NICs = []model.NIC{{NetworkID: p.network.ID, Interface: "eth0", Primary: true, Rate: p.pkg.NetworkRate}}
 	}
 	return in
 }

@@ -3,15 +3,9 @@ package containers
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
-)
-
-// Labels by which a request names its package; the second is what Triton's
-// users write.
-const (
-	packageLabel       = "spearhead.package"
-	packageLabelTriton = "com.joyent.package"
 )
 
 const (
@@ -20,42 +14,86 @@ const (
 )
 
 // choosePackage finds the package of a request: the one that it names, else
-// the smallest that holds the memory and CPU that it asks for, else the
+// the smallest that holds the memory, CPU and disk that it asks for, else the
 // default one.
-func choosePackage(packages []*model.Package, spec *model.ContainerSpec, trusted bool) (model.Package, error) {
-	name := cmp.Or(spec.Labels[packageLabel], spec.Labels[packageLabelTriton])
-	if name != "" {
-		i := slices.IndexFunc(packages, func(p *model.Package) bool { return p.Active && p.Name == name })
-		if i < 0 {
+func choosePackage(packages []*model.Package, a model.Account, spec *model.ContainerSpec) (model.Package, error) {
+	trusted := a.Policy == model.PolicyTrusted
+	offered := offeredTo(packages, a.ID)
+	for _, label := range []string{model.LabelPackage, model.LabelPackageTriton} {
+		name := spec.Labels[label]
+		if name == "" {
+			continue
+		}
+		if model.CheckPackageName(name) != nil {
+			return model.Package{}, model.Errorf(model.KindInvalid, "invalid value for %s: %.64q cannot name a package", label, name)
+		}
+		p := named(offered, name)
+		if p == nil {
 			return model.Package{}, model.Errorf(model.KindInvalid, "no package %q: see the operator's list of packages", name)
 		}
-		return *packages[i], exceeds(packages[i], spec.Limits, trusted)
+		return *p, exceeds(p, spec.Limits, trusted)
 	}
-	if spec.Limits.Memory == 0 && spec.Limits.CPU() == 0 {
-		if i := slices.IndexFunc(packages, func(p *model.Package) bool { return p.Active && p.Default }); i >= 0 {
-			return *packages[i], exceeds(packages[i], spec.Limits, trusted)
+	if l := &spec.Limits; l.Memory == 0 && l.CPU() == 0 && l.Disk == 0 {
+		if i := slices.IndexFunc(offered, func(p *model.Package) bool { return p.Default }); i >= 0 {
+			return *offered[i], exceeds(offered[i], spec.Limits, trusted)
 		}
 	}
-	return smallestFor(packages, spec.Limits, trusted)
+	return smallestFor(offered, familyOf(packages), spec.Limits, trusted)
 }
 
-// smallestFor prefers less memory, then less CPU, less disk, and the name, so
-// that the choice is the same every time.
-func smallestFor(packages []*model.Package, l model.Limits, trusted bool) (model.Package, error) {
-	var fit []*model.Package
+// offeredTo are the packages that new containers of an account may have.
+func offeredTo(packages []*model.Package, accountID string) []*model.Package {
+	return slices.DeleteFunc(slices.Clone(packages), func(p *model.Package) bool { return !p.OfferedTo(accountID) })
+}
+
+// named finds a package by its id, by its name, or by the first eight digits of
+// its id, in this order.
+func named(packages []*model.Package, ref string) *model.Package {
+	for _, is := range []func(*model.Package) bool{
+		func(p *model.Package) bool { return p.ID != "" && p.ID == strings.ToLower(ref) },
+		func(p *model.Package) bool { return p.Name == ref },
+		func(p *model.Package) bool { return p.ID != "" && p.ShortID() == strings.ToLower(ref) },
+	} {
+		if i := slices.IndexFunc(packages, is); i >= 0 {
+			return packages[i]
+		}
+	}
+	return nil
+}
+
+// familyOf is the family of the default package.
+func familyOf(packages []*model.Package) string {
 	for _, p := range packages {
-		if p.Active && exceeds(p, l, trusted) == nil {
+		if p.Default {
+			return p.Family
+		}
+	}
+	return ""
+}
+
+// smallestFor prefers the family, then less memory, less CPU, less disk, the
+// operator's rank, and the name, so that the choice is the same every time.
+func smallestFor(offered []*model.Package, family string, l model.Limits, trusted bool) (model.Package, error) {
+	var fit []*model.Package
+	for _, p := range offered {
+		if exceeds(p, l, trusted) == nil {
 			fit = append(fit, p)
 		}
 	}
 	if len(fit) == 0 {
 		return model.Package{}, model.Errorf(model.KindInvalid,
-			"no package supports the given container constraints: memory=%d bytes, cpus=%g; ask for less, or ask the operator for a larger package",
-			l.Memory, float64(l.CPU())/1000)
+			"no package supports the given container constraints: memory=%d bytes, cpus=%g, disk=%d bytes; ask for less, or ask the operator for a larger package",
+			l.Memory, float64(l.CPU())/1000, l.Disk)
+	}
+	other := func(p *model.Package) int {
+		if p.Family == family {
+			return 0
+		}
+		return 1
 	}
 	smallest := slices.MinFunc(fit, func(a, b *model.Package) int {
-		return cmp.Or(cmp.Compare(a.Memory, b.Memory), cmp.Compare(cpuOrder(a), cpuOrder(b)),
-			cmp.Compare(a.Disk, b.Disk), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(other(a), other(b)), cmp.Compare(a.Memory, b.Memory), cmp.Compare(cpuOrder(a), cpuOrder(b)),
+			cmp.Compare(a.Disk, b.Disk), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Name, b.Name))
 	})
 	return *smallest, nil
 }
@@ -80,6 +118,8 @@ func exceeds(p *model.Package, l model.Limits, trusted bool) error {
 		return model.Errorf(model.KindInvalid, "package %s has %d bytes of disk, less than the %d asked for: choose a larger package", p.Name, p.Disk, l.Disk)
 	case trusted:
 		return nil
+	case p.IOWeight > 0 && l.BlkioWeight > p.IOWeight:
+		return model.Errorf(model.KindInvalid, "package %s has an I/O weight of %d, less than the %d asked for: choose another package", p.Name, p.IOWeight, l.BlkioWeight)
 	case l.Pids > cmp.Or(p.Pids, defaultPids):
 		return model.Errorf(model.KindInvalid, "package %s allows %d processes, fewer than the %d asked for: choose a larger package", p.Name, cmp.Or(p.Pids, defaultPids), l.Pids)
 	case l.MemorySwap-cmp.Or(l.Memory, p.Memory) > p.Swap:
@@ -99,6 +139,7 @@ func applyPackage(l *model.Limits, p model.Package, trusted bool) model.Resource
 		l.NanoCPUs, l.CPUPeriod, l.CPUQuota = p.CPUCap*1_000_000, cpuPeriod, p.CPUCap*cpuPeriod/1000
 	}
 	l.CPUShares = cmp.Or(l.CPUShares, p.CPUShares)
+	l.BlkioWeight = cmp.Or(l.BlkioWeight, p.IOWeight)
 	l.Disk = cmp.Or(l.Disk, p.Disk)
 	switch {
 	case l.Pids < 0 && trusted:

@@ -158,7 +158,7 @@ func newLimits(v *state.View, a model.Account, c model.Container, change func(*m
 	pkg, ok := v.Package(c.Package)
 	if !ok || exceeds(&pkg, limits, trusted) != nil {
 		var err error
-		if pkg, err = smallestFor(v.Packages(), limits, trusted); err != nil {
+		if pkg, err = smallestFor(offeredTo(v.Packages(), a.ID), pkg.Family, limits, trusted); err != nil {
 			return limits, pkg, err
 		}
 	}
