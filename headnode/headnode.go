@@ -18,6 +18,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/peers"
 	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
+	"github.com/spearheadcloud/spearhead/headnode/volumes"
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
@@ -71,6 +72,7 @@ type head struct {
 	images     *images.Service
 	containers *containers.Service
 	builds     *build.Service
+	volumes    *volumes.Service
 	reconciler *reconcile.Reconciler
 
 	endpoints []endpoint
@@ -147,6 +149,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: h.heads, Decisions: h.store, Reserver: leaderReserver{h}, Agents: h.nodes, Images: h.images,
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Logger: h.log,
 	})
+	h.volumes = volumes.New(volumes.Config{Store: h.heads, Agents: h.nodes, Logger: h.log})
 	h.builds = build.New(build.Config{Store: h.heads, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})
 	h.reconciler = reconcile.New(reconcile.Config{
 		Store: leaderStore{h.store, h.heads}, Agent: h.nodes.Agent, Working: h.workedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,

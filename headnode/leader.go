@@ -62,6 +62,7 @@ func (h *head) term(ctx context.Context) {
 	loops.Go(func() { h.nodes.Follow(ctx) })
 	loops.Go(func() { h.reconciler.Run(ctx) })
 	loops.Go(func() { h.images.Spread(ctx) })
+	loops.Go(func() { h.volumes.Run(ctx) })
 	loops.Wait()
 }
 

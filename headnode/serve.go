@@ -116,7 +116,7 @@ func (h *head) publicHandler() http.Handler {
 		Auth:       auth.New(byLogin, time.Now),
 		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers,
 		Builds: everywhere{h.builds, h}, Fresh: h.heads.Fresh,
-		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: center,
+		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: center, Volumes: h.volumes,
 		Version: h.cfg.Version, LogDrivers: h.cfg.LogDrivers, Logger: h.log,
 	})
 	cloud := cloudapi.New(cloudapi.Config{

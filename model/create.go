@@ -12,6 +12,9 @@ type CreateContainer struct {
 	Spec ContainerSpec
 	// PublishAll publishes each port that the image or the request exposes.
 	PublishAll bool
+	// Volumes are what to make of names of volumes that the account does not
+	// have yet; their names, sizes, options and labels are decided.
+	Volumes []Volume
 	// Asked holds what a policy must see although no node acts on it.
 	Asked Asked
 	// Unsupported names, in Docker's terms (HostConfig.Links), each field with

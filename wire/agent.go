@@ -161,6 +161,9 @@ type KillRequest struct {
 // RemoveRequest says what to remove with a container.
 type RemoveRequest struct {
 	Force bool `json:"force,omitempty"`
+	// Volumes asks for the volumes that were made for the container, too. It
+	// is the head that removes those: the node is not told.
+	Volumes bool `json:"-"`
 }
 
 // Archive is a tar archive while it is made, and the file that was asked for.

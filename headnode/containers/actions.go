@@ -62,10 +62,14 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wir
 		return err
 	}
 	if found.State.Status == model.StatusDead {
-		_, err := s.store.Propose(ctx, command.ForgetContainer{ID: found.ID, Time: time.Now().UTC()})
-		return err
+		_, err = s.store.Propose(ctx, command.ForgetContainer{ID: found.ID, Time: time.Now().UTC()})
+	} else {
+		err = s.gone(ctx, found.ID)
 	}
-	return s.gone(ctx, found.ID)
+	if err == nil && r.Volumes {
+		s.removeAnonymous(ctx, found)
+	}
+	return err
 }
 
 func cannotRemoveRunning(c model.Container) error {

@@ -62,8 +62,12 @@ func (s *Service) createOnNode(ctx context.Context, p plan, c model.Container) e
 	if err := s.images.Ensure(ctx, p.account.ID, p.image, c.NodeID); err != nil {
 		return err
 	}
+	c, volumes, err := s.mounted(ctx, c)
+	if err != nil {
+		return err
+	}
 	r := wire.CreateRequest{
-		Container: c,
+		Container: c, Volumes: volumes,
 		Account:   wire.AccountRef{ID: p.account.ID, Login: p.account.Login, Policy: p.account.Policy},
 	}
 	if p.network != nil {

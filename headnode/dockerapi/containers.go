@@ -78,7 +78,7 @@ func (s *server) removeContainer(c *call) error {
 	if c.query.bool("link") {
 		return s.removeLink(c)
 	}
-	r := wire.RemoveRequest{Force: c.query.bool("force")}
+	r := wire.RemoveRequest{Force: c.query.bool("force"), Volumes: c.query.bool("v")}
 	if err := s.Containers.Remove(c.ctx(), c.account, c.vars["id"], r); err != nil {
 		return err
 	}

@@ -203,7 +203,7 @@ func (d *creation) lifecycle() error {
 // elsewhere decides what comes from other containers and what the node's
 // runtime is told, and names what other engines have and this one has not.
 func (d *creation) elsewhere() error {
-	c, h, asked, spec := d.asked.Config, d.asked.HostConfig, &d.out.Asked, &d.out.Spec
+	h, asked, spec := d.asked.HostConfig, &d.out.Asked, &d.out.Spec
 	if strings.Contains("/"+h.CgroupParent+"/", "/../") || strings.ContainsAny(h.CgroupParent, "\x00\n") {
 		return invalid("invalid value for HostConfig.CgroupParent: %.128q is no path below the hierarchy", h.CgroupParent)
 	}
@@ -227,14 +227,11 @@ func (d *creation) elsewhere() error {
 	}
 	asked.Runtime = h.Runtime
 	d.refuse(h.Runtime != "", "HostConfig.Runtime (the operator chooses it)")
-	if h.VolumeDriver != "local" {
+	if !slices.Contains(volumeDrivers, h.VolumeDriver) {
 		asked.VolumeDriver = h.VolumeDriver
-		d.refuse(h.VolumeDriver != "", "HostConfig.VolumeDriver")
+		d.refuse(true, "HostConfig.VolumeDriver")
 	}
 	d.refuse(h.Cgroup != "", "HostConfig.Cgroup")
-	for _, volume := range sortedKeys(c.Volumes) {
-		d.refuse(true, fmt.Sprintf("Volumes[%q]", volume))
-	}
 	return nil
 }
 

@@ -32,6 +32,22 @@ func (d *creation) mounts() error {
 		}
 		seen[m.Target] = true
 	}
+	if err := d.tmpfsMounts(seen); err != nil {
+		return err
+	}
+	if err := d.plainVolumes(seen); err != nil {
+		return err
+	}
+	if h.ShmSize < 0 {
+		return invalid("SHM size can not be less than 0")
+	}
+	spec.ShmSize, spec.ReadonlyRootfs = h.ShmSize, h.ReadonlyRootfs
+	return d.storageOptions()
+}
+
+// tmpfsMounts are those of --tmpfs.
+func (d *creation) tmpfsMounts(seen map[string]bool) error {
+	h, spec := d.asked.HostConfig, &d.out.Spec
 	for _, target := range sortedKeys(h.Tmpfs) {
 		clean, err := mountTarget(target)
 		if err != nil {
@@ -49,11 +65,7 @@ func (d *creation) mounts() error {
 		}
 		spec.Tmpfs[clean] = h.Tmpfs[target]
 	}
-	if h.ShmSize < 0 {
-		return invalid("SHM size can not be less than 0")
-	}
-	spec.ShmSize, spec.ReadonlyRootfs = h.ShmSize, h.ReadonlyRootfs
-	return d.storageOptions()
+	return nil
 }
 
 func mountTarget(target string) (string, error) {
@@ -67,25 +79,35 @@ func mountTarget(target string) (string, error) {
 	return clean, nil
 }
 
-// bind reads source:target[:options].
+// bind reads source:target[:options], or a target alone. A source that is no
+// path is the name of a volume.
 func (d *creation) bind(text string) error {
 	parts := strings.Split(text, ":")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || strings.ContainsRune(text, 0) {
+	if len(parts) > 3 || parts[0] == "" || strings.ContainsRune(text, 0) {
 		return invalid("invalid volume specification: '%.128s'", text)
+	}
+	if len(parts) == 1 {
+		parts = []string{"", text}
 	}
 	target, err := mountTarget(parts[1])
 	if err != nil {
 		return err
+	}
+	if !path.IsAbs(parts[0]) {
+		options := "rw"
+		if len(parts) == 3 {
+			options = parts[2]
+		}
+		if options == "" {
+			return invalid("invalid volume specification: '%.128s': invalid mode: ", text)
+		}
+		return d.volumeBind(parts[0], target, options)
 	}
 	m := model.Mount{Type: string(mount.TypeBind), Source: path.Clean(parts[0]), Target: target, CreateSource: true}
 	if len(parts) == 3 {
 		if err := bindOptions(&m, parts[2]); err != nil {
 			return invalid("invalid volume specification: '%.128s': %s", text, err)
 		}
-	}
-	if !path.IsAbs(parts[0]) {
-		d.refuse(true, "HostConfig.Binds["+strconv.Quote(clipKey(text))+"] (a named volume)")
-		return nil
 	}
 	d.out.Spec.Mounts = append(d.out.Spec.Mounts, m)
 	return nil
@@ -148,7 +170,11 @@ func (d *creation) mount(m *mount.Mount) error {
 			out.TmpfsSize, out.TmpfsMode = o.SizeBytes, uint32(o.Mode)
 			d.refuse(len(o.Options) > 0, field+".TmpfsOptions.Options")
 		}
-	case mount.TypeVolume, mount.TypeImage, mount.TypeNamedPipe, mount.TypeCluster:
+	case mount.TypeVolume:
+		if out, err = d.volumeMount(m, out); err != nil {
+			return err
+		}
+	case mount.TypeImage, mount.TypeNamedPipe, mount.TypeCluster:
 		d.refuse(true, field+" (type "+string(m.Type)+")")
 		return nil
 	default:

@@ -3,6 +3,7 @@ package dockerapi
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -26,6 +27,17 @@ func currentStatus(c *model.Container) model.Status {
 		return model.StatusCreated
 	}
 	return c.State.Status
+}
+
+// labelsOf are a container's labels and, as Triton's users know it, the package
+// that it has now.
+func labelsOf(c *model.Container) map[string]string {
+	labels := make(map[string]string, len(c.Spec.Labels)+1)
+	maps.Copy(labels, c.Spec.Labels)
+	if c.Package != "" {
+		labels[model.LabelPackageTriton] = c.Package
+	}
+	return labels
 }
 
 // statusText is the status as docker ps prints it.
@@ -220,13 +232,25 @@ func mountPoints(c *model.Container) []container.MountPoint {
 	points := []container.MountPoint{}
 	for _, m := range c.Spec.Mounts {
 		p := container.MountPoint{Type: mount.Type(m.Type), Source: m.Source, Destination: m.Target, RW: !m.ReadOnly}
-		if m.Type == "bind" {
+		switch m.Type {
+		case model.MountBind:
 			p.Propagation = mount.Propagation(m.Propagation)
 			if p.Propagation == "" {
 				p.Propagation = mount.PropagationRPrivate
 			}
 			if m.ReadOnly && m.CreateSource {
 				p.Mode = "ro"
+			}
+		case model.MountVolume:
+			p.Name, p.Source, p.Driver = m.Source, mountpoint(m.Source), model.VolumeDriver
+			if m.Subpath != "" {
+				p.Source += "/" + m.Subpath
+			}
+			switch {
+			case m.ReadOnly:
+				p.Mode = "ro"
+			case !m.Anonymous:
+				p.Mode = "z"
 			}
 		}
 		points = append(points, p)

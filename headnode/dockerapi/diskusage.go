@@ -7,13 +7,12 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/system"
-	"github.com/moby/moby/api/types/volume"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// diskUsage tells what the account's images and containers take of disks.
-// Volumes take nothing: there are none.
+// diskUsage tells what the account's images, containers and volumes take of
+// disks.
 func (s *server) diskUsage(c *call) error {
 	wants, err := c.diskUsageTypes()
 	if err != nil {
@@ -32,7 +31,9 @@ func (s *server) diskUsage(c *call) error {
 		}
 	}
 	if wants(system.VolumeObject) {
-		usage.VolumeUsage = &volume.DiskUsage{}
+		if usage.VolumeUsage, err = s.volumeUsage(c, verbose); err != nil {
+			return err
+		}
 	}
 	if wants(system.BuildCacheObject) {
 		if usage.BuildCacheUsage, err = s.buildUsage(c, verbose); err != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/network"
-	"github.com/moby/moby/api/types/volume"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
 	"github.com/spearheadcloud/spearhead/model"
@@ -61,14 +60,6 @@ func (s *server) pruneNetworks(c *call) error {
 		return err
 	}
 	return c.answer(http.StatusOK, network.PruneReport{})
-}
-
-// pruneVolumes finds nothing: there are no volumes.
-func (s *server) pruneVolumes(c *call) error {
-	if _, _, err := s.pruneFilters(c, "all", "label", "label!"); err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, volume.PruneReport{VolumesDeleted: []string{}})
 }
 
 // pruneFilters reads the filters of a prune. until is zero where none is given.

@@ -51,7 +51,9 @@ func CheckVolumesFrom(a model.Account, mounts []model.Mount) []Violation {
 	var c checker
 	if a.Policy != model.PolicyTrusted {
 		for _, m := range mounts {
-			c.deny("HostConfig.VolumesFrom", "the host path for %q is not allowed", m.Target)
+			if m.Type != model.MountVolume {
+				c.deny("HostConfig.VolumesFrom", "host volumes are not supported, as for %q", m.Target)
+			}
 		}
 	}
 	return c.found
@@ -128,10 +130,10 @@ func (c *checker) namespaces(s *model.ContainerSpec, asked *model.Asked) {
 
 func (c *checker) files(s *model.ContainerSpec, asked *model.Asked) {
 	for _, m := range s.Mounts {
-		if m.Type == "tmpfs" {
+		if m.Type == model.MountTmpfs || m.Type == model.MountVolume {
 			continue
 		}
-		c.deny("HostConfig.Binds/Mounts", "the host path for %q is not allowed", m.Target)
+		c.deny("HostConfig.Binds/Mounts", "host volumes are not supported, as for %q; name a volume in the place of the host's path", m.Target)
 	}
 	c.denyIf(asked.VolumeDriver != "", "HostConfig.VolumeDriver", "volume drivers are not allowed")
 	c.denyIf(s.MaskedPaths != nil, "HostConfig.MaskedPaths", "only the default list is allowed")

@@ -49,6 +49,7 @@ const (
 	indexLink      = "link"
 	indexEntry     = "entry"
 	indexVolume    = "volume"
+	indexRemoved   = "removed"
 )
 
 // setting is a row of tableSettings.
@@ -188,6 +189,12 @@ func volumesTable() *memdb.TableSchema {
 				return nil
 			}
 			return [][]byte{key(v.NodeID)}
+		}),
+		many(indexRemoved, func(v *model.Volume) [][]byte {
+			if !v.Removing {
+				return nil
+			}
+			return [][]byte{key(indexRemoved)}
 		}),
 	)
 }

@@ -27,6 +27,12 @@ func (v *View) VolumesOnNode(nodeID string) []*model.Volume {
 	return match[model.Volume](v.txn, tableVolumes, indexNode, nodeID)
 }
 
+// RemovedVolumes lists the volumes that were removed and that their nodes may
+// still hold.
+func (v *View) RemovedVolumes() []*model.Volume {
+	return match[model.Volume](v.txn, tableVolumes, indexRemoved, indexRemoved)
+}
+
 // ContainersOfVolume lists the containers that mount a volume, running or not.
 func (v *View) ContainersOfVolume(id string) []*model.Container {
 	return match[model.Container](v.txn, tableContainers, indexVolume, id)

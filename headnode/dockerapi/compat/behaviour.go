@@ -36,6 +36,8 @@ const (
 	NetworksWithContainers
 	// NoDistribution: registries cannot be asked about images.
 	NoDistribution
+	// PruneAllVolumes: a prune of volumes removes those with a name, too.
+	PruneAllVolumes
 )
 
 // before holds, for each behaviour, the first version that does not show it.
@@ -56,6 +58,7 @@ var before = map[Behaviour]Version{
 
 	NetworksWithContainers: V(28),
 	NoDistribution:         V(30),
+	PruneAllVolumes:        V(42),
 }
 
 // Has reports whether clients of version v see behaviour b.
