@@ -33,7 +33,7 @@ func (d *creation) identity() error {
 		switch {
 		case key == "":
 			return invalid("invalid value for Labels: a label has no name")
-		case strings.HasPrefix(key, "com.docker.swarm.affinities"), strings.HasPrefix(key, "com.docker.swarm.constraints"),
+		case strings.HasPrefix(key, "com.docker.swarm.constraints"),
 			key == "spearhead.brand", key == "spearhead.reschedule":
 			d.refuse(true, "Labels["+strconv.Quote(key)+"]")
 		}
@@ -50,7 +50,7 @@ func (d *creation) environment() error {
 		return err
 	}
 	for _, variable := range env {
-		if strings.HasPrefix(variable, "affinity:") || strings.HasPrefix(variable, "constraint:") {
+		if strings.HasPrefix(variable, "constraint:") {
 			name, _, _ := strings.Cut(variable, "=")
 			d.refuse(true, "Env["+strconv.Quote(clipKey(name))+"]")
 		}

@@ -165,8 +165,8 @@ func TestWhatCannotBeDoneIsNamed(t *testing.T) {
 	for fields, want := range map[string]string{
 		`"Volumes":{"/v":{}}`:                                                                    `Volumes["/v"]`,
 		`"MacAddress":"02:42:ac:11:00:02"`:                                                       `MacAddress`,
-		`"Env":["affinity:container==x"]`:                                                        `Env["affinity:container"]`,
-		`"Labels":{"com.docker.swarm.affinities":"[]"}`:                                          `Labels["com.docker.swarm.affinities"]`,
+		`"Env":["constraint:storage==ssd"]`:                                                      `Env["constraint:storage"]`,
+		`"Labels":{"com.docker.swarm.constraints":"[]"}`:                                         `Labels["com.docker.swarm.constraints"]`,
 		`"Labels":{"spearhead.brand":"zone"}`:                                                    `Labels["spearhead.brand"]`,
 		`"Later":1`:                                                                              `Later`,
 		`"HostConfig":{"Later":"x"}`:                                                             `HostConfig.Later`,

@@ -102,12 +102,9 @@ func summary(ctx context.Context, c *model.Container, status string, names *netw
 	sum := &container.Summary{
 		ID: c.ID, Names: []string{"/" + c.Name}, Image: c.Spec.Image, ImageID: c.Spec.ImageID,
 		Command: commandText(c.Spec.Args()), Created: c.Created.Unix(), Ports: listedPorts(c),
-		Labels: c.Spec.Labels, State: container.ContainerState(currentStatus(c)), Status: status,
+		Labels: labelsOf(c), State: container.ContainerState(currentStatus(c)), Status: status,
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: endpoints(ctx, c, names)},
 		Mounts:          mountPoints(c),
-	}
-	if sum.Labels == nil {
-		sum.Labels = map[string]string{}
 	}
 	sum.HostConfig.NetworkMode, sum.HostConfig.Annotations = networkMode(c), c.Spec.Annotations
 	health := &container.HealthSummary{Status: container.HealthStatus(healthStatus(c.State.Health))}

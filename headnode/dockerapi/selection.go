@@ -190,7 +190,17 @@ func (s *selection) hasIdentity(c *model.Container) bool {
 	if len(s.nameRules) > 0 && !slices.ContainsFunc(s.nameRules, matches) {
 		return false
 	}
-	return s.filters.labels("label", c.Spec.Labels) && s.filters.labels("annotation", c.Spec.Annotations)
+	return s.hasLabels(c) && s.filters.labels("annotation", c.Spec.Annotations)
+}
+
+// hasLabels looks for labels, and for the package under both of its names.
+func (s *selection) hasLabels(c *model.Container) bool {
+	if len(s.filters["label"]) == 0 {
+		return true
+	}
+	labels := labelsOf(c)
+	labels[model.LabelPackage] = c.Package
+	return s.filters.labels("label", labels)
 }
 
 func (s *selection) hasState(c *model.Container, status model.Status) bool {
