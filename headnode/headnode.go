@@ -2,21 +2,21 @@ package headnode
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/spearheadcloud/spearhead/gossip"
 	"github.com/spearheadcloud/spearhead/headnode/build"
+	"github.com/spearheadcloud/spearhead/headnode/circle"
 	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/images"
+	"github.com/spearheadcloud/spearhead/headnode/metrics"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
-	"github.com/spearheadcloud/spearhead/headnode/peers"
-	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/headnode/volumes"
 	"github.com/spearheadcloud/spearhead/internal/revert"
@@ -37,7 +37,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("cannot run head: %w", err)
 	}
-	h := &head{cfg: cfg, home: home, log: cfg.Logger.With(slog.String("head", cfg.Name))}
+	h := &head{
+		cfg: cfg, home: home, log: cfg.Logger.With(slog.String("head", cfg.Name)),
+		metrics: metrics.New(cfg.Name, home.record.HeadID, cfg.Version),
+	}
 
 	// The stack closes in reverse: first nobody can ask any more, then the
 	// nodes and the ring are let go, and the state is closed last.
@@ -54,19 +57,17 @@ func Run(ctx context.Context, cfg Config) error {
 
 // head is a running head and its parts, in the order in which they start.
 type head struct {
-	cfg  Config
-	home *home
-	log  *slog.Logger
+	cfg     Config
+	home    *home
+	log     *slog.Logger
+	metrics *metrics.Metrics
 
 	store *raftstore.Store
 	ring  *gossip.Gossip
 
-	// heads is the store as any head uses it: its proposals reach whichever
-	// head leads. What rests on this head's leading goes to store itself.
-	heads   *quorum.Store
-	peers   *peers.Client
-	others  *peers.Others
-	leading atomic.Bool // this head leads and knows all that was agreed on before
+	// circle is this head's place among the others, and circle.Heads the store
+	// as any head uses it. What rests on this head's leading goes to store.
+	circle *circle.Circle
 
 	nodes      *nodes.Set
 	images     *images.Service
@@ -82,7 +83,7 @@ type head struct {
 
 func (h *head) open(ctx context.Context, opened *revert.Stack) error {
 	for _, open := range []func(context.Context, *revert.Stack) error{
-		h.openStore, h.openPeers, h.openGossip, h.openUseCases, h.openEndpoints,
+		h.openStore, h.openCircle, h.openGossip, h.openUseCases, h.openEndpoints,
 	} {
 		if err := open(ctx, opened); err != nil {
 			return err
@@ -95,7 +96,7 @@ func (h *head) openStore(ctx context.Context, opened *revert.Stack) error {
 	store, err := raftstore.Open(ctx, raftstore.Config{
 		Dir: filepath.Join(h.cfg.StateDir, dirRaft), ID: h.home.record.HeadID,
 		Bind: h.cfg.RaftListen, Advertise: advertised(h.cfg.Advertise[0], h.cfg.RaftListen),
-		Identity: h.home.identity, Bootstrap: !h.home.record.Joined, Logger: h.log,
+		Identity: h.home.identity, Bootstrap: !h.home.record.Joined, Proposed: h.metrics.Proposed, Logger: h.log,
 	})
 	if err != nil {
 		return err
@@ -103,6 +104,24 @@ func (h *head) openStore(ctx context.Context, opened *revert.Stack) error {
 	h.store = store
 	opened.Add(func() { h.logClose("raft store", store.Close()) })
 	return nil
+}
+
+// openCircle makes this head one among others.
+func (h *head) openCircle(_ context.Context, opened *revert.Stack) error {
+	h.circle = circle.New(circle.Config{
+		ID: h.home.record.HeadID, Version: h.cfg.Version, Store: h.store, Logger: h.log,
+		TLS: func(id string) *tls.Config { return h.home.identity.ClientTLS(pki.RoleHead, id) },
+	})
+	opened.Add(h.circle.Close)
+	return nil
+}
+
+// self is what the others are to know of this head.
+func (h *head) self() model.Head {
+	return model.Head{
+		ID: h.home.record.HeadID, Name: h.cfg.Name, Version: h.cfg.Version, DockerHost: h.dockerHost(), Advertise: h.cfg.Advertise,
+		RaftAddress: advertised(h.cfg.Advertise[0], h.cfg.RaftListen), PeerAddress: advertised(h.cfg.Advertise[0], h.cfg.PeerListen),
+	}
 }
 
 func (h *head) openGossip(ctx context.Context, opened *revert.Stack) error {
@@ -142,18 +161,19 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		},
 	})
 	h.images = images.New(images.Config{
-		Store: h.heads, Agents: h.nodes, Registries: registries, RegistryCerts: h.cfg.RegistryCerts, Forbidden: h.ownAddress,
-		Holders: h.cfg.ImageHolders, Leads: h.leading.Load, Others: h.holdOthers, Load: h.ring.Load, Logger: h.log,
+		Store: h.circle.Heads, Agents: h.nodes, Registries: registries, RegistryCerts: h.cfg.RegistryCerts, Forbidden: h.ownAddress,
+		Holders: h.cfg.ImageHolders, Leads: h.circle.Leads, Others: h.circle.HoldOthers, Load: h.ring.Load, Logger: h.log,
 	})
 	h.containers = containers.New(containers.Config{
-		Store: h.heads, Decisions: h.store, Reserver: leaderReserver{h}, Agents: h.nodes, Images: h.images,
+		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images,
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Logger: h.log,
 	})
-	h.volumes = volumes.New(volumes.Config{Store: h.heads, Agents: h.nodes, Logger: h.log})
-	h.builds = build.New(build.Config{Store: h.heads, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})
+	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Logger: h.log})
+	h.builds = build.New(build.Config{Store: h.circle.Heads, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})
 	h.reconciler = reconcile.New(reconcile.Config{
-		Store: leaderStore{h.store, h.heads}, Agent: h.nodes.Agent, Working: h.workedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
+		Store: leaderStore{h.store, h.circle.Heads}, Agent: h.nodes.Agent, Working: h.circle.WorkedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})
+	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds})
 	opened.Add(h.nodes.Close)
 	return nil
 }

@@ -50,8 +50,7 @@ func (h *head) term(ctx context.Context) {
 	if !h.caughtUp(ctx) {
 		return
 	}
-	h.leading.Store(true)
-	defer h.leading.Store(false)
+	defer h.circle.Lead()()
 	if err := h.store.FinishRemovals(ctx); err != nil {
 		h.log.Warn("cannot take out heads that were removed", slog.Any("err", err))
 	}

@@ -15,8 +15,9 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
-	"github.com/spearheadcloud/spearhead/headnode/agree"
 	"github.com/spearheadcloud/spearhead/headnode/auth"
+	"github.com/spearheadcloud/spearhead/headnode/build"
+	"github.com/spearheadcloud/spearhead/headnode/circle"
 	"github.com/spearheadcloud/spearhead/headnode/cloudapi"
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/joining"
@@ -59,6 +60,15 @@ func (h *head) openEndpoints(ctx context.Context, opened *revert.Stack) error {
 	}
 	opened.Add(others.close)
 	h.endpoints, h.peersEnd = []endpoint{docker, admin}, others
+	if h.cfg.MetricsListen == "" {
+		return nil
+	}
+	numbers, err := h.metricsEndpoint(ctx)
+	if err != nil {
+		return err
+	}
+	opened.Add(numbers.close)
+	h.endpoints = append(h.endpoints, numbers)
 	return nil
 }
 
@@ -76,7 +86,7 @@ func (h *head) peersEndpoint(ctx context.Context) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("cannot listen for other heads' requests: %w", err)
 	}
 	return endpoint{"peers", tls.NewListener(l, h.home.identity.ServerTLS(peers.Roles...)), &http.Server{
-		Handler: h.peersHandler(), ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: 2 * dockerapi.IdleTimeout,
+		Handler: h.circle.Handler(nil), ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: 2 * dockerapi.IdleTimeout,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ErrorLog:     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}}, nil
@@ -115,7 +125,7 @@ func (h *head) publicHandler() http.Handler {
 	docker := dockerapi.New(dockerapi.Config{
 		Auth:       auth.New(byLogin, time.Now),
 		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers,
-		Builds: everywhere{h.builds, h}, Fresh: h.heads.Fresh,
+		Builds: everywhere{h.builds, h.circle}, Fresh: h.circle.Heads.Fresh, Served: h.metrics.Served,
 		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: center, Volumes: h.volumes,
 		Version: h.cfg.Version, LogDrivers: h.cfg.LogDrivers, Logger: h.log,
 	})
@@ -123,9 +133,21 @@ func (h *head) publicHandler() http.Handler {
 		Account: byLogin, Hosts: h.cfg.Advertise, Port: port, Now: time.Now, Logger: h.log,
 	}, docker)
 	return joining.New(joining.Config{
-		Store: h.heads, CA: h.home.ca, DataCenter: record.DataCenter,
+		Store: h.circle.Heads, CA: h.home.ca, DataCenter: record.DataCenter,
 		GossipKeys: h.ring.Keys, GossipJoin: h.gossipMembers, Logger: h.log,
 	}, cloud)
+}
+
+// everywhere are the builds of all heads: one is ended by the head that carries
+// it out, whichever is asked.
+type everywhere struct {
+	*build.Service
+	circle *circle.Circle
+}
+
+// CancelBuild implements dockerapi.Builds.
+func (e everywhere) CancelBuild(ctx context.Context, a model.Account, id string) error {
+	return e.circle.CancelEverywhere(ctx, a, id)
 }
 
 // adminEndpoint is the operator's socket. A socket file that an earlier head
@@ -148,10 +170,10 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("cannot listen on the operator's socket: %w", err)
 	}
 	handler := adminapi.NewHandler(adminapi.Config{
-		Store: h.heads, CA: h.home.ca, Name: h.cfg.Name, ID: h.home.record.HeadID,
+		Store: h.circle.Heads, CA: h.home.ca, Name: h.cfg.Name, ID: h.home.record.HeadID,
 		DataCenter: h.home.record.DataCenter, Version: h.cfg.Version, DockerHost: h.dockerHost(),
 		GossipKeys: h.ring.Keys, GossipJoin: h.gossipMembers,
-		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.ring.Twin, Agent: h.nodes.Agent, RemoveHead: h.removeHead,
+		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.ring.Twin, Agent: h.nodes.Agent, RemoveHead: h.circle.Remove,
 		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
 		Missing: func(id string) []string { return h.reconciler.Findings(id).Missing },
 		Logger:  h.log,
@@ -212,9 +234,9 @@ func (h *head) serve(ctx context.Context) error {
 	}
 	running.Go(func() { h.lead(leading) })
 	running.Go(func() { h.nodes.Watch(leading) })
-	running.Go(func() { h.agreement().Run(leading) })
+	running.Go(func() { h.circle.Agreement().Run(leading) })
 	running.Go(func() {
-		if err := h.announce(leading); err != nil {
+		if err := h.circle.Announce(leading, h.self(), h.home.record.Peers); err != nil {
 			stop(err)
 		}
 	})
@@ -233,11 +255,6 @@ func (h *head) serve(ctx context.Context) error {
 		return cause
 	}
 	return nil
-}
-
-// agreement is what compares this head's state with the others'.
-func (h *head) agreement() *agree.Checker {
-	return agree.New(agree.Config{Store: h.store, Heads: h.peers, HeadID: h.home.record.HeadID, Version: h.cfg.Version, Logger: h.log})
 }
 
 // stopServing gives short requests of users and the operator a moment to end,
