@@ -24,8 +24,9 @@ func FuzzFind(f *testing.F) {
 	}
 	store, index := state.New(), uint64(0)
 	apply := func(c command.Command) {
-		if index++; store.Apply(index, c) != nil {
-			f.Fatalf("cannot apply %+v", c)
+		index++
+		if _, err := store.Apply(index, command.Entry{Command: c}); err != nil {
+			f.Fatalf("cannot apply %+v: %v", c, err)
 		}
 	}
 	apply(command.CreateAccount{Account: model.Account{ID: "jill", Login: "jill", Policy: model.PolicyTenant}})

@@ -79,20 +79,22 @@ func (r *Reconciler) Findings(nodeID string) Findings {
 }
 
 // Run undoes, until ctx ends, reservations and updates that nobody works on,
-// and does what an earlier sweep of images could not. Only the leader may call it, once at a
+// and does what an earlier sweep of images could not. It begins after a pause:
+// what a new leader finds is settled with each node when the node's journal is
+// there, which may tell the end of it. Only the leader may call it, once at a
 // time.
 func (r *Reconciler) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
-		r.reservations(ctx, reserved)
-		r.updates(ctx, updated)
 		r.Sweep(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+		r.reservations(ctx, reserved)
+		r.updates(ctx, updated)
 	}
 }
 
