@@ -34,6 +34,10 @@ type Config struct {
 	RaftListen   string
 	PeerListen   string
 	GossipListen string
+	// MetricsListen is where Prometheus fetches numbers by plain HTTP, host:port;
+	// "" is nowhere. Whoever reaches it learns how the data center works and who
+	// its machines are.
+	MetricsListen string
 	// Version of the program, for docker version and docker info.
 	Version string
 	// InsecureRegistries are registries (host, host:port or CIDR) that docker login
@@ -71,6 +75,9 @@ func (c Config) Validate() error {
 		if _, _, err := net.SplitHostPort(f.value); err != nil {
 			errs = append(errs, fmt.Errorf("%s is not host:port: %w", f.name, err))
 		}
+	}
+	if _, _, err := net.SplitHostPort(c.MetricsListen); c.MetricsListen != "" && err != nil {
+		errs = append(errs, fmt.Errorf("metrics_listen is not host:port: %w", err))
 	}
 	if len(c.Advertise) == 0 {
 		errs = append(errs, errors.New("advertise names no host or address at which this head is reached"))

@@ -121,6 +121,7 @@ func (h *head) self() model.Head {
 	return model.Head{
 		ID: h.home.record.HeadID, Name: h.cfg.Name, Version: h.cfg.Version, DockerHost: h.dockerHost(), Advertise: h.cfg.Advertise,
 		RaftAddress: advertised(h.cfg.Advertise[0], h.cfg.RaftListen), PeerAddress: advertised(h.cfg.Advertise[0], h.cfg.PeerListen),
+		MetricsAddress: h.metricsAddress(),
 	}
 }
 

@@ -58,10 +58,10 @@ func (h *head) term(ctx context.Context) {
 		h.log.Warn("cannot create the first packages", slog.Any("err", err))
 	}
 	var loops sync.WaitGroup
-	loops.Go(func() { h.nodes.Follow(ctx) })
-	loops.Go(func() { h.reconciler.Run(ctx) })
-	loops.Go(func() { h.images.Spread(ctx) })
-	loops.Go(func() { h.volumes.Run(ctx) })
+	loops.Go(func() { h.metrics.Loop(ctx, "journals", h.nodes.Follow) })
+	loops.Go(func() { h.metrics.Loop(ctx, "reconcile", h.reconciler.Run) })
+	loops.Go(func() { h.metrics.Loop(ctx, "images", h.images.Spread) })
+	loops.Go(func() { h.metrics.Loop(ctx, "volumes", h.volumes.Run) })
 	loops.Wait()
 }
 

@@ -176,6 +176,7 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.ring.Twin, Agent: h.nodes.Agent, RemoveHead: h.circle.Remove,
 		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
 		Missing: func(id string) []string { return h.reconciler.Findings(id).Missing },
+		Details: h.status,
 		Logger:  h.log,
 	})
 	return endpoint{"operator", l, &http.Server{Handler: handler, ReadHeaderTimeout: dockerapi.ReadHeaderTimeout}}, nil
