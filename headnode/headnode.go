@@ -167,7 +167,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 	})
 	h.containers = containers.New(containers.Config{
 		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images,
-		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Logger: h.log,
+		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Placed: h.metrics.Placed, Logger: h.log,
 	})
 	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Logger: h.log})
 	h.builds = build.New(build.Config{Store: h.circle.Heads, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})

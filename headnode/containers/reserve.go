@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/model"
@@ -24,6 +25,15 @@ const reserveTries = 8
 // yet. The replicated state checks every promise again, and the rules of
 // affinity: what it refuses is decided anew.
 func (s *Service) Reserve(ctx context.Context, in Intent) (model.Container, error) {
+	began := time.Now()
+	c, err := s.place(ctx, in)
+	if s.placed != nil {
+		s.placed(time.Since(began), err)
+	}
+	return c, err
+}
+
+func (s *Service) place(ctx context.Context, in Intent) (model.Container, error) {
 	for try := 1; ; try++ {
 		c, made, err := s.decide(&in)
 		if err != nil || made {

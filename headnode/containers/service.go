@@ -55,7 +55,10 @@ type Config struct {
 	// Requests, Streams and Waits limit what one account has under way at
 	// once; zero is 64, 64 and 1,024.
 	Requests, Streams, Waits int
-	Logger                   *slog.Logger
+	// Placed, if not nil, is told of each decision that this head made on
+	// where a container goes; it must be quick.
+	Placed func(took time.Duration, err error)
+	Logger *slog.Logger
 }
 
 // Service does what is asked of containers. It implements
@@ -69,6 +72,7 @@ type Service struct {
 	log       *slog.Logger
 
 	reserver Reserver
+	placed   func(took time.Duration, err error) // may be nil
 
 	requests, streams, waits *gate
 
@@ -102,6 +106,7 @@ func New(c Config) *Service {
 	if s.decisions = c.Decisions; s.decisions == nil {
 		s.decisions = c.Store
 	}
+	s.placed = c.Placed
 	if s.reserver = c.Reserver; s.reserver == nil {
 		s.reserver = s
 	}
