@@ -125,7 +125,9 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"subnet", func(n *model.Network) { n.Subnet = netip.MustParsePrefix("224.0.0.0/8") }},
 		{"gateway", func(n *model.Network) { n.Gateway = addr("10.9.9.9") }},
 		{"gateway", func(n *model.Network) { n.Gateway = addr("10.1.2.0") }},
-		{"gateway", func(n *model.Network) { n.Gateway = addr("10.1.2.9") }},
+		{"subnet6", func(n *model.Network) { n.Subnet6 = netip.MustParsePrefix("10.3.0.0/24") }},
+		{"subnet6", func(n *model.Network) { n.Subnet6 = netip.MustParsePrefix("fe80::/64") }},
+		{"gateway6", func(n *model.Network) { n.Subnet6 = netip.MustParsePrefix("fd00::/64") }},
 		{"first", func(n *model.Network) { n.First = netip.Addr{} }},
 		{"last", func(n *model.Network) { n.Last = addr("10.1.2.255") }},
 		{"last", func(n *model.Network) { n.First, n.Last = addr("10.1.2.9"), addr("10.1.2.8") }},
@@ -138,10 +140,34 @@ func TestValidateNamesTheField(t *testing.T) {
 			t.Errorf("want field %s named: %v", c.field, err)
 		}
 	}
-	fabric := external("10.1.2.0/24")
-	fabric.Kind = model.NetworkFabric
-	if err := Validate(fabric); !model.IsKind(err, model.KindNotImplemented) {
-		t.Errorf("fabric: %v", err)
+	fabric := Complete(model.Network{Name: "f", Kind: model.NetworkFabric, VNI: 7, Subnet: netip.MustParsePrefix("10.1.2.0/24"), Subnet6: netip.MustParsePrefix("fd00::/64")})
+	if err := Validate(fabric); err != nil {
+		t.Errorf("a fabric with both families: %v", err)
+	}
+	fabric.VNI = 0
+	if err := Validate(fabric); !model.IsKind(err, model.KindInvalid) {
+		t.Errorf("a fabric without a number: %v", err)
+	}
+}
+
+func TestSixGivesAddressesOfTheOtherFamily(t *testing.T) {
+	n := Complete(model.Network{Subnet: netip.MustParsePrefix("10.1.2.0/24"), Subnet6: netip.MustParsePrefix("fd00::/120")})
+	used := map[netip.Addr]bool{}
+	for range 254 { // all but the subnet's own and the gateway
+		a, err := Next(SixOf(n), func(a netip.Addr) bool { return used[a] }, netip.Addr{})
+		if err != nil {
+			if len(used) < 253 {
+				t.Fatalf("after %d addresses: %v", len(used), err)
+			}
+			break
+		}
+		if used[a] || a == n.Gateway6 || !n.Subnet6.Contains(a) {
+			t.Fatalf("%s was given out", a)
+		}
+		used[a] = true
+	}
+	if Usable(SixOf(n), n.Gateway6) || Usable(n, netip.MustParseAddr("10.1.2.255")) || !Usable(n, netip.MustParseAddr("10.1.2.254")) {
+		t.Error("what may be asked for is judged wrongly")
 	}
 }
 

@@ -72,3 +72,17 @@ func lastOf(p netip.Prefix) netip.Addr {
 	a, _ := netip.AddrFromSlice(b)
 	return a
 }
+
+// SixOf returns n with its IPv6 half in the place of the other one, as Next
+// and Usable take it.
+func SixOf(n model.Network) model.Network {
+	n.Subnet, n.Gateway, n.First, n.Last = n.Subnet6, n.Gateway6, n.First6, n.Last6
+	return n
+}
+
+// Usable reports whether a container can have an address of the network, in
+// the range that is given out or not.
+func Usable(n model.Network, a netip.Addr) bool {
+	own := n.Subnet.Masked().Addr()
+	return n.Subnet.Contains(a) && a != n.Gateway && a != own && (a.Is6() || a != lastOf(n.Subnet))
+}

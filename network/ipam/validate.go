@@ -14,6 +14,11 @@ const (
 	maxMTU  = 65535
 	minBits = 8  // the largest subnet is a /8
 	maxBits = 30 // the smallest one holds a gateway and a container
+
+	minBits6 = 32
+	maxBits6 = 124
+
+	maxVNI = 1<<24 - 1 // RFC 7348, 5
 )
 
 var (
@@ -29,22 +34,31 @@ func Complete(n model.Network) model.Network {
 		return n
 	}
 	n.Subnet = n.Subnet.Masked()
-	if !n.Gateway.IsValid() {
-		n.Gateway = n.Subnet.Addr().Next()
-	}
-	if !n.First.IsValid() {
-		n.First = n.Subnet.Addr().Next()
-		if n.First == n.Gateway {
-			n.First = n.First.Next()
-		}
-	}
-	if !n.Last.IsValid() {
-		n.Last = lastOf(n.Subnet).Prev()
-		if n.Last == n.Gateway {
-			n.Last = n.Last.Prev()
-		}
+	n.Gateway, n.First, n.Last = completed(n.Subnet, n.Gateway, n.First, n.Last)
+	if n.Subnet6.IsValid() {
+		n.Subnet6 = n.Subnet6.Masked()
+		n.Gateway6, n.First6, n.Last6 = completed(n.Subnet6, n.Gateway6, n.First6, n.Last6)
 	}
 	return n
+}
+
+func completed(subnet netip.Prefix, gateway, first, last netip.Addr) (g, f, l netip.Addr) {
+	if !gateway.IsValid() {
+		gateway = subnet.Addr().Next()
+	}
+	if !first.IsValid() {
+		first = subnet.Addr().Next()
+		if first == gateway {
+			first = first.Next()
+		}
+	}
+	if !last.IsValid() {
+		last = lastOf(subnet).Prev()
+		if last == gateway {
+			last = last.Prev()
+		}
+	}
+	return gateway, first, last
 }
 
 // Validate returns an error of model.KindInvalid that names the field if n
@@ -54,21 +68,8 @@ func Validate(n model.Network) error {
 	if !networkName.MatchString(n.Name) {
 		return invalid("name", "use a letter or digit, then up to 62 letters, digits, or any of _ . -")
 	}
-	switch n.Kind {
-	case model.NetworkExternal:
-	case model.NetworkFabric:
-		return model.Errorf(model.KindNotImplemented, "network kind %q is not offered yet: use %q", n.Kind, model.NetworkExternal)
-	default:
-		return invalid("kind", "use external")
-	}
-	if !tagName.MatchString(n.NICTag) {
-		return invalid("nic_tag", "an external network needs the tag of a NIC: a letter or digit, then up to 30 letters, digits, _ or -")
-	}
-	if n.VLAN > maxVLAN {
-		return invalid("vlan", "use 1 to 4094, or 0 for untagged")
-	}
-	if n.VNI != 0 {
-		return invalid("vni", "an external network has none")
+	if err := validatePlace(n); err != nil {
+		return err
 	}
 	if n.MTU != 0 && (n.MTU < minMTU || n.MTU > maxMTU) {
 		return invalid("mtu", "use 576 to 65535, or 0 for the uplink's")
@@ -76,10 +77,72 @@ func Validate(n model.Network) error {
 	if err := validateSubnet(n); err != nil {
 		return err
 	}
+	if n.Subnet6.IsValid() {
+		if err := validateSubnet6(SixOf(n)); err != nil {
+			return err
+		}
+	}
+	for name, a := range n.Reserved {
+		if !n.Subnet.Contains(a) && !n.Subnet6.Contains(a) {
+			return invalid("reserved", "the address of "+name+" is not in the subnet")
+		}
+	}
 	for _, r := range n.Resolvers {
 		if !r.IsValid() || r.IsUnspecified() || r.IsMulticast() {
 			return invalid("resolvers", "each must be the address of a name server")
 		}
+	}
+	return nil
+}
+
+// validatePlace judges by what the network is carried.
+func validatePlace(n model.Network) error {
+	switch n.Kind {
+	case model.NetworkExternal:
+		if !tagName.MatchString(n.NICTag) {
+			return invalid("nic_tag", "an external network needs the tag of a NIC: a letter or digit, then up to 30 letters, digits, _ or -")
+		}
+		if n.VLAN > maxVLAN {
+			return invalid("vlan", "use 1 to 4094, or 0 for untagged")
+		}
+		if n.VNI != 0 {
+			return invalid("vni", "an external network has none")
+		}
+	case model.NetworkFabric:
+		if n.NICTag != "" || n.VLAN != 0 {
+			return invalid("nic_tag", "a fabric has no NIC tag and no VLAN")
+		}
+		if n.VNI == 0 || n.VNI > maxVNI {
+			return invalid("vni", "a fabric has one from 1 to 16777215")
+		}
+	default:
+		return invalid("kind", "use external or fabric")
+	}
+	return nil
+}
+
+// validateSubnet6 judges the IPv6 half, as SixOf gives it.
+func validateSubnet6(n model.Network) error {
+	switch {
+	case !n.Subnet.Addr().Is6() || n.Subnet.Addr().Is4In6():
+		return invalid("subnet6", "use an IPv6 prefix such as fd00:1::/64")
+	case n.Subnet != n.Subnet.Masked():
+		return invalid("subnet6", "it has bits set after the prefix")
+	case n.Subnet.Bits() < minBits6 || n.Subnet.Bits() > maxBits6:
+		return invalid("subnet6", "its prefix length must be 32 to 124")
+	case n.Subnet.Addr().IsLinkLocalUnicast() || n.Subnet.Addr().IsMulticast() || n.Subnet.Addr().IsLoopback():
+		return invalid("subnet6", "it is not one of ordinary addresses")
+	}
+	for _, f := range []struct {
+		name string
+		addr netip.Addr
+	}{{"gateway6", n.Gateway}, {"first6", n.First}, {"last6", n.Last}} {
+		if !n.Subnet.Contains(f.addr) {
+			return invalid(f.name, "it is not in the subnet")
+		}
+	}
+	if n.First.Compare(n.Last) > 0 {
+		return invalid("last6", "it is before first6")
 	}
 	return nil
 }
@@ -110,9 +173,6 @@ func validateSubnet(n model.Network) error {
 	}
 	if n.First.Compare(n.Last) > 0 {
 		return invalid("last", "it is before first")
-	}
-	if n.Gateway.Compare(n.First) >= 0 && n.Gateway.Compare(n.Last) <= 0 {
-		return invalid("gateway", "it is in the range that is given out")
 	}
 	return nil
 }
