@@ -20,8 +20,17 @@ func loadGossipKeys(dir string) ([][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the gossip keys: %w", err)
 	}
+	keys, err := splitGossipKeys(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the gossip keys: %w", err)
+	}
+	return keys, nil
+}
+
+// splitGossipKeys is the reverse of joining them.
+func splitGossipKeys(data []byte) ([][]byte, error) {
 	if len(data) == 0 || len(data)%gossipKeySize != 0 {
-		return nil, fmt.Errorf("cannot load the gossip keys: the file has %d bytes, and a key %d", len(data), gossipKeySize)
+		return nil, fmt.Errorf("there are %d bytes, and a key has %d", len(data), gossipKeySize)
 	}
 	return slices.Collect(slices.Chunk(data, gossipKeySize)), nil
 }

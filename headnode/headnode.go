@@ -102,8 +102,15 @@ func (h *head) openStore(ctx context.Context, opened *revert.Stack) error {
 		return err
 	}
 	h.store = store
+	h.home.identity.Refuse(h.gone)
 	opened.Add(func() { h.logClose("raft store", store.Close()) })
 	return nil
+}
+
+// gone reports machines that were removed: their certificates live longer.
+func (h *head) gone(role pki.Role, id string) bool {
+	v := h.store.View()
+	return role == pki.RoleNode && v.Departed(id) || role == pki.RoleHead && v.HeadRemoved(id)
 }
 
 // openCircle makes this head one among others.

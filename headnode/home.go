@@ -40,10 +40,12 @@ type headRecord struct {
 	HeadID     string    `json:"head_id"`
 	Name       string    `json:"name"`
 	Created    time.Time `json:"created"`
-	// Joined is set of a head that joined others, and Heads who they were
-	// then: it asks them to let it vote.
-	Joined bool         `json:"joined,omitempty"`
-	Heads  []model.Head `json:"heads,omitempty"`
+	// Joined is set of a head that joined others, and Peers where they took
+	// each other's requests then: it asks them to let it vote.
+	Joined bool     `json:"joined,omitempty"`
+	Peers  []string `json:"peers,omitempty"`
+	// GossipJoin are members of the ring to begin with.
+	GossipJoin []string `json:"gossip_join,omitempty"`
 }
 
 // home is what Init made, loaded.
@@ -69,10 +71,8 @@ func Init(ctx context.Context, cfg Config) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for _, made := range []string{fileHead, dirRaft} {
-		if _, err := os.Lstat(filepath.Join(cfg.StateDir, made)); !errors.Is(err, fs.ErrNotExist) {
-			return model.Errorf(model.KindConflict, "cannot create a head: the state directory holds one already; move it away to begin anew")
-		}
+	if err := refuseHome(cfg.StateDir); err != nil {
+		return err
 	}
 	if err := makeHome(cfg, time.Now().UTC()); err != nil {
 		return fmt.Errorf("cannot create a head: %w", err)
@@ -85,11 +85,21 @@ func makeHome(cfg Config, now time.Time) error {
 		ClusterID: model.NewID()[:32], DataCenter: cfg.DataCenter,
 		HeadID: model.NewID()[:32], Name: cfg.Name, Created: now,
 	}
-	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
-		return err
-	}
 	ca, err := pki.CreateCA(record.ClusterID, now)
 	if err != nil {
+		return err
+	}
+	gossipKey := make([]byte, gossipKeySize)
+	rand.Read(gossipKey) // never fails (crypto/rand)
+	if err := makeIdentity(cfg, record, ca, [][]byte{gossipKey}); err != nil {
+		return err
+	}
+	return finishHome(cfg, record)
+}
+
+// makeIdentity writes all but head.json of a head that the CA is new on.
+func makeIdentity(cfg Config, record headRecord, ca *pki.CA, gossipKeys [][]byte) error {
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return err
 	}
 	if err := ca.Save(filepath.Join(cfg.StateDir, dirCA)); err != nil {
@@ -99,18 +109,18 @@ func makeHome(cfg Config, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	cert, err := ca.Sign(csr, pki.RoleHead, record.HeadID, cfg.Advertise, now)
+	cert, err := ca.Sign(csr, pki.RoleHead, record.HeadID, cfg.Advertise, record.Created)
 	if err != nil {
 		return err
 	}
 	if err := pki.Save(filepath.Join(cfg.StateDir, dirIdentity), key, cert, ca.Certificate()); err != nil {
 		return err
 	}
-	gossipKey := make([]byte, gossipKeySize)
-	rand.Read(gossipKey) // never fails (crypto/rand)
-	if err := saveGossipKeys(cfg.StateDir, [][]byte{gossipKey}); err != nil {
-		return err
-	}
+	return saveGossipKeys(cfg.StateDir, gossipKeys)
+}
+
+// finishHome writes head.json, with which a head is there.
+func finishHome(cfg Config, record headRecord) error {
 	if err := failpoint.Hit("head.init.record"); err != nil {
 		return err
 	}
@@ -122,7 +132,7 @@ func openHome(dir string) (*home, error) {
 	var h home
 	if err := atomicfile.ReadJSON(filepath.Join(dir, fileHead), &h.record); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, model.WrapError(model.KindNotFound, err, "the state directory holds no head; make one with spearhead head init")
+			return nil, model.WrapError(model.KindNotFound, err, "the state directory holds no head; make one with spearhead head init, or spearhead head join")
 		}
 		return nil, err
 	}

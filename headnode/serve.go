@@ -174,8 +174,10 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		DataCenter: h.home.record.DataCenter, Version: h.cfg.Version, DockerHost: h.dockerHost(),
 		GossipKeys: h.ring.Keys, GossipJoin: h.gossipMembers,
 		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.ring.Twin, Agent: h.nodes.Agent, RemoveHead: h.circle.Remove,
+		Backup: h.backup, Restore: h.restore,
 		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
 		Missing: func(id string) []string { return h.reconciler.Findings(id).Missing },
+		Explain: h.containers.Explain,
 		Details: h.status,
 		Logger:  h.log,
 	})

@@ -44,6 +44,7 @@ type Node struct {
 
 // NodeChange is what an operator changes of a node. Only what is set changes.
 type NodeChange struct {
+	Address       *string     `json:"address,omitempty"` // host:port
 	Approved      *bool       `json:"approved,omitempty"`
 	Cordoned      *bool       `json:"cordoned,omitempty"`
 	Lost          *bool       `json:"lost,omitempty"`

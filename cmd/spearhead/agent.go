@@ -85,22 +85,29 @@ func agentCommand() *cli.Command {
 				Usage:       "run the agent until SIGTERM",
 				Description: "Containers do not depend on it: they run on while it is stopped, killed or replaced.",
 				Flags:       configFlags(defaultAgentConfig),
-				Action: func(c *cli.Context) error {
-					config, err := agentConfig(c)
-					if err != nil {
-						return err
-					}
-					return agent.Run(c.Context, config)
-				},
+				Action:      runAgent,
 			},
+			agentJoinCommand(),
 		},
 	})
 }
 
-func agentConfig(c *cli.Context) (agent.Config, error) {
+func runAgent(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
-		return agent.Config{}, err
+		return err
 	}
+	config, err := agentConfig(c)
+	if err != nil {
+		return err
+	}
+	if there, err := join.Exists(config.IdentityDir); err != nil || !there {
+		return errors.Join(errors.New("this machine is no node yet: let it join with: spearhead agent join HEAD --token TOKEN"), err)
+	}
+	return agent.Run(c.Context, config)
+}
+
+// agentConfig reads the agent's configuration file.
+func agentConfig(c *cli.Context) (agent.Config, error) {
 	file := agentFile{
 		Name:          hostname(),
 		StateDir:      "/var/lib/spearhead/agent",
@@ -121,9 +128,6 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 	}
 	if file.IdentityDir == "" {
 		file.IdentityDir = filepath.Join(file.StateDir, "pki")
-	}
-	if there, err := join.Exists(file.IdentityDir); err != nil || !there {
-		return agent.Config{}, errors.Join(errors.New("this machine is no node yet: let it join with: spearhead agent join HEAD --token TOKEN"), err)
 	}
 	self, err := os.Executable()
 	if err != nil {

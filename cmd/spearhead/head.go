@@ -19,6 +19,7 @@ type headFile struct {
 	RaftListen         string   `toml:"raft_listen"`
 	PeerListen         string   `toml:"peer_listen"`
 	GossipListen       string   `toml:"gossip_listen"`
+	MetricsListen      string   `toml:"metrics_listen"`
 	InsecureRegistries []string `toml:"insecure_registries"`
 	CertsDir           string   `toml:"registry_certs_dir"`
 	ImageHolders       int      `toml:"image_holders"`
@@ -43,6 +44,7 @@ func headCommand() *cli.Command {
 			"  raft_listen = \":2380\"         other heads\n" +
 			"  peer_listen = \":2381\"         other heads' requests; agents, for new certificates\n" +
 			"  gossip_listen = \":7946\"       heads and agents\n" +
+			"  metrics_listen = \"127.0.0.1:9376\"  numbers for Prometheus; \"\" is nowhere\n" +
 			"  insecure_registries = []      registries that docker login may reach by plain HTTP\n" +
 			"  registry_certs_dir = \"/etc/spearhead/certs.d\"  as an agent's certs_dir, for docker login\n" +
 			"  image_holders = 2             nodes that hold each image that an account names, 1 to 3\n" +
@@ -50,47 +52,52 @@ func headCommand() *cli.Command {
 			"  account_streams = 64          the same for attach, logs -f and the like\n\n" +
 			"  [logs]\n" +
 			"  drivers = []                  log drivers that containers may have, json-file among them; all by default",
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name:        "init",
 				Usage:       "make the first head of a new data center",
 				Description: "Makes the cluster's CA, the head's certificate and an empty state in state_dir. It refuses a folder that holds a head already.",
-				Flags:       configFlags(defaultHeadConfig),
-				Action:      initHead,
+				Flags: append(configFlags(defaultHeadConfig),
+					&cli.StringFlag{Name: "from", Usage: "make it from a backup `FILE`: the data center has lost all of its heads"}),
+				Action: initHead,
 			},
 			{
 				Name:        "run",
 				Usage:       "run the head until SIGTERM",
 				Description: "Containers do not depend on it: they run on while no head does.",
 				Flags:       configFlags(defaultHeadConfig),
-				Action: func(c *cli.Context) error {
-					config, err := headConfig(c)
-					if err != nil {
-						return err
-					}
-					return headnode.Run(c.Context, config)
-				},
+				Action:      runHead,
 			},
-		},
+		}, headMembers()...),
 	})
+}
+
+func runHead(c *cli.Context) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	config, err := headConfig(c)
+	if err != nil {
+		return err
+	}
+	return headnode.Run(c.Context, config)
 }
 
 const defaultHeadConfig = "/etc/spearhead/head.toml"
 
+// headConfig reads the head's configuration file.
 func headConfig(c *cli.Context) (headnode.Config, error) {
-	if _, err := arguments(c); err != nil {
-		return headnode.Config{}, err
-	}
 	file := headFile{
-		Name:         hostname(),
-		DataCenter:   "dc1",
-		StateDir:     "/var/lib/spearhead/head",
-		Socket:       defaultSocket,
-		DockerListen: ":2376",
-		RaftListen:   ":2380",
-		PeerListen:   ":2381",
-		GossipListen: ":7946",
-		CertsDir:     "/etc/spearhead/certs.d",
+		Name:          hostname(),
+		DataCenter:    "dc1",
+		StateDir:      "/var/lib/spearhead/head",
+		Socket:        defaultSocket,
+		DockerListen:  ":2376",
+		RaftListen:    ":2380",
+		PeerListen:    ":2381",
+		GossipListen:  ":7946",
+		MetricsListen: "127.0.0.1:9376",
+		CertsDir:      "/etc/spearhead/certs.d",
 	}
 	if err := readConfig(c.String("config"), &file); err != nil {
 		return headnode.Config{}, err
@@ -105,6 +112,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		RaftListen:         file.RaftListen,
 		PeerListen:         file.PeerListen,
 		GossipListen:       file.GossipListen,
+		MetricsListen:      file.MetricsListen,
 		InsecureRegistries: file.InsecureRegistries,
 		RegistryCerts:      file.CertsDir,
 		ImageHolders:       file.ImageHolders,
@@ -117,9 +125,15 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 }
 
 func initHead(c *cli.Context) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
 	config, err := headConfig(c)
 	if err != nil {
 		return err
+	}
+	if path := c.String("from"); path != "" {
+		return initFrom(c, config, path)
 	}
 	if err := headnode.Init(c.Context, config); err != nil {
 		return err

@@ -18,10 +18,10 @@ func nodeCommand() *cli.Command {
 	return operatorGroup(cli.Command{
 		Name:  "node",
 		Usage: "nodes: the machines that run containers",
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name:      "enroll",
-				Usage:     "make the identity by which a machine becomes a node",
+				Usage:     "make the identity of a node by hand, where spearhead agent join cannot be used",
 				ArgsUsage: "NAME",
 				Description: "Writes ca.pem, cert.pem, key.pem and gossip.json into the folder --out. Copy it to the\n" +
 					"machine as its identity_dir, readable by root alone, and delete it here.",
@@ -36,7 +36,8 @@ func nodeCommand() *cli.Command {
 				Action: enrollNode,
 			},
 			{Name: "ls", Usage: "list the nodes", Action: listNodes},
-		},
+			{Name: "show", Usage: "show what is known of a node, its hardware and its containers", ArgsUsage: "NODE", Action: showNode},
+		}, nodeLife()...),
 	})
 }
 
@@ -117,9 +118,12 @@ func nodeState(node adminapi.NodeStatus) string {
 		state = "ready"
 	}
 	if !node.Approved {
-		state += ", not approved"
+		return "pending"
 	}
-	if node.Cordoned {
+	if node.Lost {
+		state += ", lost"
+	}
+	if node.Cordoned && !node.Lost {
 		state += ", cordoned"
 	}
 	return state
@@ -128,6 +132,16 @@ func nodeState(node adminapi.NodeStatus) string {
 // printNodeWarnings tells what an operator should look at.
 func printNodeWarnings(c *cli.Context, nodes []adminapi.NodeStatus) error {
 	for _, node := range nodes {
+		if !node.Approved {
+			if _, err := fmt.Fprintf(c.App.Writer, "%s: waits for approval; look at it with spearhead node show %s, then spearhead node approve %s\n", node.Name, node.Name, node.Name); err != nil {
+				return err
+			}
+		}
+		if node.Twin != "" {
+			if _, err := fmt.Fprintf(c.App.Writer, "%s: another machine, at %s, uses its identity and is not let in; was the disk copied?\n", node.Name, node.Twin); err != nil {
+				return err
+			}
+		}
 		for _, warning := range node.Info.Warnings {
 			if _, err := fmt.Fprintf(c.App.Writer, "%s: %s\n", node.Name, warning); err != nil {
 				return err

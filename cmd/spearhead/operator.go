@@ -18,12 +18,16 @@ const defaultSocket = "/run/spearhead/head.sock"
 // operatorGroup is a group of commands that a head carries out for its operator.
 func operatorGroup(command cli.Command) *cli.Command {
 	for _, sub := range command.Subcommands {
-		sub.Flags = append(sub.Flags, &cli.StringFlag{
-			Name: "socket", Value: defaultSocket, EnvVars: []string{"SPEARHEAD_SOCKET"}, Usage: "the operator's socket of a head, a `PATH`",
-		})
+		sub.Flags = append(sub.Flags, socketFlag())
 	}
 	command.Description = strings.TrimSpace(command.Description + "\n\nRun it as root on a head: the commands go through the operator's socket there.")
 	return group(command)
+}
+
+func socketFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "socket", Value: defaultSocket, EnvVars: []string{"SPEARHEAD_SOCKET"}, Usage: "the operator's socket of a head, a `PATH`",
+	}
 }
 
 // operator calls the head behind the socket, and turns the ways in which there is none into

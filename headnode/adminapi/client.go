@@ -87,16 +87,6 @@ func (c *Client) Networks(ctx context.Context) ([]model.Network, error) {
 	return ask[[]model.Network](ctx, c, http.MethodGet, "/v1/networks", nil)
 }
 
-// PutPackage creates a package, or replaces the one of that name.
-func (c *Client) PutPackage(ctx context.Context, p model.Package) error {
-	return c.call(ctx, http.MethodPut, "/v1/packages", p, nil)
-}
-
-// Packages lists all packages.
-func (c *Client) Packages(ctx context.Context) ([]model.Package, error) {
-	return ask[[]model.Package](ctx, c, http.MethodGet, "/v1/packages", nil)
-}
-
 // EnrollNode signs a node's certificate and registers the node, approved. A
 // node of the same name is enrolled again under its own id: its old
 // certificate stays valid until it expires.
@@ -124,25 +114,11 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		}
 		body = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://head"+path, body)
+	resp, err := c.send(ctx, method, path, body)
 	if err != nil {
-		return fmt.Errorf("cannot make request: %w", err)
-	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return model.WrapError(model.KindUnavailable, err, "cannot reach the head on this machine; is it running, and are you root?")
+		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode >= 400 {
-		var e errorBody
-		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
-			return fmt.Errorf("cannot read the head's answer (status %d): %w", resp.StatusCode, err)
-		}
-		return &model.Error{Kind: e.Kind, Text: e.Text}
-	}
 	if out == nil {
 		return nil
 	}
@@ -150,4 +126,28 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("cannot read the head's answer: %w", err)
 	}
 	return nil
+}
+
+// send makes a request and returns its answer if it is a success.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://head"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make request: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, model.WrapError(model.KindUnavailable, err, "cannot reach the head on this machine; is it running, and are you root?")
+	}
+	if resp.StatusCode < 400 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var e errorBody
+	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
+		return nil, fmt.Errorf("cannot read the head's answer (status %d): %w", resp.StatusCode, err)
+	}
+	return nil, &model.Error{Kind: e.Kind, Text: e.Text}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/pki/join"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
 var nodeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$`)
@@ -18,17 +19,22 @@ func (s *server) nodes(*http.Request) ([]NodeStatus, error) {
 	v := s.Store.View()
 	out := []NodeStatus{}
 	for _, n := range v.Nodes() {
-		ns := NodeStatus{
-			Node: *n, Promised: v.Promised(n.ID), Containers: len(v.ContainersOnNode(n.ID)),
-			Orphans: s.Orphans(n.ID), Missing: s.Missing(n.ID),
-		}
-		ns.Connected, ns.Seen = s.Seen(n.ID)
-		if load, ok := s.Load(n.ID); ok {
-			ns.Load = &load
-		}
-		out = append(out, ns)
+		out = append(out, s.statusOfNode(v, n))
 	}
 	return out, nil
+}
+
+func (s *server) statusOfNode(v *state.View, n *model.Node) NodeStatus {
+	ns := NodeStatus{
+		Node: *n, Promised: v.Promised(n.ID), Containers: len(v.ContainersOnNode(n.ID)),
+		Orphans: s.Orphans(n.ID), Missing: s.Missing(n.ID),
+	}
+	ns.Connected, ns.Seen = s.Seen(n.ID)
+	if load, ok := s.Load(n.ID); ok {
+		ns.Load = &load
+	}
+	ns.Twin, _ = s.Twin(n.ID)
+	return ns
 }
 
 func (s *server) enrollNode(r *http.Request) (join.Answer, error) {

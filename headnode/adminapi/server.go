@@ -9,11 +9,14 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/headnode/metrics"
+	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
+	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // Store is what the operator's calls need of the replicated store.
@@ -42,6 +45,20 @@ type Config struct {
 	Orphans func(nodeID string) []string
 	Missing func(nodeID string) []string
 	Load    func(nodeID string) (model.NodeLoad, bool)
+	// Twin is the address of another machine that uses a node's identity.
+	Twin func(nodeID string) (address string, there bool)
+	// Agent is a node's agent.
+	Agent func(nodeID string) wire.Agent
+	// Explain tells where a container would go, and the best nodes for it.
+	Explain func(ctx context.Context, a model.Account, r model.CreateContainer, best int) (placement.Decision, error)
+	// RemoveHead takes a head out for good, whichever head leads.
+	RemoveHead func(ctx context.Context, id string) error
+	// Backup writes all that the data center knows, and Restore puts it back, on
+	// the head that leads.
+	Backup  func(ctx context.Context, w io.Writer) error
+	Restore func(ctx context.Context, r io.Reader) error
+	// Details is all that the head knows of how it works.
+	Details func() metrics.Status
 	Logger  *slog.Logger
 }
 
@@ -57,6 +74,7 @@ func NewHandler(c Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/ping", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /v1/status", answer(s, s.status))
+	mux.HandleFunc("GET /v1/status/details", answer(s, s.details))
 	mux.HandleFunc("GET /v1/accounts", answer(s, s.accounts))
 	mux.HandleFunc("POST /v1/accounts", answer(s, s.createAccount))
 	mux.HandleFunc("DELETE /v1/accounts/{login}", answer(s, s.removeAccount))
@@ -67,8 +85,26 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("PUT /v1/networks", answer(s, s.putNetwork))
 	mux.HandleFunc("GET /v1/packages", answer(s, s.packages))
 	mux.HandleFunc("PUT /v1/packages", answer(s, s.putPackage))
+	mux.HandleFunc("PATCH /v1/packages/{name}", answer(s, s.changePackage))
+	mux.HandleFunc("DELETE /v1/packages/{name}", answer(s, s.removePackage))
+	mux.HandleFunc("GET /v1/accounts/{login}/limits", answer(s, s.limits))
+	mux.HandleFunc("PATCH /v1/accounts/{login}/limits", answer(s, s.changeLimits))
+	mux.HandleFunc("POST /v1/placement/explain", answer(s, s.explain))
 	mux.HandleFunc("GET /v1/nodes", answer(s, s.nodes))
 	mux.HandleFunc("POST /v1/nodes", answer(s, s.enrollNode))
+	mux.HandleFunc("GET /v1/nodes/{name}", answer(s, s.oneNode))
+	mux.HandleFunc("PATCH /v1/nodes/{name}", answer(s, s.changeNode))
+	mux.HandleFunc("DELETE /v1/nodes/{name}", answer(s, s.removeNode))
+	mux.HandleFunc("GET /v1/nodes/{name}/containers", answer(s, s.containersOnNode))
+	mux.HandleFunc("POST /v1/nodes/{name}/drain", answer(s, s.drainNode))
+	mux.HandleFunc("POST /v1/nodes/{name}/lost", answer(s, s.loseNode))
+	mux.HandleFunc("GET /v1/tokens", answer(s, s.tokens))
+	mux.HandleFunc("POST /v1/tokens", answer(s, s.createToken))
+	mux.HandleFunc("DELETE /v1/tokens/{id}", answer(s, s.removeToken))
+	mux.HandleFunc("GET /v1/heads", answer(s, s.heads))
+	mux.HandleFunc("DELETE /v1/heads/{name}", answer(s, s.removeHead))
+	mux.HandleFunc("GET /v1/backup", s.backup)
+	mux.HandleFunc("POST /v1/restore", answer(s, s.restore))
 	return mux
 }
 
@@ -98,6 +134,10 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case model.KindConflict:
 		return http.StatusConflict
+	case model.KindForbidden:
+		return http.StatusForbidden
+	case model.KindExhausted:
+		return http.StatusInsufficientStorage
 	case model.KindUnavailable:
 		return http.StatusServiceUnavailable
 	}

@@ -60,6 +60,9 @@ type NodeStatus struct {
 	// not removed yet; they are dead.
 	Missing []string        `json:"missing,omitempty"`
 	Load    *model.NodeLoad `json:"load,omitempty"` // as gossiped; nil if unknown
+	// Twin is the address of another machine that uses the node's identity, ""
+	// if none was seen. It is not let in.
+	Twin string `json:"twin,omitempty"`
 }
 
 type createAccount struct {

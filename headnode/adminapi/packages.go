@@ -1,0 +1,139 @@
+package adminapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+)
+
+// PackageStatus is a package and who has it.
+type PackageStatus struct {
+	model.Package
+	Containers int `json:"containers"`
+	// OwnerLogins are the logins of Owners.
+	OwnerLogins []string `json:"owner_logins,omitempty"`
+}
+
+// PackageRequest makes a package, or replaces the one of that name. Its owners
+// are named by their logins.
+type PackageRequest struct {
+	Package model.Package `json:"package"`
+	Owners  []string      `json:"owners,omitempty"`
+}
+
+// minPackageMemory is what Docker also takes for the least: 6 MiB.
+const minPackageMemory = 6 << 20
+
+func (s *server) packages(*http.Request) ([]PackageStatus, error) {
+	v := s.Store.View()
+	all := []PackageStatus{}
+	for _, p := range v.Packages() {
+		all = append(all, packageStatus(v, p))
+	}
+	return all, nil
+}
+
+func packageStatus(v *state.View, p *model.Package) PackageStatus {
+	status := PackageStatus{Package: *p, Containers: v.Sized(p.Name)}
+	for _, id := range p.Owners {
+		if a, ok := v.Account(id); ok {
+			status.OwnerLogins = append(status.OwnerLogins, a.Login)
+		}
+	}
+	return status
+}
+
+func (s *server) putPackage(r *http.Request) (PackageStatus, error) {
+	in, err := decode[PackageRequest](r)
+	if err != nil {
+		return PackageStatus{}, err
+	}
+	p := in.Package
+	if err := checkNewPackage(&p); err != nil {
+		return PackageStatus{}, err
+	}
+	v := s.Store.View()
+	p.Owners = nil
+	for _, login := range in.Owners {
+		a, ok := v.AccountByLogin(login)
+		if !ok {
+			return PackageStatus{}, model.Errorf(model.KindNotFound, "no account %q", login)
+		}
+		p.Owners = append(p.Owners, a.ID)
+	}
+	p.ID = model.NewUUID()
+	if known, ok := v.Package(p.Name); ok && known.ID != "" {
+		p.ID = known.ID
+	}
+	return s.proposePackage(r, p)
+}
+
+func (s *server) proposePackage(r *http.Request, p model.Package) (PackageStatus, error) {
+	if _, err := s.Store.Propose(r.Context(), command.PutPackage{Package: p}); err != nil {
+		return PackageStatus{}, err
+	}
+	return packageStatus(s.Store.View(), &p), nil
+}
+
+func checkNewPackage(p *model.Package) error {
+	if err := model.CheckPackageName(p.Name); err != nil {
+		return err
+	}
+	if p.Memory < minPackageMemory {
+		return model.Errorf(model.KindInvalid, "package %s has %d bytes of memory; at least %d are needed", p.Name, p.Memory, minPackageMemory)
+	}
+	for _, trait := range p.Traits {
+		if err := model.CheckTrait(trait); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changePackage offers a package, or stops offering it; containers keep it.
+func (s *server) changePackage(r *http.Request) (PackageStatus, error) {
+	in, err := decode[packageChange](r)
+	if err != nil {
+		return PackageStatus{}, err
+	}
+	p, ok := s.Store.View().Package(r.PathValue("name"))
+	if !ok || p.Removed {
+		return PackageStatus{}, model.Errorf(model.KindNotFound, "no package %q", r.PathValue("name"))
+	}
+	p.Active = in.Active
+	return s.proposePackage(r, p)
+}
+
+type packageChange struct {
+	Active bool `json:"active"`
+}
+
+func (s *server) removePackage(r *http.Request) (none, error) {
+	_, err := s.Store.Propose(r.Context(), command.RemovePackage{Name: r.PathValue("name")})
+	return none{}, err
+}
+
+// PutPackage creates a package, or replaces the one of that name. Sizes of one
+// that containers have cannot change.
+func (c *Client) PutPackage(ctx context.Context, r PackageRequest) (PackageStatus, error) {
+	return ask[PackageStatus](ctx, c, http.MethodPut, "/v1/packages", r)
+}
+
+// Packages lists all packages.
+func (c *Client) Packages(ctx context.Context) ([]PackageStatus, error) {
+	return ask[[]PackageStatus](ctx, c, http.MethodGet, "/v1/packages", nil)
+}
+
+// ActivatePackage says whether new containers may have a package.
+func (c *Client) ActivatePackage(ctx context.Context, name string, active bool) (PackageStatus, error) {
+	return ask[PackageStatus](ctx, c, http.MethodPatch, "/v1/packages/"+url.PathEscape(name), packageChange{active})
+}
+
+// RemovePackage withdraws a package. Containers that have it keep it.
+func (c *Client) RemovePackage(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/packages/"+url.PathEscape(name), nil, nil)
+}
