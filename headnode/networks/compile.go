@@ -1,0 +1,131 @@
+package networks
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+)
+
+// atlas is what all nodes have to know of networks, kept up to date account by
+// account: most changes are of one, and the others need not be read again.
+// Its owner calls it from one goroutine.
+type atlas struct {
+	networks  map[string]*model.Network // rows of the state, by id
+	underlays map[string]netip.Addr     // by node
+	parts     map[string]*part          // by account
+}
+
+// part is an account's NICs.
+type part struct {
+	version uint64
+	members map[string][]model.Member  // by network, in the order of ids
+	on      map[string]map[string]bool // node → networks that it has NICs of
+}
+
+func newAtlas() *atlas {
+	return &atlas{networks: map[string]*model.Network{}, underlays: map[string]netip.Addr{}, parts: map[string]*part{}}
+}
+
+// follow brings the atlas to the state of v and returns the nodes that have to
+// know something else now.
+func (a *atlas) follow(v *state.View) (changed map[string]bool) {
+	changed = map[string]bool{}
+	everywhere := a.followWires(v)
+	known := map[string]bool{}
+	for _, account := range v.Accounts() {
+		known[account.ID] = true
+		version, old := v.AccountVersion(account.ID), a.parts[account.ID]
+		if old != nil && old.version == version && !everywhere {
+			continue
+		}
+		fresh := a.read(v, account.ID, version)
+		a.parts[account.ID] = fresh
+		old.touch(changed)
+		fresh.touch(changed)
+	}
+	for id, p := range a.parts {
+		if !known[id] {
+			p.touch(changed)
+			delete(a.parts, id)
+		}
+	}
+	return changed
+}
+
+func (p *part) touch(nodes map[string]bool) {
+	if p == nil {
+		return
+	}
+	for id := range p.on {
+		nodes[id] = true
+	}
+}
+
+// followWires reports whether a network or the address of a node is another
+// than it was.
+func (a *atlas) followWires(v *state.View) bool {
+	networks, underlays := map[string]*model.Network{}, map[string]netip.Addr{}
+	for _, n := range v.Networks() {
+		networks[n.ID] = n
+	}
+	for _, n := range v.Nodes() {
+		if host, _, err := net.SplitHostPort(n.Address); err == nil {
+			underlays[n.ID], _ = netip.ParseAddr(host) // a name has none: such a node takes no part in fabrics
+		}
+	}
+	same := maps.Equal(networks, a.networks) && maps.Equal(underlays, a.underlays)
+	a.networks, a.underlays = networks, underlays
+	return !same
+}
+
+// read collects an account's NICs.
+func (a *atlas) read(v *state.View, accountID string, version uint64) *part {
+	p := &part{version: version, members: map[string][]model.Member{}, on: map[string]map[string]bool{}}
+	for _, c := range v.Containers(accountID) {
+		for i := range c.NICs {
+			nic := &c.NICs[i]
+			p.members[nic.NetworkID] = append(p.members[nic.NetworkID], model.Member{
+				ContainerID: c.ID, AccountID: c.AccountID, Underlay: a.underlays[c.NodeID], MAC: nic.MAC,
+				Address: nic.Address.Addr(), Address6: nic.Address6.Addr(),
+				Names: append([]string{c.Name}, nic.Aliases...), Up: c.State.Status.Running(),
+			})
+			if p.on[c.NodeID] == nil {
+				p.on[c.NodeID] = map[string]bool{}
+			}
+			p.on[c.NodeID][nic.NetworkID] = true
+		}
+	}
+	for _, members := range p.members {
+		slices.SortFunc(members, func(a, b model.Member) int { return strings.Compare(a.ContainerID, b.ContainerID) })
+	}
+	return p
+}
+
+// of is what one node has to know: of each network that it has NICs on, those
+// of the accounts that have some there.
+func (a *atlas) of(nodeID string) model.NetworkState {
+	views := map[string]*model.NetworkView{}
+	for _, account := range slices.Sorted(maps.Keys(a.parts)) {
+		p := a.parts[account]
+		for networkID := range p.on[nodeID] {
+			n, ok := a.networks[networkID]
+			if !ok {
+				continue
+			}
+			if views[networkID] == nil {
+				views[networkID] = &model.NetworkView{Network: *n}
+			}
+			views[networkID].Members = append(views[networkID].Members, p.members[networkID]...)
+		}
+	}
+	var s model.NetworkState
+	for _, id := range slices.Sorted(maps.Keys(views)) {
+		s.Networks = append(s.Networks, *views[id])
+	}
+	return s
+}
