@@ -18,8 +18,9 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// document returns an index, manifest or configuration, from this node or the
-// registry, with its digest checked.
+// document returns an index, manifest or configuration with its digest checked.
+// It comes from the registry also where the node has it: a name or a manifest
+// can lead to the digest of what another account keeps to itself.
 func (p *pull) document(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
 	if desc.Size < 0 || desc.Size > limit {
 		return nil, model.Errorf(model.KindInvalid, "the image has a part of %d bytes where at most %d are taken", desc.Size, limit)
@@ -27,9 +28,8 @@ func (p *pull) document(ctx context.Context, desc ocispec.Descriptor, limit int6
 	if err := p.store.claim(ctx, "content", desc.Digest.String()); err != nil {
 		return nil, err
 	}
-	// What is here under the digest may be a layer of any size: a registry that
-	// calls it a document is not believed.
-	if info, err := p.store.content.Info(ctx, desc.Digest); err == nil && info.Size == desc.Size {
+	// What is here under the digest may be a layer of any size.
+	if info, err := p.store.content.Info(ctx, desc.Digest); err == nil && info.Size == desc.Size && p.client.Vouched() {
 		if data, err := content.ReadBlob(ctx, p.store.content, desc); err == nil {
 			return data, nil
 		}
@@ -85,15 +85,19 @@ func (p *pull) blob(ctx context.Context, desc ocispec.Descriptor) (fresh bool, e
 	if err := p.store.claim(ctx, "content", desc.Digest.String()); err != nil {
 		return false, err
 	}
-	if _, err := p.store.content.Info(ctx, desc.Digest); err == nil {
-		p.store.noteSource(ctx, desc.Digest, p.ref)
-		return false, nil
-	}
 	if err := p.store.transfers.Acquire(ctx, 1); err != nil {
 		return false, err
 	}
 	defer p.store.transfers.Release(1)
-	return true, retried(ctx, func() error { return p.download(ctx, desc) })
+	info, err := p.store.content.Info(ctx, desc.Digest)
+	if err != nil {
+		return true, retried(ctx, func() error { return p.download(ctx, desc) })
+	}
+	if err := p.prove(ctx, desc, info); err != nil {
+		return false, err
+	}
+	p.store.noteSource(ctx, desc.Digest, p.ref)
+	return false, nil
 }
 
 // download fetches a blob from where the last attempt left off.

@@ -43,7 +43,9 @@ func (s *Store) Import(ctx context.Context, archive io.Reader, o ImportOptions) 
 }
 
 func (s *Store) importLayer(ctx context.Context, archive io.Reader, platform ocispec.Platform, o ImportOptions) (model.Image, error) {
-	layer, err := s.storeLayer(ctx, archive, s.limits)
+	limits := s.limits
+	limits.Ratio = archiveRatio
+	layer, err := s.storeLayer(ctx, archive, limits)
 	if err != nil {
 		return model.Image{}, err
 	}
@@ -55,7 +57,6 @@ func (s *Store) importLayer(ctx context.Context, archive io.Reader, platform oci
 		Created: o.Created, Comment: o.Comment, Config: o.Config, DiffIDs: []string{layer.diffID.String()},
 		History: []model.ImageHistory{{Created: o.Created, Comment: o.Comment}},
 	}
-	limits := s.limits
 	limits.Ratio = math.MaxInt64 // the archive was held to it when it came
 	c := &commit{pull: pull{store: s, limits: limits, report: &reporter{}}}
 	if err := c.stack(ctx, layer.desc, image.DiffIDs); err != nil {

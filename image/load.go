@@ -54,18 +54,12 @@ func (s *Store) Load(ctx context.Context, archive io.Reader, r LoadRequest) erro
 		store: s, limits: s.limits, request: r, platform: platform,
 		have: make(map[digest.Digest]int64),
 	}
-	l.limits.Ratio = max(l.limits.Ratio, gzipRatio)
 	err = l.run(leased, archive)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
 }
-
-// gzipRatio is more than gzip can pack anything. Layers of archives may be packed
-// that tightly, for layers that were made here are, and what was saved here must
-// come back.
-const gzipRatio = 1100
 
 // load is one load under way.
 type load struct {
@@ -190,6 +184,9 @@ func (archiveSource) Fetch(_ context.Context, desc ocispec.Descriptor) (io.ReadC
 }
 
 func (archiveSource) Explain(err error) error { return err }
+
+// Vouched implements source: all parts were looked for in the archive before.
+func (archiveSource) Vouched() bool { return true }
 
 // isBlobName tells whether a file of an archive is a blob of an OCI layout.
 func isBlobName(name string) bool { return strings.HasPrefix(name, ocispec.ImageBlobsDir+"/") }

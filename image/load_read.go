@@ -21,6 +21,7 @@ const (
 	maxEntryName    = 4096     // bytes
 	maxDocuments    = 32 << 20 // bytes of all small files, which are held in memory
 	maxArchiveDrain = 1 << 20  // bytes after the archive's end that are read
+	archiveRatio    = 200      // of unpacked to packed bytes of what people send, after limits.RatioFree
 	legacyVersion   = "VERSION"
 	legacyConfig    = "json"
 	legacyLayer     = "layer.tar"
@@ -29,7 +30,7 @@ const (
 // read takes all files of the archive: small ones into memory, others into the
 // content store.
 func (l *load) read(ctx context.Context, archive io.Reader) error {
-	plain, err := openPlain(ctx, archive, bounds{bytes: maxArchive, ratio: l.store.limits.Ratio, free: l.limits.RatioFree, window: l.limits.Window})
+	plain, err := openPlain(ctx, archive, bounds{bytes: maxArchive, ratio: archiveRatio, free: l.limits.RatioFree, window: l.limits.Window})
 	if err != nil {
 		return err
 	}

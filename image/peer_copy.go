@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -38,6 +39,7 @@ func (s *Store) Copy(ctx context.Context, r CopyRequest, progress func(Progress)
 		return image, false, nil
 	}
 	from := newPeers(r)
+	var known reference.Named
 	if r.Ref != "" {
 		ref, err := parseRef(r.Ref)
 		if err != nil {
@@ -48,12 +50,12 @@ func (s *Store) Copy(ctx context.Context, r CopyRequest, progress func(Progress)
 			return model.Image{}, false, err
 		}
 		defer client.Close()
-		from.registry = client
+		from.registry, known = client, ref
 	}
 	limits := s.limits
 	limits.Ratio = math.MaxInt64 // a node has unpacked the same bytes before, or made them
 	p := &pull{
-		store: s, limits: limits, client: from, report: &reporter{send: progress},
+		store: s, limits: limits, client: from, ref: known, report: &reporter{send: progress},
 		platform: ocispec.Platform{OS: r.Image.OS, Architecture: r.Image.Architecture, Variant: r.Image.Variant},
 	}
 	leased, release, err := s.lease(scoped(ctx), r.Image.Digest)

@@ -46,10 +46,9 @@ func (p *peers) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
 	if p.registry == nil || ctx.Err() != nil {
 		return p.target, err
 	}
+	// An account may have the image from there by another manifest, or by an
+	// index: which image it leads to is looked at in the end.
 	desc, err := p.registry.Resolve(ctx)
-	if err == nil && desc.Digest != p.target.Digest {
-		err = model.Errorf(model.KindUnavailable, "the registry has another image under its digest")
-	}
 	if err != nil {
 		return desc, p.nowhere(ctx, err)
 	}
@@ -71,6 +70,9 @@ func (p *peers) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 	}
 	return r, nil
 }
+
+// Vouched implements source: only a head asks for copies, of what an account has.
+func (p *peers) Vouched() bool { return true }
 
 // Explain implements source.
 func (p *peers) Explain(err error) error {

@@ -99,6 +99,9 @@ type source interface {
 	Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
 	// Explain gives an error of a reader its kind and its text.
 	Explain(err error) error
+	// Vouched reports whether parts that are here already may be used without
+	// their being asked for: who asks for the image has it, says a head.
+	Vouched() bool
 }
 
 // pull is one pull under way.

@@ -132,6 +132,17 @@ func (one *builder) start(program string, r wire.BuilderRequest, made *revert.St
 		"-root", cache, "-run", run, "-cgroup", group.steps(), "-resolv-conf", resolvConf, "-netns", netns)
 }
 
+// cutShortFile is what a builder leaves in its folder when a client went away
+// in the middle of a build; tools/buildkit has the same.
+const cutShortFile = "cut-short"
+
+// cutShort reports whether a build was: the builder cannot let go of all that
+// belonged to it, so it is not used any more once nobody uses it.
+func (one *builder) cutShort() bool {
+	_, err := os.Stat(filepath.Join(one.of.runDir(one.account), cutShortFile))
+	return err == nil
+}
+
 func (one *builder) socket() string { return filepath.Join(one.of.runDir(one.account), "api.sock") }
 
 // resolvers is the resolv.conf of who is on these networks.

@@ -172,6 +172,9 @@ func (b *Builders) claim(program string, r wire.BuilderRequest) (one *builder, u
 		one = newBuilder(b, program, r)
 		b.active[r.Account.ID] = one
 	}
+	if one.streams == 0 && one.cutShort() {
+		one.end()
+	}
 	if one.ending {
 		return one, false, nil
 	}

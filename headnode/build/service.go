@@ -115,7 +115,7 @@ func baseImages(v *state.View, accountID string) []wire.BaseImage {
 			}
 		}
 		if named, err := reference.ParseNormalizedNamed(n.Ref); err == nil && n.Digest != "" {
-			base.Source = named.Name() + "@" + img.Digest
+			base.Source = named.Name() + "@" + n.Digest
 		}
 		// The builder reads these from the image itself.
 		base.Image.Config, base.Image.History, base.Image.Holders = model.ImageConfig{}, nil, nil

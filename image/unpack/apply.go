@@ -35,7 +35,7 @@ func Apply(ctx context.Context, root string, layer io.Reader, limits Limits) (Re
 	}
 	defer plain.Close()
 	hash := digest.SHA256.Digester()
-	stream := readAhead(io.TeeReader(&governor{r: plain, packed: packed, limits: limits}, hash.Hash()))
+	stream := readAhead(io.TeeReader(&governor{r: plain, packed: packed, limits: limits, root: root}, hash.Hash()))
 	defer stream.end() // before what it reads from is closed
 
 	t, err := tarfs.OpenTree(root)

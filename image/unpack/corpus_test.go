@@ -93,7 +93,7 @@ func (b sandbox) apply(layer []byte) (unpack.Result, error) {
 
 func testLimits() unpack.Limits {
 	l := unpack.DefaultLimits()
-	l.Bytes, l.RatioFree, l.Entries = 64<<20, 8<<20, 5000
+	l.Bytes, l.RatioFree, l.Entries = 48<<20, 8<<20, 5000
 	return l
 }
 
@@ -165,6 +165,8 @@ func hostile(t testing.TB) map[string]struct {
 		"too many entries":             {[][]byte{imagetest.Gzip(imagetest.Tar(t, many...)).Blob}, true},
 		"gzip bomb":                    {[][]byte{imagetest.Gzip(big).Blob}, true},
 		"zstd bomb":                    {[][]byte{imagetest.Zstd(big).Blob}, true},
+		"small zstd bomb":              {[][]byte{imagetest.Zstd(imagetest.Tar(t, file("zeros", strings.Repeat("\x00", 40<<20), 0o644))).Blob}, true},
+		"a packed file of zeros":       {[][]byte{imagetest.Gzip(imagetest.Tar(t, file("zeros", strings.Repeat("\x00", 40<<20), 0o644))).Blob}, false},
 		"nested gzip":                  {[][]byte{imagetest.Gzip(imagetest.Gzip(imagetest.Tar(t, file("x", "", 0o644))).Blob).Blob}, true},
 		"zstd window":                  {[][]byte{hugeWindow(t)}, true},
 		"truncated tar":                {[][]byte{imagetest.Tar(t, file("x", strings.Repeat("x", 4096), 0o644))[:2048]}, true},

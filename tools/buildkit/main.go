@@ -74,7 +74,10 @@ func run(f flags) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(16<<20), grpc.MaxSendMsgSize(16<<20))
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(16<<20), grpc.MaxSendMsgSize(16<<20),
+		grpc.UnaryInterceptor(noteCutShort(f.run)),
+	)
 	controller.Register(server)
 	defer context.AfterFunc(ctx, server.Stop)()
 	return server.Serve(listener)
