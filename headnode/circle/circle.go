@@ -1,11 +1,13 @@
 package circle
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/agree"
 	"github.com/spearheadcloud/spearhead/headnode/containers"
@@ -21,9 +23,17 @@ type Config struct {
 	Version string // of its program
 	Store   *raftstore.Store
 	// TLS is how another head is spoken to; see peers.NewClient.
-	TLS    func(id string) *tls.Config
-	Logger *slog.Logger
+	TLS func(id string) *tls.Config
+	// Forsake is how long a head may not answer and still hold up what needs
+	// the answers of all; 0 is 25 seconds.
+	Forsake time.Duration
+	Logger  *slog.Logger
 }
+
+// forsake is what Config.Forsake is by default. What a silent head has under way
+// cannot complete without the leader, so that this is about not troubling its
+// users, not about being right. Within a minute what was interrupted is undone.
+const forsake = 25 * time.Second
 
 // UseCases are what the other heads ask of this one's.
 type UseCases struct {
@@ -69,7 +79,7 @@ func New(cfg Config) *Circle {
 	c := &Circle{Config: cfg}
 	c.client = peers.NewClient(cfg.TLS, c.address)
 	c.Heads = quorum.New(cfg.Store, c.client)
-	c.others = peers.NewOthers(c.otherHeads)
+	c.others = peers.NewOthers(c.otherHeads, cmp.Or(cfg.Forsake, forsake))
 	return c
 }
 

@@ -56,7 +56,15 @@ func New(t *testing.T, count int) *Center {
 	for i := range count {
 		c.AddNode(fmt.Sprintf("node-%d", i+1))
 	}
-	for _, cmd := range []command.Command{
+	for _, cmd := range furniture() {
+		c.Propose(cmd)
+	}
+	return c
+}
+
+// furniture is what a data center of tests begins with.
+func furniture() []command.Command {
+	return []command.Command{
 		command.PutPackage{Package: model.Package{Name: "small", Memory: 128 << 20, Swap: 128 << 20, CPUShares: 128, Disk: 1 << 30, Active: true, Default: true}},
 		command.PutPackage{Package: model.Package{Name: "large", Memory: 1 << 30, Swap: 1 << 30, CPUShares: 1024, CPUCap: 2000, Disk: 8 << 30, Pids: 4096, Active: true}},
 		command.PutNetwork{Network: model.Network{
@@ -64,10 +72,7 @@ func New(t *testing.T, count int) *Center {
 			Subnet: netip.MustParsePrefix("10.88.0.0/16"), Gateway: netip.MustParseAddr("10.88.0.1"),
 			First: netip.MustParseAddr("10.88.0.2"), Last: netip.MustParseAddr("10.88.255.254"),
 		}},
-	} {
-		c.Propose(cmd)
 	}
-	return c
 }
 
 // Context is one that ends when a test has waited too long.

@@ -7,26 +7,22 @@ import (
 	"time"
 )
 
-const (
-	// othersTimeout bounds one question to one head.
-	othersTimeout = 3 * time.Second
-	// forsakenAfter is how long a head may not answer and still be waited for.
-	// What it has under way cannot complete without the leader, so that this
-	// is about not troubling it, not about being right.
-	forsakenAfter = 25 * time.Second
-)
+// othersTimeout bounds one question to one head.
+const othersTimeout = 3 * time.Second
 
 // Others asks all other heads the same. It is safe for concurrent use.
 type Others struct {
-	list func() []string // ids of the other heads
+	list    func() []string // ids of the other heads
+	forsake time.Duration
 
 	mu     sync.Mutex
 	silent map[string]time.Time // since when heads have not answered
 }
 
-// NewOthers returns what asks the heads whose ids list gives.
-func NewOthers(list func() []string) *Others {
-	return &Others{list: list, silent: map[string]time.Time{}}
+// NewOthers returns what asks the heads whose ids list gives. One that has not
+// answered for as long as forsake does not count.
+func NewOthers(list func() []string, forsake time.Duration) *Others {
+	return &Others{list: list, forsake: forsake, silent: map[string]time.Time{}}
 }
 
 // Ask calls ask for each of the other heads, all at once, and returns when all
@@ -65,7 +61,7 @@ func (o *Others) judge(ctx context.Context, id string, err error) error {
 		o.silent[id] = time.Now()
 		return err
 	}
-	if time.Since(since) > forsakenAfter {
+	if time.Since(since) > o.forsake {
 		return nil
 	}
 	return err

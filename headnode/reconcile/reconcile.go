@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -42,8 +43,10 @@ type Config struct {
 	Images func(ctx context.Context, nodeID string) error
 	// Sweep makes nodes forget images that nobody needs, as far as it can be
 	// done now.
-	Sweep  func(ctx context.Context)
-	Logger *slog.Logger
+	Sweep func(ctx context.Context)
+	// Interval is between two looks at what may be abandoned; 0 is ten seconds.
+	Interval time.Duration
+	Logger   *slog.Logger
 }
 
 // Reconciler is safe for concurrent use.
@@ -84,7 +87,7 @@ func (r *Reconciler) Findings(nodeID string) Findings {
 // there, which may tell the end of it. Only the leader may call it, once at a
 // time.
 func (r *Reconciler) Run(ctx context.Context) {
-	tick := time.NewTicker(sweepInterval)
+	tick := time.NewTicker(cmp.Or(r.Interval, sweepInterval))
 	defer tick.Stop()
 	for {
 		r.Sweep(ctx)
