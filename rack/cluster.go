@@ -69,8 +69,8 @@ func (r *Rack) furnish(ctx context.Context, c *adminapi.Client) error {
 	if err != nil {
 		return fmt.Errorf("cannot list packages: %w", err)
 	}
-	if !slices.ContainsFunc(packages, func(p model.Package) bool { return p.Default }) {
-		if err := c.PutPackage(ctx, defaultPackage()); err != nil {
+	if !slices.ContainsFunc(packages, func(p adminapi.PackageStatus) bool { return p.Default }) {
+		if _, err := c.PutPackage(ctx, adminapi.PackageRequest{Package: defaultPackage()}); err != nil {
 			return fmt.Errorf("cannot make the default package: %w", err)
 		}
 	}

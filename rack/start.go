@@ -18,10 +18,12 @@ func (r *Rack) bringUp(ctx context.Context) error {
 		return err
 	}
 	for _, h := range r.hosts() {
-		if r.hasJoined(h) {
-			if err := r.startDaemon(h); err != nil {
-				return err
-			}
+		joined, err := r.hasJoined(h)
+		if err == nil && joined {
+			err = r.startDaemon(h)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	c := adminapi.NewClient(r.socket(first))
