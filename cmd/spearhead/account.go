@@ -26,6 +26,7 @@ func accountCommand() *cli.Command {
 			},
 			{Name: "ls", Usage: "list the accounts", Action: listAccounts},
 			{Name: "rm", Usage: "remove an account that owns no containers any more", ArgsUsage: "LOGIN", Action: removeAccount},
+			limitCommand(),
 		},
 	})
 }

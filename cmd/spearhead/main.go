@@ -48,6 +48,7 @@ func newApp() *cli.App {
 			tokenCommand(),
 			networkCommand(),
 			packageCommand(),
+			placementCommand(),
 			headCommand(),
 			statusCommand(),
 			agentCommand(),

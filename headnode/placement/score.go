@@ -13,7 +13,7 @@ type Score struct {
 	InZone    int   `json:"in_zone"`   // against: how many more than in the emptiest zone
 	InRack    int   `json:"in_rack"`   // against: the same of racks
 	Image     bool  `json:"image"`     // holds the image already
-	Memory    int64 `json:"memory"`    // left to promise, in units of 64 MiB, so that equal nodes fill evenly
+	Memory    int64 `json:"memory"`    // left to promise, in units of MemoryGrain, so that equal nodes fill evenly
 }
 
 // The weights of the lines: each is more than those below it can add up to.
@@ -31,8 +31,9 @@ const (
 	weightUsual  = 1 << 57 // no reservoir
 )
 
-// memoryGrain is the difference in memory that is worth a decision.
-const memoryGrain = 64 << 20
+// MemoryGrain is the difference in memory that is worth a decision, in bytes:
+// the unit of Score.Memory.
+const MemoryGrain = 64 << 20
 
 // Total is the sum of all points, each with its weight.
 func (s Score) Total() uint64 {
@@ -55,7 +56,7 @@ func (s *scan) score(i int) Score {
 	score := Score{
 		Reservoir: n.reservoir, OnNode: int(s.own[i]),
 		InZone: int(s.inZone[n.zone] - s.leastZone), InRack: int(s.inRack[n.rack] - s.leastRack),
-		Image: s.holds[i], Memory: n.free.Memory / memoryGrain,
+		Image: s.holds[i], Memory: n.free.Memory / MemoryGrain,
 	}
 	for k := range s.request.Demands {
 		d := &s.request.Demands[k]

@@ -14,6 +14,9 @@ const Label = "com.docker.swarm.affinities"
 // envPrefix begins the variables of a request that are rules.
 const envPrefix = "affinity:"
 
+// Variable is the rule as a variable of a request.
+func Variable(rule string) string { return envPrefix + rule }
+
 // Bounds of what one request may ask.
 const (
 	MaxRules = 32

@@ -69,13 +69,7 @@ func (t *transaction) checkNetworkCount(accountID string) error {
 	if !ok {
 		return nil
 	}
-	have := int64(0)
-	for _, n := range t.Networks() {
-		if n.AccountID == a.ID {
-			have++
-		}
-	}
-	return checkCount(a.Limits.Networks, have, "networks")
+	return checkCount(a.Limits.Networks, t.networksOf(a.ID), "networks")
 }
 
 func checkAddresses(n model.Network) error {

@@ -23,6 +23,29 @@ func (t *transaction) setAccountLimits(c command.SetAccountLimits) error {
 	return t.insert(tableAccounts, &a)
 }
 
+// Used is what an account has of what can be limited.
+func (v *View) Used(accountID string) model.AccountLimits {
+	count, r := v.Holdings(accountID)
+	used := model.AccountLimits{
+		Containers: int64(count), Memory: r.Memory, CPU: r.CPU, Disk: r.Disk,
+		Networks: v.networksOf(accountID), Images: int64(len(v.ImageNames(accountID))),
+	}
+	for _, vol := range v.Volumes(accountID) {
+		used.Volumes++
+		used.Disk += vol.Size
+	}
+	return used
+}
+
+func (v *View) networksOf(accountID string) (n int64) {
+	for _, network := range v.Networks() {
+		if network.AccountID == accountID {
+			n++
+		}
+	}
+	return n
+}
+
 // CheckLimits refuses a new container that would take more than its account
 // may have.
 func (v *View) CheckLimits(a *model.Account, c *model.Container) error {
@@ -57,11 +80,7 @@ func (v *View) checkDisk(a *model.Account, more int64) error {
 	if a.Limits.Disk == model.Unlimited || more <= 0 {
 		return nil
 	}
-	_, have := v.Holdings(a.ID)
-	for _, vol := range v.Volumes(a.ID) {
-		have.Disk += vol.Size
-	}
-	return checkSum(a.Limits.Disk, have.Disk, more, "of disk", sizeText)
+	return checkSum(a.Limits.Disk, v.Used(a.ID).Disk, more, "of disk", sizeText)
 }
 
 // checkSum refuses more of something than a limit leaves.
