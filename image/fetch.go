@@ -158,7 +158,7 @@ func (v *verifier) Commit(ctx context.Context, size int64, expected digest.Diges
 	v.done()
 	if v.ref != nil {
 		key, repository := registry.KnownIn(v.ref)
-		opts = append(opts, content.WithLabels(map[string]string{key: repository}))
+		opts = append(opts, content.WithLabels(map[string]string{key: repository, registry.GivenBy(v.ref): "yes"}))
 	}
 	return v.Writer.Commit(ctx, size, expected, opts...)
 }

@@ -22,8 +22,7 @@ func (p *pull) prove(ctx context.Context, desc ocispec.Descriptor, here content.
 	}
 	known := false
 	if p.ref != nil {
-		key, _ := registry.KnownIn(p.ref)
-		known = here.Labels[key] != ""
+		_, known = here.Labels[registry.GivenBy(p.ref)]
 	}
 	return retried(ctx, func() error {
 		return p.watched(ctx, func(ctx context.Context, count func(int64)) error {

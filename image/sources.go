@@ -28,7 +28,8 @@ func sources(labels map[string]string) map[string]string {
 }
 
 // noteSource remembers that a layer is in ref's repository, so that a push to
-// another one of the same registry need not send it. It only saves work, so an
+// another one of the same registry need not send it, and that the registry has
+// its bytes (prove). It only saves work, so an
 // error is no reason to fail.
 func (s *Store) noteSource(ctx context.Context, layer digest.Digest, ref reference.Named) {
 	if ref == nil {
@@ -44,14 +45,15 @@ func (s *Store) noteSource(ctx context.Context, layer digest.Digest, ref referen
 	if text := info.Labels[key]; text != "" {
 		known = strings.Split(text, ",")
 	}
-	if slices.Contains(known, repository) {
+	given := registry.GivenBy(ref)
+	if _, ok := info.Labels[given]; ok && slices.Contains(known, repository) {
 		return
 	}
-	if known = append(known, repository); len(known) > maxSources {
+	if known = append(slices.DeleteFunc(known, func(k string) bool { return k == repository }), repository); len(known) > maxSources {
 		known = known[len(known)-maxSources:]
 	}
-	update := content.Info{Digest: layer, Labels: map[string]string{key: strings.Join(known, ",")}}
-	if _, err := s.content.Update(ctx, update, "labels."+key); err != nil {
+	update := content.Info{Digest: layer, Labels: map[string]string{key: strings.Join(known, ","), given: "yes"}}
+	if _, err := s.content.Update(ctx, update, "labels."+key, "labels."+given); err != nil {
 		s.log.Error("cannot remember where a layer is", "op", "push", "err", err)
 	}
 }

@@ -40,6 +40,10 @@ func KnownIn(ref reference.Named) (key, value string) {
 	return SourceLabel + model.RegistryHost(reference.Domain(ref)), reference.Path(ref)
 }
 
+// GivenBy returns the label of content that ref's registry, by its host and
+// port, has given this node or was given by it.
+func GivenBy(ref reference.Named) string { return "spearhead/given-by." + reference.Domain(ref) }
+
 // Push sends a blob, or a manifest to be known by the client's reference,
 // unless the registry has it. desc.Annotations are the labels of the content
 // (KnownIn): the registry may take it from a repository named there. uploaded
