@@ -1,9 +1,18 @@
 package network
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
 // Attachment is a container and the NICs that it is to have.
@@ -13,8 +22,233 @@ type Attachment struct {
 	NICs      []model.NIC
 	Networks  []model.Network // at least those of the NICs
 	// Resolver offers the names of the container's networks, and of the
-	// world, at ResolverAddress in its namespace.
+	// world, at resolver.Address in its namespace.
 	Resolver bool
 	// DNS are name servers to ask instead of the networks' and the node's.
 	DNS []netip.Addr
+}
+
+// Attach gives a container the NICs of a, and no others, and returns the path
+// of its namespace. No NICs means a namespace with only a loopback. Doing it
+// again changes nothing and repairs what is missing; with other NICs than
+// before it changes what differs, also while the container runs. If a first
+// one fails, nothing is left that was not there before; after another one, do
+// it again with what should be.
+func (d *Driver) Attach(ctx context.Context, a Attachment) (path string, err error) {
+	want, err := d.plan(a)
+	if err != nil {
+		return "", err
+	}
+	b, err := d.box(a.Container, want.segments()...)
+	if err != nil {
+		return "", err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	former := b.standing()
+	if former == nil {
+		former = new(sandboxRecord)
+		b.close()
+		b.wall = nil
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, d.detach(b))
+			}
+		}()
+	}
+	segments, err := d.segmentsOf(a)
+	if err != nil {
+		return "", err
+	}
+	if err := b.record(former.next(want, d.cfg.Prefix)); err != nil {
+		return "", err
+	}
+	d.mu.Lock()
+	b.uses = b.rec.segments()
+	d.mu.Unlock()
+	if err := failpoint.Hit("network/attach/after-record"); err != nil {
+		return "", err
+	}
+	if err := d.join(ctx, b, segments); err != nil {
+		return "", err
+	}
+	return b.pin(), nil
+}
+
+// segments are the keys of all that the ports are on.
+func (r *sandboxRecord) segments() (keys []string) {
+	for _, p := range slices.Concat(r.Ports, r.Leaving) {
+		keys = append(keys, p.Segment)
+	}
+	return keys
+}
+
+// segmentsOf opens the segments of the networks that have NICs.
+func (d *Driver) segmentsOf(a Attachment) (map[string]*segment, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	open := map[string]*segment{}
+	for _, nic := range a.NICs {
+		i := slices.IndexFunc(a.Networks, func(n model.Network) bool { return n.ID == nic.NetworkID })
+		s, err := d.segment(&a.Networks[i])
+		if err != nil {
+			return nil, err
+		}
+		if s.tunnel != nil {
+			if err := s.tunnel.sync(d.remotes(s)); err != nil {
+				return nil, err
+			}
+		}
+		open[s.key] = s
+	}
+	return open, nil
+}
+
+// join makes the sandbox's namespace and its NICs as recorded: first what
+// closes them, then they.
+func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segment) error {
+	rewired := namespace.IsPinned(b.pin())
+	inner, err := b.open()
+	if err != nil {
+		return err
+	}
+	defer inner.Close()
+	ns, err := b.namespace()
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := failpoint.Hit("network/attach/after-namespace"); err != nil {
+		return err
+	}
+	if err := d.applyWall(b, ns); err != nil {
+		return err
+	}
+	if err := failpoint.Hit("network/attach/after-firewall"); err != nil {
+		return err
+	}
+	if err := d.unplugLeaving(b); err != nil {
+		return err
+	}
+	for _, p := range b.rec.Ports {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("cannot attach interface %s: %w", p.Interface, err)
+		}
+		if err := segments[p.Segment].attach(ns, inner, p); err != nil {
+			return err
+		}
+	}
+	if rewired {
+		if err := dropDefaultRoutes(inner, b.rec.Ports); err != nil {
+			return err
+		}
+	}
+	return d.serveNames(b, ns)
+}
+
+// unplugLeaving removes the ports that are not wanted any more.
+func (d *Driver) unplugLeaving(b *sandbox) error {
+	if len(b.rec.Leaving) == 0 {
+		return nil
+	}
+	for _, p := range b.rec.Leaving {
+		s, err := d.segmentIfAny(p.Segment)
+		if err != nil {
+			return err
+		}
+		if s == nil {
+			continue
+		}
+		if err := s.unplug(p); err != nil {
+			return err
+		}
+	}
+	if err := failpoint.Hit("network/attach/after-unplug"); err != nil {
+		return err
+	}
+	rec := b.rec
+	rec.Leaving = nil
+	if err := b.record(rec); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	b.uses = rec.segments()
+	d.mu.Unlock()
+	return nil
+}
+
+func (d *Driver) segmentIfAny(key string) (*segment, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.existing(key)
+}
+
+// dropDefaultRoutes removes default routes that no port has any more. Those of
+// interfaces that are gone went with them.
+func dropDefaultRoutes(inner *netlink.Handle, ports []port) error {
+	var v4, v6 bool
+	for _, p := range ports {
+		v4 = v4 || p.Primary && p.Gateway.IsValid()
+		v6 = v6 || p.Primary && p.Gateway6.IsValid()
+	}
+	for _, family := range []struct {
+		has bool
+		any netip.Prefix
+	}{{v4, netip.PrefixFrom(netip.IPv4Unspecified(), 0)}, {v6, netip.PrefixFrom(netip.IPv6Unspecified(), 0)}} {
+		if family.has {
+			continue
+		}
+		err := inner.RouteDel(&netlink.Route{Dst: addrOf(family.any).IPNet})
+		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
+			return fmt.Errorf("cannot remove default route: %w", err)
+		}
+	}
+	return nil
+}
+
+// Detach removes the network of a container; an unknown one is no error.
+// The container's addresses are free for others when it returns. The namespace
+// and its interfaces end by themselves when no process is left in it.
+func (d *Driver) Detach(_ context.Context, container string) error {
+	b, err := d.box(container)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return d.detach(b)
+}
+
+// detach is Detach for who holds the sandbox.
+func (d *Driver) detach(b *sandbox) error {
+	b.close()
+	rec, err := b.load()
+	if err != nil {
+		d.cfg.Logger.Warn("sandbox has no readable record; removing its namespace", "container", b.id, "err", err)
+	}
+	if rec != nil {
+		for _, p := range slices.Concat(rec.Ports, rec.Leaving) {
+			s, err := d.segmentIfAny(p.Segment)
+			if err != nil {
+				return err
+			}
+			if s == nil {
+				continue
+			}
+			if err := s.silence(p); err != nil {
+				return err
+			}
+		}
+	}
+	if err := failpoint.Hit("network/detach/before-namespace"); err != nil {
+		return err
+	}
+	if err := b.remove(); err != nil {
+		return err
+	}
+	b.rec, b.wall = sandboxRecord{}, nil
+	d.mu.Lock()
+	delete(d.boxes, b.id)
+	d.mu.Unlock()
+	return nil
 }

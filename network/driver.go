@@ -6,19 +6,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/spearheadcloud/spearhead/internal/atomicfile"
-	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
-	"github.com/spearheadcloud/spearhead/network/namespace"
+	"github.com/spearheadcloud/spearhead/network/resolver"
 )
 
 // Config says what a Driver works with.
@@ -34,7 +33,17 @@ type Config struct {
 	// interface must carry no address of the machine: it becomes a port of a
 	// bridge in another namespace.
 	Uplinks map[string]string
-	Logger  *slog.Logger
+	// Underlay is the address of the machine by which fabrics of other nodes
+	// reach this one; without it there are no fabrics here.
+	Underlay netip.Addr
+	// VXLANPort is the UDP port of fabrics, the same on all nodes; 0 is 4789.
+	VXLANPort int
+	// Protected are networks that fabrics must not reach; none is the one that
+	// Underlay is on.
+	Protected []netip.Prefix
+	// ResolvConf names the node's name servers; "" is /etc/resolv.conf.
+	ResolvConf string
+	Logger     *slog.Logger
 }
 
 // Driver makes and removes the networks of this node's containers. Its
@@ -44,10 +53,14 @@ type Driver struct {
 	cfg    Config
 	hostNS *os.File
 	host   *netlink.Handle // of the agent's namespace
+	// told is what heads told last; see SetNetworks for how it is read.
+	told     atomic.Pointer[directory]
+	upstream *resolver.Upstream // the node's name servers
 
 	mu       sync.Mutex
 	segments map[string]*segment // open ones, by key
-	state    model.NetworkState
+	boxes    map[string]*sandbox // by container
+	fenced   bool                // the fence of fabrics stands
 }
 
 var (
@@ -55,8 +68,9 @@ var (
 	containerRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
 )
 
-// Open makes a driver for the calling process's network namespace, and gives
-// back uplinks that no container uses.
+// Open makes a driver for the calling process's network namespace, takes over
+// the sandboxes that are there, and gives back uplinks and removes fabrics
+// that no container uses.
 func Open(ctx context.Context, cfg Config) (*Driver, error) {
 	ns, err := os.Open("/proc/self/ns/net")
 	if err != nil {
@@ -70,10 +84,17 @@ func openIn(ctx context.Context, cfg Config, hostNS *os.File) (d *Driver, err er
 	if cfg.Prefix == "" {
 		cfg.Prefix = "sh"
 	}
+	if cfg.VXLANPort == 0 {
+		cfg.VXLANPort = vxlanPort
+	}
+	if cfg.ResolvConf == "" {
+		cfg.ResolvConf = "/etc/resolv.conf"
+	}
 	if !prefixRule.MatchString(cfg.Prefix) {
 		return nil, fmt.Errorf("cannot use link prefix %q: up to four lower case letters or digits", cfg.Prefix)
 	}
-	d = &Driver{cfg: cfg, hostNS: hostNS, segments: map[string]*segment{}}
+	d = &Driver{cfg: cfg, hostNS: hostNS, segments: map[string]*segment{}, boxes: map[string]*sandbox{}}
+	d.told.Store(newDirectory(model.NetworkState{}))
 	defer func() {
 		if err != nil {
 			d.release()
@@ -87,26 +108,44 @@ func openIn(ctx context.Context, cfg Config, hostNS *os.File) (d *Driver, err er
 	if d.host, err = openAt(hostNS); err != nil {
 		return nil, err
 	}
-	if err := d.giveBackIdle(ctx); err != nil {
+	if d.upstream, err = resolver.NewUpstream(hostNS, d.ownServers); err != nil {
+		return nil, err
+	}
+	if err := d.takeOver(); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// Close releases what the driver holds open. Containers keep their networks;
-// uplinks that none uses go back to the agent's namespace.
+// Close releases what the driver holds open. Containers keep their networks,
+// but no names are resolved; uplinks that none uses go back to the agent's
+// namespace.
 func (d *Driver) Close() error {
-	err := d.giveBackIdle(context.Background())
+	d.mu.Lock()
+	err := d.removeIdle(func(*segment) bool { return true })
+	d.mu.Unlock()
 	d.release()
 	return err
 }
 
 func (d *Driver) release() {
 	d.mu.Lock()
+	boxes := d.boxes
+	d.boxes = map[string]*sandbox{}
+	d.mu.Unlock()
+	for _, b := range boxes {
+		b.mu.Lock()
+		b.close()
+		b.mu.Unlock()
+	}
+	d.mu.Lock()
 	defer d.mu.Unlock()
 	for key, s := range d.segments {
 		s.close()
 		delete(d.segments, key)
+	}
+	if d.upstream != nil {
+		d.upstream.Close()
 	}
 	if d.host != nil {
 		d.host.Close()
@@ -116,149 +155,6 @@ func (d *Driver) release() {
 
 func (d *Driver) sandboxesDir() string { return filepath.Join(d.cfg.RunDir, "sandboxes") }
 func (d *Driver) segmentsDir() string  { return filepath.Join(d.cfg.RunDir, "segments") }
-
-func (d *Driver) sandbox(containerID string) (sandbox, error) {
-	if !containerRule.MatchString(containerID) {
-		return sandbox{}, model.Errorf(model.KindInvalid, "invalid container id")
-	}
-	return sandbox{dir: filepath.Join(d.sandboxesDir(), containerID)}, nil
-}
-
-// Attach makes the network of a container and returns the path of its
-// namespace. No NICs means a namespace with only a loopback. Doing it again
-// changes nothing and repairs what is missing; with other NICs than before it
-// is refused with model.KindConflict. networks must hold the network of each
-// NIC. If it fails, nothing is left that was not there before.
-func (d *Driver) Attach(ctx context.Context, a Attachment) (path string, err error) {
-	containerID := a.Container
-	b, err := d.sandbox(containerID)
-	if err != nil {
-		return "", err
-	}
-	ports, segments, err := d.plan(a.NICs, a.Networks)
-	if err != nil {
-		return "", err
-	}
-	former := b.standing()
-	if former != nil {
-		if !former.isFor(ports) {
-			return "", model.Errorf(model.KindConflict, "container %s has a network already, with other addresses", model.ShortID(containerID))
-		}
-		ports = former.Ports
-	} else {
-		for i := range ports {
-			ports[i].Outer = newOuterName(d.cfg.Prefix)
-		}
-		defer func() {
-			if err != nil {
-				err = errors.Join(err, d.Detach(context.WithoutCancel(ctx), containerID))
-			}
-		}()
-		if err := b.record(ports); err != nil {
-			return "", err
-		}
-	}
-	if err := failpoint.Hit("network/attach/after-record"); err != nil {
-		return "", err
-	}
-	if err := d.join(ctx, b, ports, segments); err != nil {
-		return "", err
-	}
-	return b.pin(), nil
-}
-
-// join makes the sandbox's namespace and its NICs.
-func (d *Driver) join(ctx context.Context, b sandbox, ports []port, segments []*segment) error {
-	inner, err := b.open()
-	if err != nil {
-		return err
-	}
-	defer inner.Close()
-	if err := failpoint.Hit("network/attach/after-namespace"); err != nil {
-		return err
-	}
-	for i, p := range ports {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("cannot attach interface %s: %w", p.Interface, err)
-		}
-		if err := segments[i].attach(b, inner, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// plan checks the NICs and finds the segment of each.
-func (d *Driver) plan(nics []model.NIC, networks []model.Network) ([]port, []*segment, error) {
-	var ports []port
-	var segments []*segment
-	for _, nic := range nics {
-		i := slices.IndexFunc(networks, func(n model.Network) bool { return n.ID == nic.NetworkID })
-		if i < 0 {
-			return nil, nil, model.Errorf(model.KindInvalid, "the network of interface %s is not given", nic.Interface)
-		}
-		n := networks[i]
-		if n.Kind != model.NetworkExternal {
-			return nil, nil, model.Errorf(model.KindNotImplemented, "network %s is of kind %q, which this node does not offer", n.Name, n.Kind)
-		}
-		if !nic.Address.Addr().Is4() {
-			return nil, nil, model.Errorf(model.KindInvalid, "interface %s has no IPv4 address", nic.Interface)
-		}
-		if nic.Interface == "" || nic.Interface == "lo" || len(nic.Interface) >= unix.IFNAMSIZ {
-			return nil, nil, model.Errorf(model.KindInvalid, "invalid name of interface %q", nic.Interface)
-		}
-		if mac, err := net.ParseMAC(nic.MAC); err != nil || len(mac) != 6 {
-			return nil, nil, model.Errorf(model.KindInvalid, "interface %s has no valid MAC", nic.Interface)
-		}
-		s, err := d.segment(n)
-		if err != nil {
-			return nil, nil, err
-		}
-		ports, segments = append(ports, portOf(nic, n)), append(segments, s)
-	}
-	return ports, segments, nil
-}
-
-// SetNetworks has the node act by what it knows of networks beyond its own
-// containers' NICs.
-func (d *Driver) SetNetworks(ctx context.Context, s model.NetworkState) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.state = s
-	return nil
-}
-
-// Detach removes the network of a container; an unknown one is no error.
-// The container's addresses are free for others when it returns. The namespace
-// and its interfaces end by themselves when no process is left in it.
-func (d *Driver) Detach(ctx context.Context, containerID string) error {
-	b, err := d.sandbox(containerID)
-	if err != nil {
-		return err
-	}
-	rec, err := b.load()
-	if err != nil {
-		d.cfg.Logger.Warn("sandbox has no readable record; removing its namespace", "container", containerID, "err", err)
-	}
-	if rec != nil {
-		for _, p := range rec.Ports {
-			s, err := d.existing(p.Segment)
-			if err != nil {
-				return err
-			}
-			if s == nil {
-				continue
-			}
-			if err := s.silence(p); err != nil {
-				return err
-			}
-		}
-	}
-	if err := failpoint.Hit("network/detach/before-namespace"); err != nil {
-		return err
-	}
-	return b.remove()
-}
 
 // Sandboxes lists the ids of all containers that may have something here, in
 // order.
@@ -278,53 +174,92 @@ func names(dir string) ([]string, error) {
 	return all, nil
 }
 
-// giveBackIdle gives back the uplinks of segments that no container uses.
-func (d *Driver) giveBackIdle(ctx context.Context) error {
-	used := map[string]bool{}
-	boxes, err := d.Sandboxes(ctx)
-	if err != nil {
-		return err
+// box returns the sandbox of a container, which is known from then on, and
+// which uses the given segments.
+func (d *Driver) box(container string, uses ...string) (*sandbox, error) {
+	if !containerRule.MatchString(container) {
+		return nil, model.Errorf(model.KindInvalid, "invalid container id")
 	}
-	for _, id := range boxes {
-		rec, err := sandbox{dir: filepath.Join(d.sandboxesDir(), id)}.load()
-		if err != nil || rec == nil {
-			continue // Detach removes what there is of it
-		}
-		for _, p := range rec.Ports {
-			used[p.Segment] = true
-		}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.boxes[container]
+	if b == nil {
+		b = &sandbox{id: container, dir: filepath.Join(d.sandboxesDir(), container)}
+		d.boxes[container] = b
 	}
-	keys, err := names(d.segmentsDir())
-	if err != nil {
-		return err
+	b.uses = append(b.uses, uses...)
+	return b, nil
+}
+
+// plan checks the NICs and says which ports they will be.
+func (d *Driver) plan(a Attachment) (sandboxRecord, error) {
+	rec := sandboxRecord{Account: a.Account, Resolver: a.Resolver && len(a.NICs) > 0}
+	networks := map[string]*model.Network{}
+	for i := range a.Networks {
+		networks[a.Networks[i].ID] = &a.Networks[i]
 	}
-	slices.Reverse(keys) // a VLAN goes before the segment that holds its NIC
-	for _, key := range keys {
-		if used[key] {
-			continue
+	for _, nic := range a.NICs {
+		n := networks[nic.NetworkID]
+		if n == nil {
+			return rec, model.Errorf(model.KindInvalid, "the network of interface %s is not given", nic.Interface)
 		}
-		if err := d.giveBack(key); err != nil {
-			return err
+		if err := checkNIC(nic, n); err != nil {
+			return rec, err
 		}
+		if rec.portOn(n.ID) != nil {
+			return rec, model.Errorf(model.KindInvalid, "there are two interfaces on network %s", n.Name)
+		}
+		rec.Ports = append(rec.Ports, portOf(nic, n))
+	}
+	rec.Upstream, rec.OwnUpstream = upstream(a)
+	return rec, nil
+}
+
+func checkNIC(nic model.NIC, n *model.Network) error {
+	switch mac, err := net.ParseMAC(nic.MAC); {
+	case n.Kind != model.NetworkExternal && n.Kind != model.NetworkFabric:
+		return model.Errorf(model.KindNotImplemented, "network %s is of kind %q, which this node does not offer", n.Name, n.Kind)
+	case !nic.Address.Addr().Is4():
+		return model.Errorf(model.KindInvalid, "interface %s has no IPv4 address", nic.Interface)
+	case nic.Address6.IsValid() && (!nic.Address6.Addr().Is6() || nic.Address6.Addr().Is4In6()):
+		return model.Errorf(model.KindInvalid, "interface %s has no valid IPv6 address", nic.Interface)
+	case nic.Interface == "" || nic.Interface == "lo" || len(nic.Interface) >= unix.IFNAMSIZ:
+		return model.Errorf(model.KindInvalid, "invalid name of interface %q", nic.Interface)
+	case err != nil || len(mac) != 6 || mac[0]&1 != 0:
+		return model.Errorf(model.KindInvalid, "interface %s has no valid MAC", nic.Interface)
+	case nic.Rate < 0:
+		return model.Errorf(model.KindInvalid, "interface %s has a negative rate", nic.Interface)
 	}
 	return nil
 }
 
-// giveBack removes one segment. A stale one, of before a reboot, has no
-// namespace and only leaves its files.
-func (d *Driver) giveBack(key string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.segments[key]
-	if s == nil {
-		s = &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-		if !namespace.IsPinned(s.pin()) || atomicfile.ReadJSON(s.recordPath(), &s.rec) != nil {
-			return s.removeFiles()
+// upstream tells who is asked for names that are not of the data center: those
+// that the container names, else those of its networks, else the node's. On
+// internal networks only, nobody is.
+func upstream(a Attachment) (servers []netip.Addr, own bool) {
+	outside := false
+	for _, n := range a.Networks {
+		if n.Internal {
+			continue
 		}
-		if err := s.openNamespace(); err != nil {
-			return err
-		}
+		outside = true
+		servers = append(servers, n.Resolvers...)
 	}
-	delete(d.segments, key)
-	return s.giveBack(d.hostNS, d.host)
+	switch {
+	case !outside:
+		return nil, false
+	case len(a.DNS) > 0:
+		return a.DNS, false
+	}
+	return servers, len(servers) == 0
+}
+
+// errorsOf joins what went wrong with each of a list, so that one does not
+// keep the others from being done.
+func errorsOf[T any](list []T, do func(T) error) error {
+	var errs []error
+	for _, one := range list {
+		errs = append(errs, do(one))
+	}
+	return errors.Join(errs...)
 }

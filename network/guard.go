@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/google/nftables"
@@ -19,6 +20,7 @@ import (
 const (
 	guardTable = "spearhead"
 	guardSet   = "ports"
+	guardSet6  = "ports6"
 	guardChain = "prerouting"
 )
 
@@ -31,15 +33,16 @@ const (
 )
 
 // guard keeps containers from speaking in another's name. Every frame that
-// enters the bridge through a container's port is dropped unless it is IPv4
-// or ARP, untagged, and its port, source MAC and source (or ARP sender)
-// address are an element of one set. The rules never change; a NIC is one
-// element.
+// enters the bridge through a container's port is dropped unless it is IPv4,
+// ARP or IPv6, untagged, and its port, source MAC and source address (or the
+// one that it tells neighbours of) are an element of a set. The rules never
+// change; an address of a NIC is one element.
 type guard struct {
 	mu   sync.Mutex
 	ns   *os.File
 	conn *nftables.Conn // nil after a failure: opened again on next use
-	set  *nftables.Set
+	set  *nftables.Set  // of IPv4 addresses
+	set6 *nftables.Set
 }
 
 // openGuard puts the rules into the segment's namespace, in one transaction
@@ -50,7 +53,15 @@ func openGuard(ns *os.File, uplink string) (*guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot describe guard: %w", err)
 	}
-	g := &guard{ns: ns, set: &nftables.Set{Table: table, ID: 1, Name: guardSet, KeyType: key, Concatenation: true}}
+	key6, err := nftables.ConcatSetType(nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIP6Addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot describe guard: %w", err)
+	}
+	g := &guard{
+		ns:   ns,
+		set:  &nftables.Set{Table: table, ID: 1, Name: guardSet, KeyType: key, Concatenation: true},
+		set6: &nftables.Set{Table: table, ID: 2, Name: guardSet6, KeyType: key6, Concatenation: true},
+	}
 	drop := nftables.ChainPolicyDrop
 	chain := &nftables.Chain{
 		Table: table, Name: guardChain, Type: nftables.ChainTypeFilter,
@@ -58,8 +69,10 @@ func openGuard(ns *os.File, uplink string) (*guard, error) {
 	}
 	err = g.commit(func(c *nftables.Conn) error {
 		c.AddTable(table)
-		if err := c.AddSet(g.set, nil); err != nil {
-			return err
+		for _, set := range []*nftables.Set{g.set, g.set6} {
+			if err := c.AddSet(set, nil); err != nil {
+				return err
+			}
 		}
 		c.AddChain(chain)
 		c.FlushChain(chain)
@@ -74,49 +87,74 @@ func openGuard(ns *os.File, uplink string) (*guard, error) {
 	return g, nil
 }
 
+// Offsets in headers.
+const (
+	frameSource = 6  // in the Ethernet header
+	ipSource    = 12 // in the IPv4 header
+	ip6Source   = 8  // in the IPv6 header
+	arpMAC      = 8  // sender's, in the ARP packet
+	arpIP       = 14 // sender's, in the ARP packet
+	icmp6Target = 8  // of neighbour discovery, in the ICMPv6 header
+)
+
 // guardRules are the rules of the chain, whose policy is to drop. The type of
 // a frame is read from the frame itself: there a VLAN tag shows, so tagged
 // frames match no rule and cannot hop to another network.
 func guardRules(uplink string) [][]expr.Any {
-	frameIs := func(etherType ...byte) []expr.Any {
-		return matchPayload(expr.PayloadBaseLLHeader, 12, etherType...)
-	}
-	known := func(macBase expr.PayloadBase, macOffset, ipOffset uint32) []expr.Any {
-		return []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regLink},
-			&expr.Payload{DestRegister: regMAC, Base: macBase, Offset: macOffset, Len: 6},
-			&expr.Payload{DestRegister: regIP, Base: expr.PayloadBaseNetworkHeader, Offset: ipOffset, Len: 4},
-			&expr.Lookup{SourceRegister: regLink, SetName: guardSet, SetID: 1},
-		}
-	}
-	verdict := func(k expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: k}} }
-	rule := func(parts ...[]expr.Any) (all []expr.Any) {
-		for _, p := range parts {
-			all = append(all, p...)
-		}
-		return all
-	}
-	const (
-		frameSource = 6  // in the Ethernet header
-		ipProtocol  = 9  // in the IPv4 header
-		ipSource    = 12 // in the IPv4 header
-		arpMAC      = 8  // sender's, in the ARP packet
-		arpIP       = 14 // sender's, in the ARP packet
-	)
-	ipv4, arp := frameIs(0x08, 0x00), frameIs(0x08, 0x06)
-	return [][]expr.Any{
-		rule([]expr.Any{
-			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regLink},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: regLink, Data: linkKey(uplink)},
-		}, verdict(expr.VerdictAccept)),
+	ipv4, arp, ipv6 := frameIs(0x08, 0x00), frameIs(0x08, 0x06), frameIs(0x86, 0xdd)
+	return append([][]expr.Any{
+		slices.Concat(comes(uplink), accept),
 		// no DHCP server: UDP from port 67
-		rule(ipv4, matchPayload(expr.PayloadBaseNetworkHeader, ipProtocol, unix.IPPROTO_UDP),
-			matchPayload(expr.PayloadBaseTransportHeader, 0, 0, 67), verdict(expr.VerdictDrop)),
-		rule(ipv4, known(expr.PayloadBaseLLHeader, frameSource, ipSource), verdict(expr.VerdictAccept)),
+		slices.Concat(ipv4, isProtocol(unix.IPPROTO_UDP), sourcePort(67), refuse),
+		slices.Concat(ipv4, known(guardSet, expr.PayloadBaseLLHeader, frameSource, expr.PayloadBaseNetworkHeader, ipSource), accept),
 		// ARP for IPv4 over Ethernet, honest in the frame and in the packet
-		rule(arp, matchPayload(expr.PayloadBaseNetworkHeader, 0, 0, 1, 8, 0, 6, 4),
-			known(expr.PayloadBaseLLHeader, frameSource, arpIP),
-			known(expr.PayloadBaseNetworkHeader, arpMAC, arpIP), verdict(expr.VerdictAccept)),
+		slices.Concat(arp, matchPayload(expr.PayloadBaseNetworkHeader, 0, 0, 1, 8, 0, 6, 4),
+			known(guardSet, expr.PayloadBaseLLHeader, frameSource, expr.PayloadBaseNetworkHeader, arpIP),
+			known(guardSet, expr.PayloadBaseNetworkHeader, arpMAC, expr.PayloadBaseNetworkHeader, arpIP), accept),
+	}, guardRules6(ipv6)...)
+}
+
+// guardRules6 are those for IPv6: containers are no routers and no DHCP
+// servers, and tell neighbours of no address but their own.
+func guardRules6(ipv6 []expr.Any) [][]expr.Any {
+	icmp := isProtocol(unix.IPPROTO_ICMPV6)
+	own := func(base expr.PayloadBase, offset uint32) []expr.Any {
+		return known(guardSet6, expr.PayloadBaseLLHeader, frameSource, base, offset)
+	}
+	nobody := matchPayload(expr.PayloadBaseNetworkHeader, ip6Source, make([]byte, 16)...)
+	target := own(expr.PayloadBaseTransportHeader, icmp6Target)
+	return [][]expr.Any{
+		slices.Concat(ipv6, isProtocol(unix.IPPROTO_UDP), sourcePort(547), refuse),
+		slices.Concat(ipv6, icmp, transportByte(0, icmp6Router), refuse),
+		slices.Concat(ipv6, icmp, transportByte(0, icmp6Redirect), refuse),
+		// "is anybody there?", asked before an address is used
+		slices.Concat(ipv6, icmp, transportByte(0, icmp6Solicit), nobody, target, accept),
+		slices.Concat(ipv6, icmp, transportByte(0, icmp6Advert), own(expr.PayloadBaseNetworkHeader, ip6Source), target, accept),
+		slices.Concat(ipv6, icmp, transportByte(0, icmp6Advert), refuse),
+		slices.Concat(ipv6, own(expr.PayloadBaseNetworkHeader, ip6Source), accept),
+	}
+}
+
+func frameIs(etherType ...byte) []expr.Any {
+	return matchPayload(expr.PayloadBaseLLHeader, 12, etherType...)
+}
+
+// sourcePort matches it. It belongs behind isProtocol.
+func sourcePort(port uint16) []expr.Any {
+	return matchPayload(expr.PayloadBaseTransportHeader, 0, byte(port>>8), byte(port))
+}
+
+// known matches a frame whose port, MAC and address are an element.
+func known(set string, macBase expr.PayloadBase, macOffset uint32, ipBase expr.PayloadBase, ipOffset uint32) []expr.Any {
+	length, id := uint32(4), uint32(1)
+	if set == guardSet6 {
+		length, id = 16, 2
+	}
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regLink},
+		&expr.Payload{DestRegister: regMAC, Base: macBase, Offset: macOffset, Len: 6},
+		&expr.Payload{DestRegister: regIP, Base: ipBase, Offset: ipOffset, Len: length},
+		&expr.Lookup{SourceRegister: regLink, SetName: set, SetID: id},
 	}
 }
 
@@ -133,29 +171,52 @@ func linkKey(name string) []byte {
 	return key
 }
 
-func element(link string, mac net.HardwareAddr, a netip.Addr) []nftables.SetElement {
-	key := linkKey(link)
-	key = append(append(key, mac...), 0, 0)
-	v4 := a.As4()
-	return []nftables.SetElement{{Key: append(key, v4[:]...)}}
+// elements are those of a port that speaks with one MAC and some addresses.
+func elements(link string, mac net.HardwareAddr, speaks []netip.Addr) (v4, v6 []nftables.SetElement) {
+	for _, a := range speaks {
+		key := append(append(linkKey(link), mac...), 0, 0)
+		e := nftables.SetElement{Key: append(key, a.AsSlice()...)}
+		if a.Is4() {
+			v4 = append(v4, e)
+		} else {
+			v6 = append(v6, e)
+		}
+	}
+	return v4, v6
 }
 
-// allow lets a port speak with one MAC and one address.
-func (g *guard) allow(link string, mac net.HardwareAddr, a netip.Addr) error {
-	err := g.commit(func(c *nftables.Conn) error { return c.SetAddElements(g.set, element(link, mac, a)) })
-	if err != nil {
+// allow lets a port speak with one MAC and some addresses.
+func (g *guard) allow(link string, mac net.HardwareAddr, speaks []netip.Addr) error {
+	if err := g.change((*nftables.Conn).SetAddElements, link, mac, speaks); err != nil {
 		return fmt.Errorf("cannot allow address on port: %w", err)
 	}
 	return nil
 }
 
 // forbid takes back what allow gave. The port is mute from then on.
-func (g *guard) forbid(link string, mac net.HardwareAddr, a netip.Addr) error {
-	err := g.commit(func(c *nftables.Conn) error { return c.SetDeleteElements(g.set, element(link, mac, a)) })
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("cannot forbid address on port: %w", err)
+func (g *guard) forbid(link string, mac net.HardwareAddr, speaks []netip.Addr) error {
+	for _, a := range speaks { // each for itself: one may be missing
+		err := g.change((*nftables.Conn).SetDeleteElements, link, mac, []netip.Addr{a})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("cannot forbid address on port: %w", err)
+		}
 	}
 	return nil
+}
+
+func (g *guard) change(how func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error, link string, mac net.HardwareAddr, speaks []netip.Addr) error {
+	v4, v6 := elements(link, mac, speaks)
+	return g.commit(func(c *nftables.Conn) error {
+		if v4 != nil {
+			if err := how(c, g.set, v4); err != nil {
+				return err
+			}
+		}
+		if v6 != nil {
+			return how(c, g.set6, v6)
+		}
+		return nil
+	})
 }
 
 // commit sends what fill adds as one transaction. After an error the

@@ -1,23 +1,20 @@
 package network
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
-	"github.com/spearheadcloud/spearhead/internal/failpoint"
-	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/namespace"
+	"github.com/spearheadcloud/spearhead/network/resolver"
 )
 
 // sandboxSysctls make a container's namespace: IPv6 is off on every interface
@@ -29,56 +26,72 @@ var sandboxSysctls = map[string]string{
 	"ipv4/ip_unprivileged_port_start": "0",
 }
 
-// port is one NIC of a container, as recorded.
-type port struct {
-	Segment   string       `json:"segment"`
-	Outer     string       `json:"outer"` // name of the veth on the bridge
-	Interface string       `json:"interface"`
-	MAC       string       `json:"mac"`
-	Address   netip.Prefix `json:"address"`
-	Gateway   netip.Addr   `json:"gateway"`
-	Primary   bool         `json:"primary,omitempty"`
-	MTU       int          `json:"mtu,omitempty"` // 0 is the uplink's
-}
-
-func (p port) hardware() (net.HardwareAddr, error) {
-	mac, err := net.ParseMAC(p.MAC)
-	if err != nil || len(mac) != 6 {
-		return nil, fmt.Errorf("cannot use MAC %q of %s", p.MAC, p.Interface)
-	}
-	return mac, nil
-}
-
-// newOuterName chooses a name for the outer end of a veth. Each sandbox has
-// new ones, as the veth of a container's former sandbox may still be going.
-func newOuterName(prefix string) string {
-	var b [5]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return prefix + hex.EncodeToString(b[:])
-}
-
-// sandbox is a container's directory: its record and its pinned namespace.
+// sandbox is the network of a container: its directory, with record and
+// pinned namespace, and what the driver does for it.
 type sandbox struct {
 	dir string
+	id  string
+
+	// uses are the segments that it is on, or is about to be; the driver's mu
+	// guards it.
+	uses []string
+
+	mu       sync.Mutex // guards what follows, and is held while it changes
+	rec      sandboxRecord
+	wall     *wall            // nil: not known, or none
+	resolver *resolver.Server // nil without one
+	asks     string           // whom the resolver asks
+
+	circle atomic.Pointer[circle] // of rec, for the resolver
 }
 
+// sandboxRecord is written before what it tells of is made.
 type sandboxRecord struct {
-	Ports []port `json:"ports,omitempty"`
+	Account string `json:"account,omitempty"`
+	Ports   []port `json:"ports,omitempty"`
+	// Leaving are ports that are being removed.
+	Leaving []port `json:"leaving,omitempty"`
+
+	Resolver bool         `json:"resolver,omitempty"`
+	Upstream []netip.Addr `json:"upstream,omitempty"` // name servers that the container itself can reach
+	// OwnUpstream says that the node's name servers are asked.
+	OwnUpstream bool `json:"own_upstream,omitempty"`
 }
 
-// isFor reports whether the record is one of those ports, outer names apart.
-func (r *sandboxRecord) isFor(ports []port) bool {
-	return slices.EqualFunc(r.Ports, ports, func(a, b port) bool {
-		b.Outer = a.Outer
-		return a == b
-	})
+// portOn returns the port on a network, or nil.
+func (r *sandboxRecord) portOn(network string) *port {
+	i := slices.IndexFunc(r.Ports, func(p port) bool { return p.NetworkID == network })
+	if i < 0 {
+		return nil
+	}
+	return &r.Ports[i]
 }
 
-func (b sandbox) pin() string        { return filepath.Join(b.dir, "netns") }
-func (b sandbox) recordPath() string { return filepath.Join(b.dir, "sandbox.json") }
+// next is the record of a sandbox that is to have the given ports: those that
+// stay keep their outer names.
+func (r *sandboxRecord) next(want sandboxRecord, prefix string) sandboxRecord {
+	want.Leaving = slices.Clone(r.Leaving)
+	for i, p := range want.Ports {
+		if before := r.portOn(p.NetworkID); before != nil && before.sameVeth(p) {
+			want.Ports[i].Outer = before.Outer
+			want.Ports[i].Limited = p.Limited || before.Limited
+		} else {
+			want.Ports[i].Outer = newOuterName(prefix)
+		}
+	}
+	for _, p := range r.Ports {
+		if after := want.portOn(p.NetworkID); after == nil || after.Outer != p.Outer {
+			want.Leaving = append(want.Leaving, p)
+		}
+	}
+	return want
+}
+
+func (b *sandbox) pin() string        { return filepath.Join(b.dir, "netns") }
+func (b *sandbox) recordPath() string { return filepath.Join(b.dir, "sandbox.json") }
 
 // load returns what is recorded; nil if nothing is, and then nothing was made.
-func (b sandbox) load() (*sandboxRecord, error) {
+func (b *sandbox) load() (*sandboxRecord, error) {
 	var r sandboxRecord
 	if err := atomicfile.ReadJSON(b.recordPath(), &r); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -92,7 +105,7 @@ func (b sandbox) load() (*sandboxRecord, error) {
 // standing is load for a sandbox that exists in the kernel. All that a sandbox
 // consists of is made after its namespace was pinned and removed before it is
 // unpinned, so without one the record is of a former boot.
-func (b sandbox) standing() *sandboxRecord {
+func (b *sandbox) standing() *sandboxRecord {
 	if !namespace.IsPinned(b.pin()) {
 		return nil
 	}
@@ -103,16 +116,20 @@ func (b sandbox) standing() *sandboxRecord {
 	return rec
 }
 
-func (b sandbox) record(ports []port) error {
+func (b *sandbox) record(rec sandboxRecord) error {
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return fmt.Errorf("cannot record sandbox: %w", err)
 	}
-	return writeJSON(b.recordPath(), sandboxRecord{Ports: ports})
+	if err := writeJSON(b.recordPath(), rec); err != nil {
+		return err
+	}
+	b.rec = rec
+	return nil
 }
 
 // open returns a route handle in the sandbox's namespace, which it makes if
 // there is none.
-func (b sandbox) open() (h *netlink.Handle, err error) {
+func (b *sandbox) open() (h *netlink.Handle, err error) {
 	if namespace.IsPinned(b.pin()) {
 		h, err = openPinned(b.pin())
 	} else {
@@ -129,9 +146,18 @@ func (b sandbox) open() (h *netlink.Handle, err error) {
 	return h, nil
 }
 
+// namespace opens the sandbox's namespace.
+func (b *sandbox) namespace() (*os.File, error) {
+	ns, err := os.Open(b.pin())
+	if err != nil {
+		return nil, fmt.Errorf("cannot open network namespace: %w", err)
+	}
+	return ns, nil
+}
+
 // remove lets go of the namespace. With the last process in it gone, it ends
 // a moment later, and its interfaces with it.
-func (b sandbox) remove() error {
+func (b *sandbox) remove() error {
 	if err := namespace.Unpin(b.pin()); err != nil {
 		return err
 	}
@@ -141,90 +167,10 @@ func (b sandbox) remove() error {
 	return nil
 }
 
-// attach joins a container's namespace to the segment.
-func (s *segment) attach(b sandbox, inner *netlink.Handle, p port) error {
-	mac, err := p.hardware()
-	if err != nil {
-		return err
-	}
-	if err := s.guard.allow(p.Outer, mac, p.Address.Addr()); err != nil {
-		return err
-	}
-	if err := failpoint.Hit("network/attach/after-guard"); err != nil {
-		return err
-	}
-	if err := s.plug(b, p, mac); err != nil {
-		return err
-	}
-	if err := failpoint.Hit("network/attach/after-veth"); err != nil {
-		return err
-	}
-	if err := configure(inner, p); err != nil {
-		return err
-	}
-	return s.voice.announce(mac, p.Address.Addr())
-}
-
-// plug makes the veth, unless it is there.
-func (s *segment) plug(b sandbox, p port, mac net.HardwareAddr) error {
-	ns, err := os.Open(b.pin())
-	if err != nil {
-		return fmt.Errorf("cannot open network namespace: %w", err)
-	}
-	defer ns.Close()
-	mtu := s.mtu
-	if p.MTU != 0 {
-		mtu = min(mtu, p.MTU)
-	}
-	pair := veth{outer: p.Outer, master: s.bridge, mtu: mtu, inner: p.Interface, innerMAC: mac, namespace: int(ns.Fd())}
-	if err := pair.create(s.create); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("cannot make interface %s: %w", p.Interface, err)
-	}
-	return nil
-}
-
-// configure gives the inner end its address and the way out.
-func configure(inner *netlink.Handle, p port) error {
-	link, err := inner.LinkByName(p.Interface)
-	if err != nil {
-		return fmt.Errorf("cannot find interface %s: %w", p.Interface, err)
-	}
-	address := &netlink.Addr{IPNet: &net.IPNet{
-		IP: p.Address.Addr().AsSlice(), Mask: net.CIDRMask(p.Address.Bits(), 32),
-	}}
-	if err := inner.AddrReplace(link, address); err != nil {
-		return fmt.Errorf("cannot give interface %s its address: %w", p.Interface, err)
-	}
-	if err := inner.LinkSetUp(link); err != nil {
-		return fmt.Errorf("cannot start interface %s: %w", p.Interface, err)
-	}
-	if !p.Primary || !p.Gateway.IsValid() {
-		return nil
-	}
-	route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: p.Gateway.AsSlice()}
-	if err := inner.RouteReplace(route); err != nil {
-		return fmt.Errorf("cannot set default route: %w", err)
-	}
-	return nil
-}
-
-// silence takes back what attach allowed: from now on nothing that the
-// interface says is heard, so the address may have a new owner. The interface
-// itself goes with its namespace: removing it here would make every container
-// on the machine wait for the kernel's grace periods (30 ms under the lock
-// that all interfaces share), while the kernel does it for many at a time.
-func (s *segment) silence(p port) error {
-	mac, err := p.hardware()
-	if err != nil {
-		return err
-	}
-	s.voice.hush(p.Address.Addr())
-	return s.guard.forbid(p.Outer, mac, p.Address.Addr())
-}
-
-// portOf turns a NIC into the port that it will be, without its outer name.
-func portOf(nic model.NIC, n model.Network) port {
-	return port{
-		Segment: segmentKey(n.NICTag, n.VLAN), Interface: nic.Interface, MAC: nic.MAC, Address: nic.Address, Gateway: nic.Gateway, Primary: nic.Primary, MTU: n.MTU,
+// close ends what the driver does for the sandbox, which works on.
+func (b *sandbox) close() {
+	if b.resolver != nil {
+		b.resolver.Close()
+		b.resolver = nil
 	}
 }

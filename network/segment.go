@@ -23,34 +23,47 @@ import (
 // bridgeName is the name of the bridge in every segment's namespace.
 const bridgeName = "bridge"
 
-// segmentSysctls keep the segment's namespace from speaking for itself: it
-// has no address and wants none.
+// segmentSysctls keep the segment's namespace from speaking for itself, and
+// bridged frames out of the rules for packets.
 var segmentSysctls = map[string]string{
-	"ipv6/conf/all/disable_ipv6":     "1",
-	"ipv6/conf/default/disable_ipv6": "1",
-	"ipv4/ip_forward":                "0",
+	"ipv6/conf/all/disable_ipv6":       "1",
+	"ipv6/conf/default/disable_ipv6":   "1",
+	"ipv4/ip_forward":                  "0",
+	"bridge/bridge-nf-call-iptables":   "0",
+	"bridge/bridge-nf-call-ip6tables":  "0",
+	"bridge/bridge-nf-call-arptables":  "0",
+	"ipv4/conf/all/arp_ignore":         "1", // an address is of one interface
+	"ipv4/conf/all/send_redirects":     "0",
+	"ipv4/conf/default/send_redirects": "0",
 }
 
 // segmentRecord is written before a segment is made. It says which interface
-// of the agent's namespace is in it, so that it can be given back.
+// of the agent's namespace is in it, so that it can be given back, or which
+// fabric it is.
 type segmentRecord struct {
-	Tag    string `json:"tag"`
+	Tag    string `json:"tag,omitempty"`
 	VLAN   uint16 `json:"vlan,omitempty"`
-	Uplink string `json:"uplink"`           // the NIC
+	Uplink string `json:"uplink,omitempty"` // the NIC
 	WasUp  bool   `json:"was_up,omitempty"` // how the NIC was found
+
+	Fabric *fabricRecord `json:"fabric,omitempty"`
 }
 
-// link is the name of the interface that is the bridge's uplink.
+// link is the name of the interface that leads from the bridge to other
+// machines.
 func (r segmentRecord) link() string {
-	if r.VLAN == 0 {
-		return r.Uplink
+	switch {
+	case r.Fabric != nil:
+		return tunnelName
+	case r.VLAN != 0:
+		return fmt.Sprintf("vlan%d", r.VLAN)
 	}
-	return fmt.Sprintf("vlan%d", r.VLAN)
+	return r.Uplink
 }
 
-// segment is one physical network as it exists on this node: a namespace with
-// a bridge and its uplink. Networks with the same NIC tag and VLAN share it,
-// as they share the wire.
+// segment is one wire as it exists on this node: a namespace with a bridge and
+// a way to other machines. External networks with the same NIC tag and VLAN
+// share it, as they share the wire; each fabric has one of its own.
 type segment struct {
 	key    string
 	dir    string
@@ -59,13 +72,21 @@ type segment struct {
 	route  *netlink.Handle
 	create *nl.SocketHandle // makes veths
 	bridge int              // index
-	mtu    int              // of the uplink
+	mtu    int              // the most that it carries
 	guard  *guard
 	voice  *announcer
+	tunnel *tunnel // of a fabric
 }
 
-// segmentKey names the segment of an external network. Tags hold no dots.
-func segmentKey(tag string, vlan uint16) string { return fmt.Sprintf("%s.%d", tag, vlan) }
+// segmentKey names the segment of a network. Tags hold no dots and no colons.
+func segmentKey(n *model.Network) string {
+	if n.Kind == model.NetworkFabric {
+		return fmt.Sprintf("fabric:%d", n.VNI)
+	}
+	return wireKey(n.NICTag, n.VLAN)
+}
+
+func wireKey(tag string, vlan uint16) string { return fmt.Sprintf("%s.%d", tag, vlan) }
 
 func (s *segment) pin() string        { return filepath.Join(s.dir, "netns") }
 func (s *segment) recordPath() string { return filepath.Join(s.dir, "segment.json") }
@@ -93,7 +114,12 @@ func (s *segment) open(d *Driver) (err error) {
 	if err := failpoint.Hit("network/segment/before-uplink"); err != nil {
 		return err
 	}
-	if err := s.ensureUplink(d); err != nil {
+	if s.rec.Fabric != nil {
+		err = s.ensureFabric(d)
+	} else {
+		err = s.ensureUplink(d)
+	}
+	if err != nil {
 		return err
 	}
 	s.voice, err = openAnnouncer(s.ns, s.bridge)
@@ -123,8 +149,9 @@ func (s *segment) openNamespace() (err error) {
 }
 
 // ensureBridge makes the bridge: without spanning tree and without waiting
-// before a port forwards; multicast goes to every port. Its MAC is its own,
-// so that it does not change as ports come and go.
+// before a port forwards; multicast goes to every port. Its MAC follows from
+// the segment, so it does not change as ports come and go, and a fabric's
+// gateway has the same one on every node.
 func (s *segment) ensureBridge() error {
 	sum := sha256.Sum256([]byte(s.key))
 	no := false
@@ -146,95 +173,23 @@ func (s *segment) ensureBridge() error {
 	return nil
 }
 
-// ensureUplink brings the NIC, or its VLAN, into the segment and onto the
-// bridge.
-func (s *segment) ensureUplink(d *Driver) error {
-	link, err := s.route.LinkByName(s.rec.link())
-	if isNoLink(err) {
-		if err = s.fetchUplink(d); err != nil {
-			return err
-		}
-		link, err = s.route.LinkByName(s.rec.link())
+// remove takes the segment away and gives back what it took from the agent's
+// namespace.
+func (s *segment) remove(d *Driver) error {
+	var err error
+	if s.rec.Fabric != nil {
+		err = s.dismantleFabric(d)
+	} else {
+		err = s.giveBackUplink(d.hostNS, d.host)
 	}
-	if err != nil {
-		return fmt.Errorf("cannot find uplink of NIC tag %s: %w", s.rec.Tag, err)
-	}
-	if err := failpoint.Hit("network/segment/after-uplink-moved"); err != nil {
-		return err
-	}
-	if link.Attrs().MasterIndex != s.bridge {
-		if err := s.route.LinkSetMasterByIndex(link, s.bridge); err != nil {
-			return fmt.Errorf("cannot make NIC of tag %s a port of its bridge: %w", s.rec.Tag, err)
-		}
-	}
-	if err := s.route.LinkSetUp(link); err != nil {
-		return fmt.Errorf("cannot start NIC of tag %s: %w", s.rec.Tag, err)
-	}
-	s.mtu = link.Attrs().MTU
-	return nil
-}
-
-// fetchUplink moves the NIC here, or makes its VLAN interface here; the NIC
-// itself then stays where it is, which may be in the segment of its untagged
-// network.
-func (s *segment) fetchUplink(d *Driver) error {
-	at, link, err := d.findUplink(s.rec)
 	if err != nil {
 		return err
 	}
-	if s.rec.VLAN == 0 {
-		if err := at.LinkSetNsFd(link, int(s.ns.Fd())); err != nil {
-			return fmt.Errorf("cannot move NIC of tag %s to its network: %w", s.rec.Tag, err)
-		}
-		return nil
-	}
-	if err := at.LinkSetUp(link); err != nil {
-		return fmt.Errorf("cannot start NIC of tag %s: %w", s.rec.Tag, err)
-	}
-	attrs := netlink.LinkAttrs{Name: s.rec.link(), ParentIndex: link.Attrs().Index, TxQLen: -1, Namespace: netlink.NsFd(s.ns.Fd())}
-	if err := at.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: int(s.rec.VLAN), VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}); err != nil {
-		return fmt.Errorf("cannot make VLAN %d on NIC of tag %s: %w", s.rec.VLAN, s.rec.Tag, err)
-	}
-	return nil
-}
-
-// giveBack returns the NIC to the agent's namespace as it was found there,
-// and removes the segment. A VLAN interface ends with its namespace.
-func (s *segment) giveBack(host *os.File, hostRoute *netlink.Handle) error {
-	if s.rec.VLAN == 0 {
-		link, err := s.route.LinkByName(s.rec.link())
-		switch {
-		case isNoLink(err):
-		case err != nil:
-			return fmt.Errorf("cannot find uplink of NIC tag %s: %w", s.rec.Tag, err)
-		default:
-			if err := s.route.LinkSetNoMaster(link); err != nil {
-				return fmt.Errorf("cannot take NIC of tag %s off its bridge: %w", s.rec.Tag, err)
-			}
-			if err := s.route.LinkSetNsFd(link, int(host.Fd())); err != nil {
-				return fmt.Errorf("cannot give NIC of tag %s back: %w", s.rec.Tag, err)
-			}
-			if err := restoreState(hostRoute, s.rec); err != nil {
-				return err
-			}
-		}
+	if err := failpoint.Hit("network/segment/before-unpin"); err != nil {
+		return err
 	}
 	s.close()
 	return s.removeFiles()
-}
-
-func restoreState(hostRoute *netlink.Handle, rec segmentRecord) error {
-	if !rec.WasUp {
-		return nil // moving took it down
-	}
-	link, err := hostRoute.LinkByName(rec.Uplink)
-	if err == nil {
-		err = hostRoute.LinkSetUp(link)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot start NIC of tag %s: %w", rec.Tag, err)
-	}
-	return nil
 }
 
 func (s *segment) removeFiles() error {
@@ -267,24 +222,20 @@ func (s *segment) close() {
 	*s = segment{key: s.key, dir: s.dir, rec: s.rec}
 }
 
-// segment returns the open segment of a network, making it if need be.
-func (d *Driver) segment(n model.Network) (*segment, error) {
-	key := segmentKey(n.NICTag, n.VLAN)
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// segment returns the open segment of a network, making it if need be. The
+// caller holds d.mu.
+func (d *Driver) segment(n *model.Network) (*segment, error) {
+	key := segmentKey(n)
 	if s := d.segments[key]; s != nil {
 		return s, nil
 	}
-	uplink, ok := d.cfg.Uplinks[n.NICTag]
-	if !ok {
-		return nil, model.Errorf(model.KindUnavailable, "this node has no NIC with the tag %s of network %s", n.NICTag, n.Name)
-	}
-	s := &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-	if !namespace.IsPinned(s.pin()) || atomicfile.ReadJSON(s.recordPath(), &s.rec) != nil {
-		s.rec = segmentRecord{Tag: n.NICTag, VLAN: n.VLAN, Uplink: uplink}
-		if _, link, err := d.findUplink(s.rec); err == nil {
-			s.rec.WasUp = link.Attrs().Flags&net.FlagUp != 0
+	s := d.recorded(key)
+	if s == nil {
+		rec, err := d.newSegmentRecord(n)
+		if err != nil {
+			return nil, err
 		}
+		s = &segment{key: key, dir: d.segmentDir(key), rec: rec}
 		if err := os.MkdirAll(s.dir, 0o700); err != nil {
 			return nil, fmt.Errorf("cannot record segment: %w", err)
 		}
@@ -299,16 +250,31 @@ func (d *Driver) segment(n model.Network) (*segment, error) {
 	return s, nil
 }
 
+// newSegmentRecord says what a segment that is not there is going to be.
+func (d *Driver) newSegmentRecord(n *model.Network) (segmentRecord, error) {
+	if n.Kind == model.NetworkFabric {
+		return d.newFabricRecord(n)
+	}
+	uplink, ok := d.cfg.Uplinks[n.NICTag]
+	if !ok {
+		return segmentRecord{}, model.Errorf(model.KindUnavailable, "this node has no NIC with the tag %s of network %s", n.NICTag, n.Name)
+	}
+	rec := segmentRecord{Tag: n.NICTag, VLAN: n.VLAN, Uplink: uplink}
+	if _, link, err := d.findUplink(rec); err == nil {
+		rec.WasUp = link.Attrs().Flags&net.FlagUp != 0
+	}
+	return rec, nil
+}
+
 // existing returns the segment of that key if it is or can be opened, and nil
-// if it does not exist any more: after a reboot, nothing of it is left.
+// if it does not exist any more: after a reboot, nothing of it is left. The
+// caller holds d.mu.
 func (d *Driver) existing(key string) (*segment, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if s := d.segments[key]; s != nil {
 		return s, nil
 	}
-	s := &segment{key: key, dir: filepath.Join(d.segmentsDir(), key)}
-	if !namespace.IsPinned(s.pin()) || atomicfile.ReadJSON(s.recordPath(), &s.rec) != nil {
+	s := d.recorded(key)
+	if s == nil {
 		return nil, nil
 	}
 	if err := s.open(d); err != nil {
@@ -318,35 +284,16 @@ func (d *Driver) existing(key string) (*segment, error) {
 	return s, nil
 }
 
-// findUplink finds the NIC of a tag in the agent's namespace or, for a VLAN,
-// in the segment of the NIC's untagged network. It refuses one that carries
-// an address: taking it away would cut the machine off.
-func (d *Driver) findUplink(r segmentRecord) (*netlink.Handle, netlink.Link, error) {
-	link, err := d.host.LinkByName(r.Uplink)
-	if isNoLink(err) && r.VLAN != 0 {
-		if s := d.segments[segmentKey(r.Tag, 0)]; s != nil {
-			if link, err = s.route.LinkByName(r.Uplink); err == nil {
-				return s.route, link, nil
-			}
-		}
+// recorded returns a segment that stands, not opened, or nil.
+func (d *Driver) recorded(key string) *segment {
+	s := &segment{key: key, dir: d.segmentDir(key)}
+	if !namespace.IsPinned(s.pin()) || atomicfile.ReadJSON(s.recordPath(), &s.rec) != nil {
+		return nil
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot find interface %s of NIC tag %s: %w", r.Uplink, r.Tag, err)
-	}
-	if r.VLAN != 0 {
-		return d.host, link, nil
-	}
-	addrs, err := d.host.AddrList(link, netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read addresses of interface %s: %w", r.Uplink, err)
-	}
-	for _, a := range addrs {
-		if !a.IP.IsLinkLocalUnicast() {
-			return nil, nil, fmt.Errorf("cannot use interface %s of NIC tag %s: it carries the machine's address %s; give the tag an interface of its own", r.Uplink, r.Tag, a.IP)
-		}
-	}
-	return d.host, link, nil
+	return s
 }
+
+func (d *Driver) segmentDir(key string) string { return filepath.Join(d.segmentsDir(), key) }
 
 func isNoLink(err error) bool {
 	var none netlink.LinkNotFoundError

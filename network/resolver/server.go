@@ -1,0 +1,215 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/spearheadcloud/spearhead/network/namespace"
+)
+
+// Address is where every container finds its resolver, as with Docker. It is
+// on the container's loopback.
+var Address = netip.MustParseAddr("127.0.0.11")
+
+const port = 53
+
+// Limits of what one container gets. Questions beyond them are not answered,
+// as if they were lost on the way.
+const (
+	questionsPerSecond = 2000
+	questionsAtOnce    = 128 // that are passed on and not answered yet
+	connections        = 16  // by TCP
+	idleConnection     = 10 * time.Second
+)
+
+// Names is what a container's networks call their members.
+type Names interface {
+	// Lookup returns the addresses of a name, in lower case and without a dot
+	// at its end, and whether the name is known at all.
+	Lookup(name string) (addresses []netip.Addr, known bool)
+	// Reverse returns the name of an address, without a dot at its end.
+	Reverse(a netip.Addr) (name string, known bool)
+}
+
+// Config says for whom a Server is.
+type Config struct {
+	Namespace *os.File // the container's; may be closed after Open
+	Names     Names
+	// Servers are name servers to pass questions on to, from inside of the
+	// container's namespace. Without any, Own is used.
+	Servers []netip.Addr
+	// Own asks the node's name servers; nil passes nothing on.
+	Own    *Upstream
+	Logger *slog.Logger
+}
+
+// Server is the resolver of one container.
+type Server struct {
+	cfg      Config
+	upstream *Upstream // nil: nobody to ask
+	servers  []*dns.Server
+	serving  sync.WaitGroup
+	ctx      context.Context
+	cancel   context.CancelFunc
+	budget   budget
+	places   chan struct{}
+}
+
+// Open starts a resolver. Close ends it.
+func Open(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, upstream: cfg.Own, places: make(chan struct{}, questionsAtOnce), budget: newBudget(questionsPerSecond)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if len(cfg.Servers) > 0 {
+		own, err := NewUpstream(cfg.Namespace, func() []netip.Addr { return cfg.Servers })
+		if err != nil {
+			s.cancel()
+			return nil, err
+		}
+		s.upstream = own
+	}
+	if err := s.listen(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// listen opens the sockets in the container's namespace and serves them.
+func (s *Server) listen() error {
+	var packets net.PacketConn
+	var stream net.Listener
+	at := netip.AddrPortFrom(Address, port).String()
+	err := namespace.Enter(s.cfg.Namespace, func() (err error) {
+		if packets, err = net.ListenPacket("udp4", at); err != nil {
+			return err
+		}
+		if stream, err = net.Listen("tcp4", at); err != nil {
+			packets.Close()
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot open resolver: %w", err)
+	}
+	s.serve(&dns.Server{PacketConn: packets, UDPSize: dns.DefaultMsgSize})
+	s.serve(&dns.Server{Listener: &bounded{Listener: stream, places: make(chan struct{}, connections)}, IdleTimeout: func() time.Duration { return idleConnection }})
+	return nil
+}
+
+// serve begins to serve one of the sockets and returns when it is served.
+func (s *Server) serve(d *dns.Server) {
+	started := make(chan struct{})
+	d.Handler = dns.HandlerFunc(s.answer)
+	d.NotifyStartedFunc = func() { close(started) }
+	ended := make(chan struct{})
+	s.serving.Go(func() {
+		defer close(ended)
+		if err := d.ActivateAndServe(); err != nil && s.ctx.Err() == nil {
+			s.cfg.Logger.Error("a resolver has ended", "op", "resolve", "err", err)
+		}
+	})
+	select {
+	case <-started:
+		s.servers = append(s.servers, d)
+	case <-ended:
+	}
+}
+
+// Close ends the resolver and waits for it.
+func (s *Server) Close() {
+	s.cancel()
+	for _, d := range s.servers {
+		_ = d.Shutdown() // it says only that it was shut down before
+	}
+	s.serving.Wait()
+	if s.upstream != nil && s.upstream != s.cfg.Own {
+		s.upstream.Close()
+	}
+}
+
+// answer answers one question, or leaves it unanswered if it is one too many.
+func (s *Server) answer(w dns.ResponseWriter, q *dns.Msg) {
+	if !s.budget.take(time.Now()) {
+		return
+	}
+	reply := s.own(q)
+	if reply == nil {
+		select {
+		case s.places <- struct{}{}:
+		default:
+			return
+		}
+		reply = s.pass(w, q)
+		<-s.places
+	}
+	if reply == nil || s.ctx.Err() != nil {
+		return
+	}
+	if w.LocalAddr().Network() == "udp" {
+		size := dns.MinMsgSize
+		if o := q.IsEdns0(); o != nil {
+			size = max(size, int(o.UDPSize()))
+		}
+		reply.Truncate(size)
+	}
+	_ = w.WriteMsg(reply) // who asked may be gone
+}
+
+// pass passes a question on.
+func (s *Server) pass(w dns.ResponseWriter, q *dns.Msg) *dns.Msg {
+	failed := new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)
+	if s.upstream == nil {
+		if len(q.Question) == 1 && q.Opcode == dns.OpcodeQuery {
+			failed.Rcode = dns.RcodeNameError // an internal network has no names but its own
+		}
+		return failed
+	}
+	reply, err := s.upstream.exchange(s.ctx, w.LocalAddr().Network(), q)
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			s.cfg.Logger.Debug("cannot pass a question on", "op", "resolve", "err", err)
+		}
+		return failed
+	}
+	return reply
+}
+
+// bounded is a listener that has so many connections at once, and no more.
+type bounded struct {
+	net.Listener
+	places chan struct{}
+}
+
+func (b *bounded) Accept() (net.Conn, error) {
+	for {
+		c, err := b.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case b.places <- struct{}{}:
+			return &boundedConn{Conn: c, leave: sync.OnceFunc(func() { <-b.places })}, nil
+		default:
+			c.Close()
+		}
+	}
+}
+
+type boundedConn struct {
+	net.Conn
+	leave func()
+}
+
+func (c *boundedConn) Close() error {
+	c.leave()
+	return c.Conn.Close()
+}

@@ -1,0 +1,310 @@
+package network
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Registers of a lookup key (interface, protocol, port).
+const (
+	regProtocol = 12 // NFT_REG32_04, behind the interface's name
+	regPort     = 13
+	regTarget   = 14 // what a map says
+)
+
+// wallTable are the sets of a container's table.
+type wallTable struct {
+	table *nftables.Table
+	open  *nftables.Set    // ports that are open, as packets have them in the end
+	moved *nftables.Set    // ports that lead to other ones
+	peers [2]*nftables.Set // IPv4, IPv6
+	sets  map[string][2]*nftables.Set
+}
+
+// newWallTable names the sets of a wall. It says nothing to the kernel.
+func newWallTable(w *wall) *wallTable {
+	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: inetTable}
+	id := uint32(0)
+	set := func(name string, types ...nftables.SetDatatype) *nftables.Set {
+		id++
+		s := &nftables.Set{Table: table, ID: id, Name: name, KeyType: types[0]}
+		if len(types) > 1 {
+			s.KeyType = nftables.MustConcatSetType(types...)
+			s.Concatenation = true
+		}
+		return s
+	}
+	t := &wallTable{table: table, sets: map[string][2]*nftables.Set{}}
+	t.open = set("open", nftables.TypeIFName, nftables.TypeInetProto, nftables.TypeInetService)
+	t.moved = set("moved", nftables.TypeIFName, nftables.TypeInetProto, nftables.TypeInetService)
+	t.moved.IsMap, t.moved.DataType = true, nftables.TypeInetService
+	t.peers = [2]*nftables.Set{
+		set("peers4", nftables.TypeIFName, nftables.TypeIPAddr), set("peers6", nftables.TypeIFName, nftables.TypeIP6Addr),
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.sets)) {
+		sum := sha256.Sum256([]byte(name))
+		short := hex.EncodeToString(sum[:8])
+		pair := [2]*nftables.Set{set("a"+short+"4", nftables.TypeIPAddr), set("a"+short+"6", nftables.TypeIP6Addr)}
+		for _, s := range pair {
+			s.Interval = hasRanges(w.sets[name])
+		}
+		t.sets[name] = pair
+	}
+	return t
+}
+
+// build makes the whole table anew.
+func (w *wall) build(c *nftables.Conn) error {
+	t := newWallTable(w)
+	renew(c, nftables.TableFamilyINet, inetTable)
+	if err := w.addSets(c, t); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(w.maps, func(m portMap) bool { return m.Port != m.Target }) {
+		in := baseChain(c, t.table, "prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, nftables.ChainPolicyAccept)
+		addRule(c, in, portKey(), []expr.Any{
+			&expr.Lookup{SourceRegister: regLink, DestRegister: regTarget, IsDestRegSet: true, SetName: t.moved.Name, SetID: t.moved.ID},
+			&expr.Redir{RegisterProtoMin: regTarget},
+		})
+	}
+	if len(w.closed) == 0 {
+		return nil
+	}
+	w.addInput(c, t)
+	w.addOutput(c, t)
+	return nil
+}
+
+func (w *wall) addSets(c *nftables.Conn, t *wallTable) error {
+	var open, moved []nftables.SetElement
+	seen := map[string]bool{}
+	for _, m := range w.maps {
+		final := m
+		if m.Port != m.Target {
+			target := []byte{byte(m.Target >> 8), byte(m.Target)}
+			moved = append(moved, nftables.SetElement{Key: m.key(), Val: target})
+			continue // let in by having been moved
+		}
+		if key := string(final.key()); !seen[key] {
+			seen[key] = true
+			open = append(open, nftables.SetElement{Key: final.key()})
+		}
+	}
+	if err := c.AddSet(t.open, open); err != nil {
+		return err
+	}
+	if err := c.AddSet(t.moved, moved); err != nil {
+		return err
+	}
+	var v4, v6 []nftables.SetElement
+	for p := range w.peers {
+		v4, v6 = byFamily(v4, v6, p.address, p.key())
+	}
+	if err := eachFamilyAlways(c.AddSet, t.peers, v4, v6); err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.sets)) {
+		v4, v6 := setElements(w.sets[id])
+		if err := eachFamilyAlways(c.AddSet, t.sets[id], v4, v6); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachFamilyAlways(do func(*nftables.Set, []nftables.SetElement) error, sets [2]*nftables.Set, v4, v6 []nftables.SetElement) error {
+	if err := do(sets[0], v4); err != nil {
+		return err
+	}
+	return do(sets[1], v6)
+}
+
+// addInput closes the interfaces to who is not let in.
+func (w *wall) addInput(c *nftables.Conn, t *wallTable) {
+	input := baseChain(c, t.table, "input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, nftables.ChainPolicyAccept)
+	closed := c.AddChain(&nftables.Chain{Table: t.table, Name: "closed"})
+	for _, link := range w.closed {
+		addRule(c, input, comes(link), jump(closed.Name))
+	}
+	addRule(c, closed, answers(), accept)
+	for _, kind := range []byte{icmp6Solicit, icmp6Advert} { // without them there is no IPv6
+		addRule(c, closed, isProtocol(unix.IPPROTO_ICMPV6), transportByte(0, kind), accept)
+	}
+	w.addRules(c, t, closed, true)
+	addRule(c, closed, isProtocol(unix.IPPROTO_ICMP), transportByte(0, icmpEchoRequest), accept)
+	addRule(c, closed, isProtocol(unix.IPPROTO_ICMPV6), transportByte(0, icmp6EchoRequest), accept)
+	addRule(c, closed, []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native32(ctStatusMoved), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}, accept)
+	addRule(c, closed, portKey(), []expr.Any{&expr.Lookup{SourceRegister: regLink, SetName: t.open.Name, SetID: t.open.ID}}, accept)
+	for _, link := range slices.Sorted(maps.Keys(w.friends)) {
+		for _, p := range w.friends[link] {
+			addRule(c, closed, comes(link), source.within(p), accept)
+		}
+	}
+	for i, set := range t.peers {
+		match, offset, length := source.isFamily(i == 1)
+		addRule(c, closed, match, []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regLink},
+			&expr.Payload{DestRegister: regMAC, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
+			&expr.Lookup{SourceRegister: regLink, SetName: set.Name, SetID: set.ID},
+		}, accept)
+	}
+	addRule(c, closed, refuse)
+}
+
+// ctStatusMoved marks connections whose destination was changed on their way
+// in (IPS_DST_NAT).
+const ctStatusMoved = 1 << 5
+
+// addOutput stops what rules say must not go out.
+func (w *wall) addOutput(c *nftables.Conn, t *wallTable) {
+	if !slices.ContainsFunc(w.rules, func(r model.FirewallRule) bool { return !r.Inbound }) {
+		return
+	}
+	output := baseChain(c, t.table, "output", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter, nftables.ChainPolicyAccept)
+	opening := c.AddChain(&nftables.Chain{Table: t.table, Name: "opening"})
+	for _, link := range w.closed {
+		addRule(c, output, leaves(link), jump(opening.Name))
+	}
+	addRule(c, opening, answers(), accept)
+	for _, kind := range []byte{icmp6Solicit, icmp6Advert} {
+		addRule(c, opening, isProtocol(unix.IPPROTO_ICMPV6), transportByte(0, kind), accept)
+	}
+	w.addRules(c, t, opening, false)
+}
+
+// addRules adds the rules of one direction. A rule becomes one for each
+// combination of its ports and other sides.
+func (w *wall) addRules(c *nftables.Conn, t *wallTable, chain *nftables.Chain, inbound bool) {
+	other := source
+	if !inbound {
+		other = destination
+	}
+	for _, r := range w.rules {
+		if r.Inbound != inbound {
+			continue
+		}
+		then := refuse
+		if r.Allow {
+			then = accept
+		}
+		for _, what := range matchTraffic(r) {
+			for _, who := range matchSides(r, t, other) {
+				addRule(c, chain, what, who, then)
+			}
+		}
+	}
+}
+
+// matchTraffic are the alternatives of a rule's protocol and ports.
+func matchTraffic(r model.FirewallRule) (alternatives [][]expr.Any) {
+	number, named := protocols[r.Protocol]
+	if !named {
+		return [][]expr.Any{nil}
+	}
+	base := isProtocol(number)
+	switch {
+	case r.ICMPType != nil:
+		base = append(base, transportByte(0, *r.ICMPType)...)
+		if r.ICMPCode != nil {
+			base = append(base, transportByte(1, *r.ICMPCode)...)
+		}
+	case len(r.Ports) > 0:
+		for _, p := range r.Ports {
+			alternatives = append(alternatives, slices.Concat(base, destinationPorts(p.First, p.Last)))
+		}
+		return alternatives
+	}
+	return [][]expr.Any{base}
+}
+
+// matchSides are the alternatives of a rule's other side.
+func matchSides(r model.FirewallRule, t *wallTable, other side) (alternatives [][]expr.Any) {
+	if len(r.Prefixes) == 0 && len(r.Sets) == 0 {
+		return [][]expr.Any{nil}
+	}
+	for _, p := range r.Prefixes {
+		alternatives = append(alternatives, other.within(p))
+	}
+	for _, id := range r.Sets {
+		for i, set := range t.sets[id] {
+			alternatives = append(alternatives, other.in(set, i == 1))
+		}
+	}
+	return alternatives
+}
+
+// portKey loads interface, protocol and destination port of a packet.
+func portKey() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regLink},
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regProtocol},
+		&expr.Payload{DestRegister: regPort, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+	}
+}
+
+// hasRanges tells whether a set holds more than single addresses.
+func hasRanges(set map[netip.Prefix]bool) bool {
+	for p := range set {
+		if !p.IsSingleIP() {
+			return true
+		}
+	}
+	return false
+}
+
+// setElements are the elements of a set of addresses. Ranges in it must not
+// overlap: prefixes that lie in others are left out.
+func setElements(set map[netip.Prefix]bool) (v4, v6 []nftables.SetElement) {
+	ranges := hasRanges(set)
+	for p := range set {
+		if ranges && covered(p, set) {
+			continue
+		}
+		v4, v6 = byFamily(v4, v6, p.Addr(), p.Addr().AsSlice())
+		if !ranges {
+			continue
+		}
+		if after := afterLast(p); after.IsValid() {
+			end := nftables.SetElement{Key: after.AsSlice(), IntervalEnd: true}
+			if after.Is4() {
+				v4 = append(v4, end)
+			} else {
+				v6 = append(v6, end)
+			}
+		}
+	}
+	return v4, v6
+}
+
+// covered tells whether a shorter prefix of the set holds p.
+func covered(p netip.Prefix, set map[netip.Prefix]bool) bool {
+	for bits := range p.Bits() {
+		if set[netip.PrefixFrom(p.Addr(), bits).Masked()] {
+			return true
+		}
+	}
+	return false
+}
+
+// afterLast is the address behind a prefix, or none if it is the last one.
+func afterLast(p netip.Prefix) netip.Addr {
+	last := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < len(last)*8; bit++ {
+		last[bit/8] |= 0x80 >> (bit % 8)
+	}
+	a, _ := netip.AddrFromSlice(last)
+	return a.Next()
+}
