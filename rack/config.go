@@ -10,10 +10,13 @@ import (
 
 // Ports of the daemons, the same on every host.
 const (
-	dockerPort = 2376
-	raftPort   = 2380
-	gossipPort = 7946
-	wirePort   = 7947
+	dockerPort      = 2376
+	raftPort        = 2380
+	peerPort        = 2381
+	headMetricsPort = 9376
+	nodeMetricsPort = 9377
+	gossipPort      = 7946
+	wirePort        = 7947
 )
 
 // dataCenter is what users of a rack see as its name.
@@ -30,6 +33,8 @@ func (r *Rack) headConfig(h host) map[string]any {
 		"docker_listen":       at(h, dockerPort),
 		"advertise":           []string{h.addr.String()},
 		"raft_listen":         at(h, raftPort),
+		"peer_listen":         at(h, peerPort),
+		"metrics_listen":      at(h, headMetricsPort),
 		"gossip_listen":       at(h, gossipPort),
 		"insecure_registries": []string{underlay.String()},
 		"registry_certs_dir":  r.registryCerts(),
@@ -40,17 +45,18 @@ func (r *Rack) headConfig(h host) map[string]any {
 func (r *Rack) agentConfig(h host) map[string]any {
 	underlay, _ := r.underlay()
 	return map[string]any{
-		"name":          h.name,
-		"state_dir":     r.stateDir(h),
-		"run_dir":       r.hostRun(h) + "/agent",
-		"identity_dir":  r.identity(h),
-		"wire_listen":   at(h, wirePort),
-		"advertise":     at(h, wirePort),
-		"gossip_listen": at(h, gossipPort),
-		"cgroup_parent": r.nodeCgroup(h),
-		"storage":       r.storageConfig(h),
-		"nic_tags":      map[string]string{nicTag: externalNIC},
-		"images":        map[string]any{"insecure_registries": []string{underlay.String()}, "certs_dir": r.registryCerts()},
+		"name":           h.name,
+		"state_dir":      r.stateDir(h),
+		"run_dir":        r.hostRun(h) + "/agent",
+		"identity_dir":   r.identity(h),
+		"metrics_listen": at(h, nodeMetricsPort),
+		"wire_listen":    at(h, wirePort),
+		"advertise":      at(h, wirePort),
+		"gossip_listen":  at(h, gossipPort),
+		"cgroup_parent":  r.nodeCgroup(h),
+		"storage":        r.storageConfig(h),
+		"nic_tags":       map[string]string{nicTag: externalNIC},
+		"images":         map[string]any{"insecure_registries": []string{underlay.String()}, "certs_dir": r.registryCerts()},
 	}
 }
 
