@@ -129,6 +129,7 @@ func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, err
 	var err error
 	p.network, err = network.Open(ctx, network.Config{
 		RunDir: filepath.Join(cfg.RunDir, "net"), Prefix: cfg.NetworkPrefix, Uplinks: cfg.NICTags, Logger: cfg.Logger,
+		Underlay: cfg.Fabric.Address, VXLANPort: cfg.Fabric.Port, Protected: cfg.Fabric.Protected,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the network: %w", err)
@@ -193,7 +194,7 @@ func (p *parts) info(ctx context.Context, cfg Config) (model.NodeInfo, error) {
 	info.Storage, info.DiskQuota, info.VolumeQuota = cfg.Storage.Kind, p.images.DiskQuota(), p.volumes.Quota()
 	info.Runtime, info.CgroupVersion, info.Seccomp = rt.Runtime, rt.CgroupVersion, rt.Seccomp
 	info.Init, info.Warnings = rt.Init, rt.Warnings
-	info.NICTags = sortedTags(cfg.NICTags)
+	info.NICTags, info.Underlay = sortedTags(cfg.NICTags), cfg.Fabric.Address
 	info.MetricsAddress = metricsAddress(cfg.MetricsListen, cfg.Advertise)
 	return info, nil
 }

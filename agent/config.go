@@ -34,10 +34,11 @@ type Config struct {
 	Storage            Storage
 	NICTags            map[string]string // tag of a physical network → interface
 	NetworkPrefix      string            // begins the names of links; agents that share a machine need different ones
-	InsecureRegistries []string          // host[:port] that may be spoken to without TLS
-	RegistryMirrors    []string          // host[:port] or URLs, asked before docker.io is
-	RegistryCerts      string            // folder of folders by host[:port] with *.crt, *.cert and *.key; "" is none
-	DeniedNetworks     []netip.Prefix    // that no registry may lead to, such as that of nodes
+	Fabric             Fabric
+	InsecureRegistries []string       // host[:port] that may be spoken to without TLS
+	RegistryMirrors    []string       // host[:port] or URLs, asked before docker.io is
+	RegistryCerts      string         // folder of folders by host[:port] with *.crt, *.cert and *.key; "" is none
+	DeniedNetworks     []netip.Prefix // that no registry may lead to, such as that of nodes
 
 	// MetricsListen is where Prometheus fetches numbers by plain HTTP,
 	// host:port; "" is nowhere. Whoever reaches it learns what all containers
@@ -46,6 +47,17 @@ type Config struct {
 
 	Version string // of Spearhead
 	Logger  *slog.Logger
+}
+
+// Fabric says how the node takes part in fabrics.
+type Fabric struct {
+	// Address is the machine's on the network that connects the nodes; by
+	// default Advertise's. Without an address there are no fabrics here.
+	Address netip.Addr
+	Port    int // UDP, the same on all nodes; 0 is 4789
+	// Protected are networks that containers on fabrics must not reach, such as
+	// those of machines; none is the one that Address is on.
+	Protected []netip.Prefix
 }
 
 // Storage says what containers' roots are made of.
@@ -87,6 +99,9 @@ func (c *Config) check() error {
 	}
 	if c.Advertise == "" {
 		c.Advertise = c.WireListen
+	}
+	if at, err := netip.ParseAddrPort(c.Advertise); err == nil && !c.Fabric.Address.IsValid() && !at.Addr().IsUnspecified() {
+		c.Fabric.Address = at.Addr().Unmap()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

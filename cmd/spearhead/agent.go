@@ -29,7 +29,12 @@ type agentFile struct {
 	Runtime       string            `toml:"runtime"`
 	NetworkPrefix string            `toml:"network_prefix"`
 	NICTags       map[string]string `toml:"nic_tags"`
-	Storage       struct {
+	Fabric        struct {
+		Address   netip.Addr     `toml:"address"`
+		Port      int            `toml:"port"`
+		Protected []netip.Prefix `toml:"protected_networks"`
+	} `toml:"fabric"`
+	Storage struct {
 		Kind    string   `toml:"kind"`
 		Dataset string   `toml:"dataset"`
 		Command []string `toml:"command"`
@@ -71,6 +76,10 @@ func agentCommand() *cli.Command {
 			"  command = [\"zfs\"]             for zfs: how to call it\n\n" +
 			"  [nic_tags]\n" +
 			"  external = \"eth1\"             physical network's tag = interface\n\n" +
+			"  [fabric]                      networks of accounts, between nodes\n" +
+			"  address = \"192.0.2.21\"        of this machine where the nodes are connected; advertise's by default\n" +
+			"  port = 4789                   UDP, the same on all nodes\n" +
+			"  protected_networks = []       that containers must not reach by them; the one of address by default\n\n" +
 			"  [logs]                        for containers that ask for no max-size\n" +
 			"  max_size = \"100m\"             or unlimited: such logs can then fill the node\n" +
 			"  max_file = 5\n\n" +
@@ -150,6 +159,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		Storage:            agent.Storage{Kind: file.Storage.Kind, Dataset: file.Storage.Dataset, Command: file.Storage.Command},
 		NICTags:            file.NICTags,
 		NetworkPrefix:      file.NetworkPrefix,
+		Fabric:             agent.Fabric{Address: file.Fabric.Address, Port: file.Fabric.Port, Protected: file.Fabric.Protected},
 		InsecureRegistries: file.Images.InsecureRegistries,
 		RegistryMirrors:    file.Images.Mirrors,
 		RegistryCerts:      file.Images.CertsDir,
