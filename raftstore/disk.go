@@ -92,6 +92,9 @@ func checkMarker(dir, id string) (*marker, error) {
 	if err != nil {
 		return nil, &DamagedError{Dir: dir, What: "the marker cannot be read", Cause: err}
 	}
+	if m.get().Removed {
+		return nil, errors.Join(ErrRemoved, m.close())
+	}
 	if owner := m.get().ID; owner != id {
 		return nil, errors.Join(&DamagedError{Dir: dir, What: fmt.Sprintf("they belong to head %s, this is head %s", owner, id)}, m.close())
 	}

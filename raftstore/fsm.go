@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
@@ -21,10 +22,12 @@ type fsm struct {
 	changed *broadcast
 	failed  *failure
 	hashes  *hashes
+	removed chan struct{} // closed when this head is removed
+	gone    sync.Once
 }
 
 func newFSM(id string, failed *failure, work *inflight) *fsm {
-	f := &fsm{id: id, changed: newBroadcast(), failed: failed, hashes: newHashes(work)}
+	f := &fsm{id: id, changed: newBroadcast(), failed: failed, hashes: newHashes(work), removed: make(chan struct{})}
 	f.state.Store(state.New())
 	return f
 }
@@ -58,9 +61,7 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	case command.CheckState:
 		f.hashes.begin(s.View())
 	case command.RemoveHead:
-		if c.ID == f.id {
-			f.failed.fail(ErrRemoved)
-		}
+		f.learn(c.ID)
 	}
 	f.changed.send()
 	return outcome{Result{Index: index}, err}
@@ -85,10 +86,17 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	}
 	f.state.Store(s)
 	if s.View().HeadRemoved(f.id) {
-		f.failed.fail(ErrRemoved)
+		f.learn(f.id)
 	}
 	f.changed.send()
 	return nil
+}
+
+// learn notes that a head is removed.
+func (f *fsm) learn(removed string) {
+	if removed == f.id {
+		f.gone.Do(func() { close(f.removed) })
+	}
 }
 
 type snapshot struct{ view *state.View }

@@ -25,6 +25,7 @@ type mark struct {
 	Term     uint64 `json:"term"`      // highest that this head has taken part in
 	VoteTerm uint64 `json:"vote_term"` // latest in which it has voted
 	Index    uint64 `json:"index"`     // last entry in its log
+	Removed  bool   `json:"removed,omitempty"`
 }
 
 // slot is one copy of the mark in the file.

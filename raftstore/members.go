@@ -25,6 +25,10 @@ const (
 	inTouch = 3 * time.Second
 	// transferRetry is between two tries to hand on the lead.
 	transferRetry = 50 * time.Millisecond
+	// leavePatience is how long a removed head hears nothing of the others until
+	// it stops although nobody has said that its vote is not needed any more.
+	leavePatience = 10 * time.Second
+	leaveInterval = 50 * time.Millisecond
 )
 
 // Join lets a head take part, or gives one that does another address. The head
@@ -107,7 +111,35 @@ func (s *Store) RemoveHead(ctx context.Context, id string) error {
 	if _, err := s.Propose(ctx, command.RemoveHead{ID: id}); err != nil {
 		return err
 	}
+	if err := s.tell(ctx, raft.ServerID(id)); err != nil {
+		return err
+	}
 	return s.FinishRemovals(ctx)
+}
+
+// tell waits until a head knows that all proposed so far is agreed on, or does
+// not seem to be there. What it is sent after that tells it: raft sends nothing
+// more to a head without a vote.
+func (s *Store) tell(ctx context.Context, id raft.ServerID) error {
+	if err := s.Barrier(ctx); err != nil {
+		return err
+	}
+	barrier := s.raft.LastIndex()
+	patience := time.NewTimer(inTouch)
+	defer patience.Stop()
+	for {
+		changed := s.peers.changed.next()
+		if f := s.peers.of(id); f.last >= barrier || time.Since(f.contact) > inTouch {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-patience.C:
+			return nil
+		case <-ctx.Done():
+			return s.proposeError(ctx.Err())
+		}
+	}
 }
 
 // mayRemove looks whether the heads that answer would still be a quorum.
@@ -147,6 +179,38 @@ func (s *Store) FinishRemovals(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// leave ends this head's part after it was removed. Its vote may be needed until
+// the others have agreed to do without it, which they tell it or, if they are
+// quick, do not.
+func (s *Store) leave() {
+	tick := time.NewTicker(leaveInterval)
+	defer tick.Stop()
+	heard := time.Now()
+	for slices.ContainsFunc(s.servers(), func(o raft.Server) bool { return o.ID == s.id }) {
+		if contact := s.raft.LastContact(); contact.After(heard) {
+			heard = contact
+		}
+		if time.Since(heard) > leavePatience {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-s.stop:
+			return
+		case <-s.failed.ch:
+			return
+		}
+		if s.IsLeader() {
+			s.raft.LeadershipTransfer() // whoever leads next finishes the removal
+		}
+	}
+	// A head that starts again does not know what was agreed on until it is told.
+	if err := s.disk.store.marker.set(func(m *mark) { m.Removed = true }, true); err != nil {
+		s.log.Error("cannot write down that this head is removed", slog.String("op", "leave"), slog.Any("err", err))
+	}
+	s.failed.fail(ErrRemoved)
 }
 
 // TransferLeadership hands the lead to the head that is furthest, so that a

@@ -15,10 +15,14 @@ type transport interface {
 	io.Closer
 }
 
-// follower is how far another head has come, by its latest answer.
+// follower is what another head has answered to this one as the leader.
 type follower struct {
-	last    uint64 // entry in its log
-	contact time.Time
+	last    uint64    // entry in its log
+	contact time.Time // of the latest answer
+	// followed is when the latest request was sent by whose answer the head
+	// has followed this one in the term.
+	followed time.Time
+	term     uint64
 }
 
 // observed is a transport that notes what the followers answer to heartbeats:
@@ -37,11 +41,17 @@ func observe(t transport) *observed {
 
 // AppendEntries implements raft.Transport. Heartbeats come this way too.
 func (o *observed) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	sent := time.Now()
 	if err := o.transport.AppendEntries(id, target, args, resp); err != nil {
 		return err
 	}
 	o.mu.Lock()
-	o.followers[id] = follower{last: resp.LastLog, contact: time.Now()}
+	f := o.followers[id]
+	f.last, f.contact = resp.LastLog, time.Now()
+	if resp.Success && (args.Term > f.term || sent.After(f.followed)) {
+		f.followed, f.term = sent, args.Term
+	}
+	o.followers[id] = f
 	o.mu.Unlock()
 	o.changed.send()
 	return nil

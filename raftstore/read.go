@@ -54,8 +54,9 @@ func (s *Store) ReadIndex(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	asked := time.Now()
 	index := s.lastCommand(s.raft.CommitIndex())
-	if !s.onlyVoter() {
+	for confirmed := s.onlyVoter(); !confirmed; confirmed = s.followedSince(asked, term) {
 		if err := s.VerifyLeader(ctx); err != nil {
 			return 0, err
 		}
@@ -66,6 +67,25 @@ func (s *Store) ReadIndex(ctx context.Context) (uint64, error) {
 		return 0, s.proposeError(raft.ErrNotLeader)
 	}
 	return index, nil
+}
+
+// followedSince reports whether a quorum has followed this head in the term
+// when asked after a moment. raft's own verification is content with answers to
+// what it has asked before, which may be old: those that waited for a leader
+// that was stopped for a while.
+func (s *Store) followedSince(moment time.Time, term uint64) bool {
+	voters, followers := 0, 0
+	for _, server := range s.servers() {
+		if server.Suffrage != raft.Voter {
+			continue
+		}
+		voters++
+		f := s.peers.of(server.ID)
+		if server.ID == s.id || f.term == term && !f.followed.Before(moment) {
+			followers++
+		}
+	}
+	return followers > voters/2
 }
 
 // settleTerm returns the current term after an entry of it is committed; there

@@ -56,6 +56,9 @@ func (s *survivor) Snapshot() (raft.FSMSnapshot, error) {
 	if err := s.fsm.failed.cause(); err != nil {
 		return nil, err
 	}
+	if s.fsm.state.Load().View().HeadRemoved(s.fsm.id) {
+		return nil, ErrRemoved
+	}
 	if err := s.fsm.state.Load().Survive(s.fsm.id); err != nil {
 		return nil, err
 	}

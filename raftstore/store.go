@@ -159,6 +159,9 @@ func (s *Store) bootstrap(conf *raft.Config, trans raft.Transport) error {
 		if err != nil || last > 0 || m.Index > 0 || m.VoteTerm > 0 {
 			return err
 		}
+		if snapshots, err := s.disk.snapshots.List(); err != nil || len(snapshots) > 0 {
+			return err
+		}
 		if err := store.SetUint64([]byte(keyCurrentTerm), 0); err != nil {
 			return err
 		}
@@ -190,7 +193,11 @@ func (s *Store) hurry(conf *raft.Config) error {
 func (s *Store) watch() {
 	select {
 	case <-s.stop:
+	case <-s.fsm.removed:
+		s.leave()
 	case <-s.failed.ch:
+	}
+	if s.failed.cause() != nil {
 		s.log.Error("the replicated state has failed on this head", "op", "raft", "err", s.failed.err)
 		s.raft.Shutdown()
 	}
