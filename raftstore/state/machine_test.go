@@ -30,13 +30,16 @@ func imageRef(t *rapid.T) string {
 func containerID(t *rapid.T) string {
 	return fmt.Sprintf("%064x", rapid.IntRange(1, 8).Draw(t, "container"))
 }
+func packageName(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"p", "q"}).Draw(t, "package")
+}
 func containerName(t *rapid.T) string {
 	return fmt.Sprintf("name%d", rapid.IntRange(1, 5).Draw(t, "name"))
 }
 
 func randomCommand(t *rapid.T) command.Command {
 	now := epoch.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "time")) * time.Second)
-	switch rapid.IntRange(0, 24).Draw(t, "command") {
+	switch rapid.IntRange(0, 27).Draw(t, "command") {
 	case 0:
 		id := accountID(t)
 		return command.CreateAccount{Account: model.Account{ID: id, Login: "user" + id[len(id)-1:], Policy: model.PolicyTenant, Created: now}}
@@ -93,6 +96,14 @@ func randomCommand(t *rapid.T) command.Command {
 		return command.LinksTold{ID: containerID(t)}
 	case 23:
 		return command.RecordEvent{Event: model.Event{AccountID: accountID(t), Type: "container", Action: "prune", Time: now}}
+	case 24:
+		return command.SetAccountLimits{AccountID: accountID(t), Limits: model.AccountLimits{
+			Containers: rapid.Int64Range(-1, 3).Draw(t, "containers"), Memory: rapid.Int64Range(-1, 4).Draw(t, "memory limit"),
+		}}
+	case 25:
+		return command.PutPackage{Package: model.Package{Name: packageName(t), Memory: rapid.Int64Range(1, 2).Draw(t, "size"), Active: true, Default: rapid.Bool().Draw(t, "default")}}
+	case 26:
+		return command.RemovePackage{Name: packageName(t)}
 	}
 	if rapid.Bool().Draw(t, "holder") {
 		return command.DropImageHolder{ImageID: imageID(t), NodeID: nodeID(t)}
@@ -110,7 +121,7 @@ func randomLimits(t *rapid.T) model.Limits {
 
 func randomReservation(t *rapid.T, now time.Time) command.Command {
 	c := model.Container{
-		ID: containerID(t), Name: containerName(t), AccountID: accountID(t), NodeID: nodeID(t), Created: now,
+		ID: containerID(t), Name: containerName(t), AccountID: accountID(t), NodeID: nodeID(t), Created: now, Package: packageName(t),
 		Reserved: model.Resources{Memory: rapid.Int64Range(0, 2).Draw(t, "memory"), CPU: rapid.Int64Range(0, 2).Draw(t, "cpu")},
 		Spec:     model.ContainerSpec{Image: "i", ImageID: imageID(t)},
 	}
@@ -269,6 +280,9 @@ func checkPromises(t *rapid.T, v *View) {
 			}
 		}
 		sums[c.NodeID] = sums[c.NodeID].Add(c.Reserved)
+		sums[c.AccountID] = sums[c.AccountID].Add(c.Reserved)
+		counts[c.AccountID]++
+		counts["package "+c.Package]++
 		counts[c.NodeID]++
 		needs := c.Spec.Limits.Needs(c.Reserved)
 		if c.Update == nil && c.Reserved.Memory != needs.Memory || c.Reserved.Memory < needs.Memory {
@@ -286,6 +300,16 @@ func checkPromises(t *rapid.T, v *View) {
 		if got := v.Promised(n.ID); got != sums[n.ID] || v.PromisedTo(n.ID) != counts[n.ID] {
 			t.Fatalf("node %s has promised %+v to %d, its containers sum up to %+v of %d",
 				n.ID, got, v.PromisedTo(n.ID), sums[n.ID], counts[n.ID])
+		}
+	}
+	for _, a := range v.Accounts() {
+		if n, r := v.Holdings(a.ID); n != counts[a.ID] || r != sums[a.ID] {
+			t.Fatalf("account %s holds %d containers and %+v, they are %d with %+v", a.ID, n, r, counts[a.ID], sums[a.ID])
+		}
+	}
+	for _, p := range v.Packages() {
+		if n := v.Sized(p.Name); n != counts["package "+p.Name] || p.Removed && n == 0 {
+			t.Fatalf("package %+v is said to be of %d containers, and is of %d", p, n, counts["package "+p.Name])
 		}
 	}
 	for _, n := range v.Networks() {
