@@ -114,7 +114,7 @@ func TestRegistryWithPasswordAndPrivateAuthority(t *testing.T) {
 	plain := imagetest.Options{IP: "127.0.0.1", Data: data}.Start(t)
 	layers, config := threeLayers(t)
 	want := push(t, plain, "private:1", layers, config)
-	certificate, key := selfSigned(t, ip)
+	certificate, key := imagetest.SelfSigned(t, ip)
 	const password, wrong = "correct-horse-battery", "not-the-password-at-all"
 	address := imagetest.Options{IP: ip, Data: data, Certificate: certificate, Key: key, Users: map[string]string{"ann": password}}.Start(t)
 

@@ -2,24 +2,16 @@ package image_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/image"
 	"github.com/spearheadcloud/spearhead/image/imagetest"
@@ -43,35 +35,6 @@ func outerAddress(t *testing.T) string {
 	return ""
 }
 
-// selfSigned makes a certificate for an address, and the files that hold it.
-func selfSigned(t *testing.T, ip string) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "registry"}, IPAddresses: []net.IP{net.ParseIP(ip)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	signed, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: signed}, key: {Type: "PRIVATE KEY", Bytes: encoded}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certificate, key
-}
-
 // TestPullOverTLSWithPassword pulls in processes of their own, as a process
 // reads the system's roots once.
 func TestPullOverTLSWithPassword(t *testing.T) {
@@ -80,7 +43,7 @@ func TestPullOverTLSWithPassword(t *testing.T) {
 	ip, data := outerAddress(t), t.TempDir()
 	layers, config := threeLayers(t)
 	push(t, imagetest.Options{IP: "127.0.0.1", Data: data}.Start(t), "private:1", layers, config)
-	certificate, key := selfSigned(t, ip)
+	certificate, key := imagetest.SelfSigned(t, ip)
 	const password, wrong = "correct-horse-battery", "not-the-password-at-all"
 	registry := imagetest.Options{IP: ip, Data: data, Certificate: certificate, Key: key, Users: map[string]string{"ann": password}}.Start(t)
 	denied := fmt.Sprintf("pull access denied for %s/private, repository does not exist or may require 'docker login'", registry)
