@@ -19,9 +19,9 @@ func (s *Service) Explain(_ context.Context, a model.Account, r model.CreateCont
 	if err := policy.Refuse(policy.Check(a, &r)); err != nil {
 		return placement.Decision{}, err
 	}
-	steps := []func(*state.View) error{p.findRules, p.findPackage, p.findTraits, p.findNetwork}
+	steps := []func(*state.View) error{p.findRules, p.findPackage, p.findTraits, p.findNetworks}
 	if r.Spec.Image != "" {
-		steps = []func(*state.View) error{p.findRules, p.findImage, p.findPackage, p.findTraits, p.findNetwork}
+		steps = []func(*state.View) error{p.findRules, p.findImage, p.findPackage, p.findTraits, p.findNetworks}
 	}
 	for _, step := range steps {
 		if err := step(v); err != nil {

@@ -79,9 +79,7 @@ func (p plan) intent(v *state.View, draw int) Intent {
 		},
 		Platform: p.image.Architecture, NodeID: p.nodeID, LocalImage: p.local, Rules: p.rules, Traits: p.traits, Volumes: p.request.Volumes,
 	}
-	if p.network != nil {
-		in.Container.NICs = []model.NIC{{NetworkID: p.network.ID, Interface: "eth0", Primary: true, Rate: p.pkg.NetworkRate}}
-	}
+	in.Container.NICs = p.nics
 	return in
 }
 
@@ -99,14 +97,18 @@ func (p plan) name(v *state.View, draw int) string {
 	return randomName() + "_" + model.NewID()[:8]
 }
 
-// tags are the NIC tags that the networks of an intent need of its node.
-func (in *Intent) tags(v *state.View) []string {
-	var tags []string
+// wires are what the networks of an intent need of its node: NIC tags, and
+// whether it must offer fabrics.
+func (in *Intent) wires(v *state.View) (tags []string, fabric bool) {
 	for _, nic := range in.Container.NICs {
 		n, ok := v.Network(nic.NetworkID)
-		if ok && n.Kind == model.NetworkExternal && !slices.Contains(tags, n.NICTag) {
+		switch {
+		case !ok:
+		case n.Kind == model.NetworkFabric:
+			fabric = true
+		case !slices.Contains(tags, n.NICTag):
 			tags = append(tags, n.NICTag)
 		}
 	}
-	return tags
+	return tags, fabric
 }

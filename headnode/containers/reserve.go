@@ -1,16 +1,15 @@
 package containers
 
 import (
-	"cmp"
 	"context"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/headnode/networks"
 	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/model/affinity"
-	"github.com/spearheadcloud/spearhead/network/ipam"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
@@ -132,9 +131,10 @@ func (s *Service) placementRequest(v *state.View, in *Intent) (placement.Request
 	}
 	img, _ := v.Image(c.Spec.ImageID)
 	r := placement.Request{
-		AccountID: c.AccountID, Need: c.Reserved, Platform: in.Platform, NodeID: in.NodeID, NICTags: in.tags(v),
+		AccountID: c.AccountID, Need: c.Reserved, Platform: in.Platform, NodeID: in.NodeID,
 		Traits: in.Traits, Holders: img.Holders, Demands: demands, Beside: beside,
 	}
+	r.NICTags, r.Fabric = in.wires(v)
 	if in.LocalImage { // any node can take it from a holder that can be reached
 		r.OnlyHolders = !slices.ContainsFunc(img.Holders, s.agents.Connected)
 	}
@@ -169,27 +169,24 @@ func (in *Intent) takeVolumes(v *state.View, r *placement.Request) error {
 	return nil
 }
 
-// nics gives an address and a MAC to each NIC that lacks them: the next one of
-// its network after the last one given.
+// nics gives each NIC its addresses and MAC: those asked for, or the next ones
+// of its network after the last one given.
 func (f *fleet) nics(v *state.View, wanted []model.NIC) ([]model.NIC, error) {
 	nics := slices.Clone(wanted)
 	for i := range nics {
-		nic := &nics[i]
-		if nic.Address.IsValid() {
-			continue
-		}
-		n, ok := v.Network(nic.NetworkID)
+		n, ok := v.Network(nics[i].NetworkID)
 		if !ok {
 			return nil, model.Errorf(model.KindConflict, "the network of the container was removed meanwhile; try again")
 		}
 		used := func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) || f.addressed(n.ID, a) }
-		addr, err := ipam.Next(n, used, f.lastAddress[n.ID])
+		nic, err := networks.Assign(&n, nics[i], used, f.lastAddress[n.ID])
 		if err != nil {
 			return nil, err
 		}
-		f.lastAddress[n.ID] = addr
-		nic.MAC, nic.Gateway = cmp.Or(nic.MAC, ipam.MAC(n.ID, addr)), n.Gateway
-		nic.Address = netip.PrefixFrom(addr, n.Subnet.Bits())
+		if !nics[i].Address.IsValid() {
+			f.lastAddress[n.ID] = nic.Address.Addr()
+		}
+		nics[i] = nic
 	}
 	return nics, nil
 }

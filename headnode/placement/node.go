@@ -14,6 +14,7 @@ type Node struct {
 	reservoir   bool
 	quota       bool  // holds containers to the size of their disk
 	volumeQuota bool  // and volumes
+	fabrics     bool  // can be reached by those of other nodes
 	rack, zone  int32 // numbers that its fleet gives
 	room        int   // containers that it still takes
 	free        model.Resources
@@ -33,7 +34,8 @@ const noBound = 1 << 30
 func NewNode(n *model.Node, promised model.Resources, containers int, connected bool) Node {
 	node := Node{
 		connected: connected, reservoir: n.Reservoir, quota: n.Info.DiskQuota, volumeQuota: n.Info.VolumeQuota,
-		room: noBound, free: free(n, promised), platform: shared(n.Info.Architecture),
+		fabrics: n.Info.Underlay.IsValid(),
+		room:    noBound, free: free(n, promised), platform: shared(n.Info.Architecture),
 		tags: allShared(n.Info.NICTags), traits: allShared(n.Traits), owners: allShared(n.Owners),
 		lot: lotOf(n.ID), place: affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone},
 	}

@@ -16,6 +16,7 @@ type Request struct {
 	// it, in bytes; 0 is none, or none with a size.
 	VolumeDisk int64
 	NICTags    []string // of the external networks that it has a NIC on
+	Fabric     bool     // it has a NIC on a fabric
 	Traits     []string // the node must have these and no others
 	Platform   string   // GOARCH of the image; "" is any
 	NodeID     string   // the only node allowed, as for a shared namespace; "" is any
@@ -117,7 +118,7 @@ func (f *Fleet) scan(r *Request) *scan {
 			m.inZone[f.nodes[i].zone]++
 		}
 	}
-	r.Platform = shared(r.Platform)
+	r.Platform, r.NICTags, r.Traits = shared(r.Platform), allShared(r.NICTags), allShared(r.Traits)
 	return &scan{
 		scratch: m, nodes: f.nodes, request: r, broken: make([]int, len(r.Demands)),
 		leastRack: f.racks.least(m.inRack), leastZone: f.zones.least(m.inZone),

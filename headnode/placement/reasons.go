@@ -68,7 +68,7 @@ func (s *scan) refuses(i int) (reason, int) {
 		return otherOwners, 0
 	case len(n.traits)+len(r.Traits) > 0 && !(hasAll(n.traits, r.Traits) && hasAll(r.Traits, n.traits)):
 		return otherTraits, 0
-	case !hasAll(n.tags, r.NICTags):
+	case !hasAll(n.tags, r.NICTags), r.Fabric && !n.fabrics:
 		return noNetwork, 0
 	}
 	for k := range r.Demands {
