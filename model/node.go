@@ -87,10 +87,13 @@ type NodeInfo struct {
 	CgroupVersion   int       `json:"cgroup_version"`
 	NICTags         []string  `json:"nic_tags,omitempty"`
 	// Underlay is where fabrics of other nodes reach this one; invalid offers none.
-	Underlay       netip.Addr `json:"underlay,omitzero"`
-	Seccomp        bool       `json:"seccomp"`
-	Warnings       []string   `json:"warnings,omitempty"`
-	MetricsAddress string     `json:"metrics_address,omitempty"` // host:port of its numbers for Prometheus; "" is none
+	Underlay netip.Addr `json:"underlay,omitzero"`
+	Seccomp  bool       `json:"seccomp"`
+	// StopAfter is how long the node may be cut off from the data center before
+	// it stops what may be started elsewhere; 0 is a node that does not.
+	StopAfter      time.Duration `json:"stop_after,omitempty"`
+	Warnings       []string      `json:"warnings,omitempty"`
+	MetricsAddress string        `json:"metrics_address,omitempty"` // host:port of its numbers for Prometheus; "" is none
 }
 
 // NodeLoad is what an agent gossips of its machine: a hint that changes.

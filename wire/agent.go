@@ -21,6 +21,7 @@ type Agent interface {
 	Peer
 	Builders
 	Signs
+	Membership
 	Volumes
 	Networks
 

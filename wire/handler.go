@@ -60,6 +60,7 @@ func NewHandler(a Agent, logger *slog.Logger) http.Handler {
 	h.imageRoutes(route)
 	h.builderRoutes(route)
 	h.lifeRoute(route)
+	h.attendRoute(route)
 	h.volumeRoutes(route)
 	h.networkRoutes(route)
 	route("POST "+pathPrefix+"/journal", h.journal)

@@ -33,6 +33,7 @@ type Agent struct {
 
 	acknowledged uint64
 	networks     wire.NodeNetworks
+	standing     attended
 }
 
 type container struct {
