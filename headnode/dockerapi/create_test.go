@@ -163,16 +163,13 @@ func TestEntrypointsResetTheImages(t *testing.T) {
 func TestWhatCannotBeDoneIsNamed(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
-		`"Volumes":{"/v":{}}`:                                                                    `Volumes["/v"]`,
 		`"MacAddress":"02:42:ac:11:00:02"`:                                                       `MacAddress`,
 		`"Env":["constraint:storage==ssd"]`:                                                      `Env["constraint:storage"]`,
 		`"Labels":{"com.docker.swarm.constraints":"[]"}`:                                         `Labels["com.docker.swarm.constraints"]`,
 		`"Labels":{"spearhead.brand":"zone"}`:                                                    `Labels["spearhead.brand"]`,
 		`"Later":1`:                                                                              `Later`,
 		`"HostConfig":{"Later":"x"}`:                                                             `HostConfig.Later`,
-		`"HostConfig":{"Binds":["data:/d"]}`:                                                     `HostConfig.Binds["data:/d"] (a named volume)`,
 		`"HostConfig":{"VolumeDriver":"nfs"}`:                                                    `HostConfig.VolumeDriver`,
-		`"HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/d"}]}`:                 `HostConfig.Mounts["/d"] (type volume)`,
 		`"HostConfig":{"Mounts":[{"Type":"image","Source":"v","Target":"/d"}]}`:                  `HostConfig.Mounts["/d"] (type image)`,
 		`"HostConfig":{"StorageOpt":{"x":"1"}}`:                                                  `HostConfig.StorageOpt["x"]`,
 		`"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"8080"}]}}`:                         `HostConfig.PortBindings["80/tcp"].HostPort`,
@@ -270,7 +267,7 @@ var badCreates = []struct {
 	{inHost(`"RestartPolicy":{"Name":"sometimes"}`), 400, "unknown policy"},
 	{inHost(`"RestartPolicy":{"Name":"always"},"AutoRemove":true`), 400, "AutoRemove"},
 	{inHost(`"CapAdd":["CAP_EVERYTHING"]`), 400, "unknown capability"},
-	{inHost(`"Binds":["/a"]`), 400, "invalid volume specification"},
+	{inHost(`"Binds":[":/a"]`), 400, "invalid volume specification"},
 	{inHost(`"Binds":["/a:b"]`), 400, "absolute"},
 	{inHost(`"Binds":["/a:/"]`), 400, "destination can't be '/'"},
 	{inHost(`"Binds":["/a:/b:sideways"]`), 400, "invalid mode"},

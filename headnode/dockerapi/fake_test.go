@@ -53,6 +53,10 @@ type fake struct {
 
 	moved fakeTransfers
 
+	volumes  []Volume
+	networks []model.Network
+	endpoint model.Endpoint
+
 	build      BuildRequest
 	buildFails error // after the first step
 	cache      []BuildRecord
@@ -110,7 +114,7 @@ func (f *fake) changedNow() {
 
 func (f *fake) handler() http.Handler {
 	return New(Config{
-		Auth: f, Containers: f, Control: f, Usage: f, Files: f, Execs: f, Builds: fakeBuilds{f}, Images: fakeImages{f}, Pruner: f, Transfers: fakeImages{f}, Registries: fakeImages{f}, Networks: f, System: f, Version: "0.1.0",
+		Auth: f, Containers: f, Control: f, Usage: f, Files: f, Execs: f, Builds: fakeBuilds{f}, Images: fakeImages{f}, Pruner: f, Transfers: fakeImages{f}, Registries: fakeImages{f}, Networks: f, Connections: f, Volumes: fakeVolumes{f}, System: f, Version: "0.1.0",
 	})
 }
 

@@ -83,6 +83,8 @@ var goldenRequests = map[string][]goldenRequest{
 	},
 	"volumes": {
 		{method: "GET", path: "/volumes", newest: as[volume.ListResponse]},
+		{method: "GET", path: "/volumes/data", newest: as[volume.Volume]},
+		{method: "POST", path: "/volumes/create", body: `{"Name":"other","DriverOpts":{"size":"1g"}}`, newest: as[volume.Volume]},
 		{method: "POST", path: "/volumes/prune", newest: as[volume.PruneReport]},
 	},
 	"system": {
@@ -92,7 +94,7 @@ var goldenRequests = map[string][]goldenRequest{
 	},
 	"df": {
 		{method: "GET", path: "/system/df", newest: as[system.DiskUsage]},
-		{method: "GET", path: "/system/df?verbose=1&type=image", newest: as[system.DiskUsage]},
+		{method: "GET", path: "/system/df?verbose=1&type=image&type=volume", newest: as[system.DiskUsage]},
 	},
 	"events": {
 		{method: "GET", path: "/events?since=1&until=2", newest: as[events.Message]},

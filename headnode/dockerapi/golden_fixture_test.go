@@ -80,6 +80,10 @@ func newGoldenHandler(t *testing.T) http.Handler {
 	exec := wire.ExecSpec{ID: goldenExec, Args: []string{"id", "-u"}, User: "www", Stdout: true}
 	code := 0
 	f.execs[goldenExec] = &wire.ExecState{ID: goldenExec, ContainerID: goldenWeb, Spec: exec, ExitCode: &code}
+	f.volumes = []Volume{
+		{Volume: model.Volume{ID: "v1", Name: "data", Driver: "local", Created: goldenNow, Labels: map[string]string{"x": "y"}}},
+		{Volume: model.Volume{ID: "v2", Name: "drawn", Driver: "local", Created: goldenNow, Labels: map[string]string{model.LabelAnonymous: ""}}, Containers: 1},
+	}
 	f.events = goldenEvents()
 	f.pull = func(func(wire.PullProgress)) (PullResult, error) {
 		return PullResult{Digest: f.images[0].Names[0].Digest}, nil

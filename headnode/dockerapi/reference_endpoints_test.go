@@ -143,7 +143,7 @@ func tryEndpoint(t *testing.T, v compat.Version, endpoint string) string {
 		return "501"
 	case w.Code == http.StatusForbidden:
 		return "403"
-	case w.Code == http.StatusServiceUnavailable && strings.Contains(text, "This node is not"):
+	case w.Code == http.StatusServiceUnavailable && (strings.Contains(text, "This node is not") || strings.Contains(text, "swarm is unavailable")):
 		return "answers as an engine that is in no swarm"
 	case w.Code == http.StatusNotFound && strings.Contains(text, "page not found"):
 		return "not there"
@@ -178,7 +178,10 @@ func fillPath(path string) string {
 		}
 	}
 	name := "busybox"
-	if strings.Contains(path, "/volumes/") || strings.Contains(path, "/plugins/") {
+	switch {
+	case strings.Contains(path, "/volumes/"):
+		name = "data"
+	case strings.Contains(path, "/plugins/"):
 		name = "x"
 	}
 	return strings.NewReplacer("{id}", id, "{name}", name, "{alias}", "db", "{checkpoint}", "x").Replace(path)
@@ -218,6 +221,7 @@ var endpointSamples = map[string]endpointSample{
 	"GET /images/search":              {query: "term=busybox"},
 	"GET /images/get":                 {query: "names=busybox"},
 	"POST /build/cancel":              {query: "id=x"},
+	"POST /volumes/create":            {body: `{"Name":"other"}`},
 	"POST /session":                   {header: upgradeToH2C},
 	"POST /grpc":                      {header: upgradeToH2C},
 }

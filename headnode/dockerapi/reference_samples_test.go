@@ -158,7 +158,7 @@ func someRate(of string) map[string]any {
 }
 
 var mountSamples = map[string]sample{
-	"HostConfig.Mounts[].Type":                               {value: "bind", beside: aMount("volume")},
+	"HostConfig.Mounts[].Type":                               {value: "tmpfs", beside: aMount("volume", "Source", "")},
 	"HostConfig.Mounts[].Source":                             {value: "/other", beside: aMount("bind")},
 	"HostConfig.Mounts[].Target":                             {value: "/other", beside: aMount("bind")},
 	"HostConfig.Mounts[].ReadOnly":                           {value: true, beside: aMount("bind")},
@@ -171,8 +171,8 @@ var mountSamples = map[string]sample{
 	"HostConfig.Mounts[].VolumeOptions.NoCopy":               {value: true, beside: aMount("volume")},
 	"HostConfig.Mounts[].VolumeOptions.Labels":               {value: map[string]any{"a": "b"}, beside: aMount("volume")},
 	"HostConfig.Mounts[].VolumeOptions.Subpath":              {value: "x", beside: aMount("volume")},
-	"HostConfig.Mounts[].VolumeOptions.DriverConfig.Name":    {value: "nfs", beside: aMount("volume")},
-	"HostConfig.Mounts[].VolumeOptions.DriverConfig.Options": {value: map[string]any{"a": "b"}, beside: aMount("volume")},
+	"HostConfig.Mounts[].VolumeOptions.DriverConfig.Name":    {value: "tritonnfs", beside: aMount("volume")},
+	"HostConfig.Mounts[].VolumeOptions.DriverConfig.Options": {value: map[string]any{"size": "1g"}, beside: aMount("volume")},
 	"HostConfig.Mounts[].ImageOptions.Subpath":               {value: "x", beside: aMount("image")},
 	"HostConfig.Mounts[].TmpfsOptions.SizeBytes":             {value: 1 << 20, beside: aMount("tmpfs", "Source", "")},
 	"HostConfig.Mounts[].TmpfsOptions.Mode":                  {value: 0o700, beside: aMount("tmpfs", "Source", "")},
@@ -183,6 +183,9 @@ var mountSamples = map[string]sample{
 // aMount is a mount of that type at /data, with more fields.
 func aMount(kind string, more ...any) map[string]any {
 	fields := map[string]any{"Type": kind, "Source": "/srv", "Target": "/data"}
+	if kind == "volume" {
+		fields["Source"] = "data"
+	}
 	for i := 0; i < len(more); i += 2 {
 		fields[more[i].(string)] = more[i+1]
 	}

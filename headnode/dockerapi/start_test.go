@@ -37,7 +37,7 @@ func TestStartWithAConfiguration(t *testing.T) {
 		{"/v1.23", `{"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1}]}`, 400, "HostConfig.Ulimits", ""},
 		{"/v1.23", `{"Memory":"much"}`, 400, "HostConfig.Memory", ""},
 		{"/v1.23", `{"Memory":5}`, 400, "6MB", ""},
-		{"/v1.23", `{"Binds":["/a"]}`, 400, "invalid volume specification", ""},
+		{"/v1.23", `{"Binds":[":/a"]}`, 400, "invalid volume specification", ""},
 		{"/v1.23", `[]`, 400, "not a JSON object", ""},
 		{"/v1.23", `{"Memory":1,"Memory":2}`, 400, "twice", ""},
 		{"/v1.24", `{"Memory":33554432}`, 400, "removed in v1.24", ""},

@@ -87,6 +87,9 @@ func (t *transaction) checkRoom(n model.Node, v *model.Volume) error {
 // takeVolumes gives each mount the volume of its name, from the account's own
 // or else from fresh, and binds those that are on no node to the container's.
 func (t *transaction) takeVolumes(c *model.Container, fresh []model.Volume) error {
+	if !c.Spec.MountsVolumes() {
+		return nil
+	}
 	c.Spec.Mounts = slices.Clone(c.Spec.Mounts)
 	n, err := t.node(c.NodeID)
 	if err != nil {
@@ -106,7 +109,7 @@ func (t *transaction) takeVolumes(c *model.Container, fresh []model.Volume) erro
 		}
 		m.VolumeID = v.ID
 	}
-	return nil
+	return t.checkCapacity(n, c.Reserved) // there is less by now
 }
 
 // volumeOf finds the volume of that name, or makes it of what is in fresh.

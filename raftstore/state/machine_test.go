@@ -296,6 +296,9 @@ func checkPromises(t *rapid.T, v *View) {
 			t.Fatalf("container %s has no node", c.ID)
 		}
 	}
+	for _, vol := range v.AllVolumes() {
+		sums[vol.NodeID] = sums[vol.NodeID].Add(model.Resources{Disk: vol.Size})
+	}
 	for _, n := range v.Nodes() {
 		if got := v.Promised(n.ID); got != sums[n.ID] || v.PromisedTo(n.ID) != counts[n.ID] {
 			t.Fatalf("node %s has promised %+v to %d, its containers sum up to %+v of %d",
