@@ -14,20 +14,28 @@ import (
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
-// childDir, when set, makes the test binary a process that writes to the store
-// in that directory until it is killed.
-const childDir = "RAFTSTORE_TEST_CHILD_DIR"
+// childDir and childHeads, when set, make the test binary a process that writes
+// to the store of one head in that directory, or of three below it, until it is
+// killed.
+const (
+	childDir   = "RAFTSTORE_TEST_CHILD_DIR"
+	childHeads = "RAFTSTORE_TEST_CHILD_HEADS"
+)
 
 func writeAsChild() {
-	dir := os.Getenv(childDir)
-	if dir == "" {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	s, err := Open(ctx, Config{Dir: dir, ID: "head-1", Bind: "head-1:1", Bootstrap: true})
-	if err == nil {
-		err = s.Ready(ctx)
+	var s *Store
+	var err error
+	switch dir, base := os.Getenv(childDir), os.Getenv(childHeads); {
+	case dir != "":
+		if s, err = Open(ctx, Config{Dir: dir, ID: "head-1", Bind: "head-1:1", Bootstrap: true}); err == nil {
+			err = s.Ready(ctx)
+		}
+	case base != "":
+		s = ringIn(childTB{ctx: ctx}, base).leader().Store
+	default:
+		return
 	}
 	for i := 0; err == nil; i++ {
 		_, err = s.Propose(ctx, command.SetSetting{Name: fmt.Sprintf("s%d", i), Value: strings.Repeat("x", i%5000)})
@@ -37,11 +45,24 @@ func writeAsChild() {
 	os.Exit(1)
 }
 
+// childTB is the test of a process that is no test.
+type childTB struct {
+	testing.TB
+	ctx context.Context
+}
+
+func (childTB) Helper()                    {}
+func (childTB) Cleanup(func())             {}
+func (childTB) Logf(string, ...any)        {}
+func (c childTB) Context() context.Context { return c.ctx }
+func (childTB) Fatal(args ...any)          { fmt.Println(args...); os.Exit(1) }
+func (childTB) Fatalf(f string, a ...any)  { fmt.Printf(f+"\n", a...); os.Exit(1) }
+
 func TestKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for round, until := range []int{0, 3, 40, 200} {
-		last := runUntilKilled(t, dir, until)
+		last := runUntilKilled(t, childDir, dir, until)
 		s := mustOpen(t, dir)
 		for i := range last + 1 {
 			if _, ok := s.View().Setting(fmt.Sprintf("s%d", i)); !ok {
@@ -56,10 +77,10 @@ func TestKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 
 // runUntilKilled starts a writer, kills it after some acknowledged writes and
 // returns the number of the last of them.
-func runUntilKilled(t *testing.T, dir string, until int) int {
+func runUntilKilled(t *testing.T, variable, dir string, until int) int {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(os.Environ(), variable+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
