@@ -38,6 +38,7 @@ type fabricRecord struct {
 	Network  string       `json:"network"` // its id
 	Gateway  netip.Prefix `json:"gateway,omitzero"`
 	Gateway6 netip.Prefix `json:"gateway6,omitzero"`
+	IPv6     bool         `json:"ipv6,omitempty"`
 	MTU      int          `json:"mtu,omitempty"`
 	// Way is the number of the address pair by which it gets out; 0 is not at
 	// all.
@@ -72,7 +73,7 @@ func (d *Driver) newFabricRecord(n *model.Network) (segmentRecord, error) {
 	if n.VNI == 0 || n.VNI >= 1<<24 {
 		return segmentRecord{}, model.Errorf(model.KindInvalid, "network %s has no valid number on the wire", n.Name)
 	}
-	rec := &fabricRecord{VNI: n.VNI, Network: n.ID, MTU: n.MTU}
+	rec := &fabricRecord{VNI: n.VNI, Network: n.ID, MTU: n.MTU, IPv6: n.Subnet6.IsValid()}
 	if !n.Internal {
 		if n.Gateway.IsValid() {
 			rec.Gateway = netip.PrefixFrom(n.Gateway, n.Subnet.Bits())
@@ -189,6 +190,11 @@ func (s *segment) ensureTunnel(d *Driver) error {
 	if err := s.route.LinkSetLearning(link, false); err != nil {
 		return fmt.Errorf("cannot keep tunnel %d from learning: %w", f.VNI, err)
 	}
+	if f.IPv6 { // so that the kernel takes entries of it; without an address of its own
+		if err := s.set("ipv6/conf/"+tunnelName+"/addr_gen_mode", "1", "ipv6/conf/"+tunnelName+"/disable_ipv6", "0"); err != nil {
+			return err
+		}
+	}
 	if err := s.route.LinkSetUp(link); err != nil {
 		return fmt.Errorf("cannot start tunnel %d: %w", f.VNI, err)
 	}
@@ -202,20 +208,12 @@ func (s *segment) ensureTunnel(d *Driver) error {
 func (s *segment) ensureGateway() error {
 	f := s.rec.Fabric
 	bridge := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: bridgeName, Index: s.bridge}}
-	err := namespace.Enter(s.ns, func() error {
-		settings := [][2]string{{"ipv4/ip_forward", "1"}}
-		if f.Gateway6.IsValid() {
-			settings = append(settings, [2]string{"ipv6/conf/" + bridgeName + "/accept_dad", "0"},
-				[2]string{"ipv6/conf/" + bridgeName + "/accept_ra", "0"}, [2]string{"ipv6/conf/" + bridgeName + "/disable_ipv6", "0"})
-		}
-		for _, setting := range settings {
-			if err := namespace.SetSysctl(setting[0], setting[1]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	settings := []string{"ipv4/ip_forward", "1"}
+	if f.Gateway6.IsValid() {
+		at := "ipv6/conf/" + bridgeName
+		settings = append(settings, at+"/accept_dad", "0", at+"/accept_ra", "0", at+"/disable_ipv6", "0")
+	}
+	if err := s.set(settings...); err != nil {
 		return err
 	}
 	for _, gateway := range []netip.Prefix{f.Gateway, f.Gateway6} {
@@ -227,6 +225,18 @@ func (s *segment) ensureGateway() error {
 		}
 	}
 	return nil
+}
+
+// set writes settings (name, value, name, value …) of the segment's namespace.
+func (s *segment) set(settings ...string) error {
+	return namespace.Enter(s.ns, func() error {
+		for i := 0; i < len(settings); i += 2 {
+			if err := namespace.SetSysctl(settings[i], settings[i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // ensureWay makes the pair of interfaces by which a fabric gets out.

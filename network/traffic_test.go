@@ -1,0 +1,132 @@
+package network
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/network/namespace"
+)
+
+// quiet is how long a test waits for what must not come.
+const quiet = 400 * time.Millisecond
+
+// inside runs f in the namespace at path.
+func inside(t testing.TB, path string, f func() error) error {
+	t.Helper()
+	ns, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	return namespace.Enter(ns, f)
+}
+
+// listens has a namespace say word to whom connects, by TCP or UDP.
+func listens(t testing.TB, path, network, address, word string) {
+	t.Helper()
+	if network == "udp" {
+		echoes(t, path, address, word)
+		return
+	}
+	var l net.Listener
+	if err := inside(t, path, func() (err error) { l, err = net.Listen(network, address); return err }); err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(c, word)
+			c.Close()
+		}
+	})
+	t.Cleanup(func() { l.Close(); serving.Wait() })
+}
+
+// echoes has a namespace answer each datagram by word.
+func echoes(t testing.TB, path, address, word string) {
+	t.Helper()
+	var p net.PacketConn
+	if err := inside(t, path, func() (err error) { p, err = net.ListenPacket("udp", address); return err }); err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		var b [512]byte
+		for {
+			_, from, err := p.ReadFrom(b[:])
+			if err != nil {
+				return
+			}
+			p.WriteTo([]byte(word), from)
+		}
+	})
+	t.Cleanup(func() { p.Close(); serving.Wait() })
+}
+
+// hears is the word that a namespace gets when it connects, or "".
+func hears(t testing.TB, path, network, address string) string {
+	t.Helper()
+	var c net.Conn
+	err := inside(t, path, func() (err error) {
+		c, err = (&net.Dialer{Timeout: quiet}).Dial(network, address)
+		return err
+	})
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	if network == "udp" {
+		io.WriteString(c, "?")
+	}
+	c.SetDeadline(time.Now().Add(quiet))
+	b := make([]byte, 512)
+	n, _ := c.Read(b)
+	return string(b[:n])
+}
+
+// flow is one attempt, and the word that is wanted of it: "" is none.
+type flow struct {
+	name, from, network, to string
+	want                    string
+}
+
+// wantFlows tries all at once, so that those which must not come cost one wait.
+func wantFlows(t *testing.T, flows ...flow) {
+	t.Helper()
+	var all sync.WaitGroup
+	for _, f := range flows {
+		all.Go(func() {
+			if got := hears(t, f.from, f.network, f.to); got != f.want {
+				t.Errorf("%s: %s to %s hears %q, want %q", f.name, f.network, f.to, got, f.want)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// ping is one attempt to reach an address, and whether it must succeed.
+type ping struct {
+	name, from, to string
+	want           bool
+}
+
+func wantPings(t *testing.T, pings ...ping) {
+	t.Helper()
+	var all sync.WaitGroup
+	for _, p := range pings {
+		all.Go(func() {
+			if got := reaches(p.from, p.to); got != p.want {
+				t.Errorf("%s: reaches %s is %v, want %v", p.name, p.to, got, p.want)
+			}
+		})
+	}
+	all.Wait()
+}
