@@ -35,7 +35,7 @@ func (s *Service) exclude(ctx context.Context) (limited context.Context, arrivin
 		return ctx, nil, nil, false
 	}
 	limited, cancel := context.WithTimeout(ctx, excludeLimit)
-	release = func() {
+	letOwnGo := func() {
 		cancel()
 		letGo()
 	}
@@ -44,11 +44,11 @@ func (s *Service) exclude(ctx context.Context) (limited context.Context, arrivin
 		arriving[nodeID] = true
 	}
 	if s.others == nil {
-		return limited, arriving, release, true
+		return limited, arriving, letOwnGo, true
 	}
 	theirs, letOthersGo, err := s.others(limited)
 	if err != nil {
-		release()
+		letOwnGo()
 		if !model.IsKind(err, model.KindConflict) {
 			s.log.Debug("cannot tell whether other heads have images on their way", slog.Any("err", err))
 		}
@@ -59,7 +59,7 @@ func (s *Service) exclude(ctx context.Context) (limited context.Context, arrivin
 	}
 	return limited, arriving, func() {
 		letOthersGo()
-		release()
+		letOwnGo()
 	}, true
 }
 
