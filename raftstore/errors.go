@@ -50,8 +50,10 @@ func (e *DamagedError) Error() string {
 	if e.Cause != nil {
 		text += ": " + e.Cause.Error()
 	}
-	return text + "; this head will not start with them. If other heads live, move the directory away and let this head join them under a new id; " +
-		"if this was the only head, move the directory away, start it anew and restore the latest backup"
+	return text + "; this head will not start with them. If other heads live, remove this one there (spearhead head remove), move its directory away " +
+		"and let the machine join them as a new head (spearhead head join). If this was the only head, move the directory away, " +
+		"make a new one (spearhead head init) and restore the latest backup (spearhead head restore). " +
+		"If too few other heads are left to agree, one of those with sound files must first go on alone (spearhead head recover)"
 }
 
 func (e *DamagedError) Unwrap() error { return e.Cause }
