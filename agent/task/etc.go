@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/resolver"
 )
 
 // etcFiles are the paths of the files that a container sees in its /etc.
@@ -129,28 +130,32 @@ func primaryNIC(c *model.Container) model.NIC {
 	return model.NIC{}
 }
 
-// resolvConfFile is resolv.conf(5): what was asked for, else the resolvers of
-// the container's networks, else the machine's.
+// resolvConfFile is resolv.conf(5): with networks of its own a container asks
+// the resolver that it has in its namespace, which asks the others; in the
+// machine's network, what was asked for, else what the machine asks.
 func resolvConfFile(spec *model.ContainerSpec, networks []model.Network) []byte {
 	servers, search, options := spec.DNS, spec.DNSSearch, spec.DNSOptions
-	if len(servers) == 0 {
-		for _, n := range networks {
-			for _, r := range n.Resolvers {
-				servers = append(servers, r.String())
-			}
-		}
-	}
-	if len(servers) == 0 {
+	var b bytes.Buffer
+	if len(networks) == 0 {
 		machine := readResolvConf("/etc/resolv.conf", spec.Network == "host")
-		servers = machine.servers
+		if len(servers) == 0 {
+			servers = machine.servers
+		}
 		if len(search) == 0 {
 			search = machine.search
 		}
 		if len(options) == 0 {
 			options = machine.options
 		}
+	} else {
+		if len(servers) > 0 { // as Docker says it
+			fmt.Fprintf(&b, "# ExtServers: [%s]\n", strings.Join(servers, " "))
+		}
+		servers = []string{resolver.Address.String()}
+		if !slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(o, "ndots:") }) {
+			options = append(slices.Clone(options), "ndots:0") // a name without a dot is whole
+		}
 	}
-	var b bytes.Buffer
 	for _, s := range servers {
 		fmt.Fprintf(&b, "nameserver %s\n", s)
 	}

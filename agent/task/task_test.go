@@ -65,13 +65,17 @@ func TestResolvConf(t *testing.T) {
 		spec model.ContainerSpec
 		want string
 	}{
-		{model.ContainerSpec{}, "nameserver 10.0.0.2\n"},
-		{model.ContainerSpec{DNS: []string{"9.9.9.9"}, DNSSearch: []string{"a", "b"}, DNSOptions: []string{"ndots:2"}}, "nameserver 9.9.9.9\nsearch a b\noptions ndots:2\n"},
-		{model.ContainerSpec{DNSSearch: []string{"."}}, "nameserver 10.0.0.2\n"},
+		{model.ContainerSpec{}, "nameserver 127.0.0.11\noptions ndots:0\n"},
+		{model.ContainerSpec{DNS: []string{"9.9.9.9"}, DNSSearch: []string{"a", "b"}, DNSOptions: []string{"ndots:2"}}, "# ExtServers: [9.9.9.9]\nnameserver 127.0.0.11\nsearch a b\noptions ndots:2\n"},
+		{model.ContainerSpec{DNSSearch: []string{"."}}, "nameserver 127.0.0.11\noptions ndots:0\n"},
 	} {
 		if diff := cmp.Diff(test.want, string(resolvConfFile(&test.spec, networks))); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", test.spec.DNS, diff)
 		}
+	}
+	alone := model.ContainerSpec{DNS: []string{"9.9.9.9"}, DNSSearch: []string{"."}, DNSOptions: []string{"ndots:2"}, Network: "host"}
+	if diff := cmp.Diff("nameserver 9.9.9.9\noptions ndots:2\n", string(resolvConfFile(&alone, nil))); diff != "" {
+		t.Errorf("in the machine's network (-want +got):\n%s", diff)
 	}
 	path := filepath.Join(t.TempDir(), "resolv.conf")
 	text := "# made by hand\nnameserver 127.0.0.53\nnameserver 10.1.1.1\nsearch lan\noptions edns0 trust-ad\nbroken\n"
