@@ -158,8 +158,9 @@ var fieldNotes = map[string]string{
 	"ArgsEscaped":  "it is for Windows",
 	"OnBuild":      "it is for builds of images from this one, as with Docker",
 
-	"HostConfig.ContainerIDFile":      "the file is the client's",
-	"HostConfig.Mounts[].Consistency": "it means nothing on Linux, as with Docker",
+	"HostConfig.ContainerIDFile":                          "the file is the client's",
+	"HostConfig.Mounts[].Consistency":                     "it means nothing on Linux, as with Docker",
+	"HostConfig.Mounts[].VolumeOptions.DriverConfig.Name": "there is one driver, of several names; others are refused",
 
 	ends + "GwPriority":          "a container is on one network",
 	ends + "NetworkID":           "it tells of a container that there was before, as with Docker",
