@@ -236,6 +236,14 @@ func (h *Head) Kill() {
 
 // Start runs the head on the files that it has.
 func (h *Head) Start() {
+	h.ring.t.Helper()
+	if err := h.TryStart(); err != nil {
+		h.ring.t.Fatal(err)
+	}
+}
+
+// TryStart is Start for a head that may refuse.
+func (h *Head) TryStart() error {
 	t := h.ring.t
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(&h.ring.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("head", h.self.ID)
@@ -243,7 +251,7 @@ func (h *Head) Start() {
 		Dir: h.dir, ID: h.self.ID, Bind: h.self.RaftAddress, Identity: h.identity, Bootstrap: h.first, Logger: log,
 	})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	l, err := net.Listen("tcp", h.self.PeerAddress)
 	if err != nil {
@@ -275,6 +283,7 @@ func (h *Head) Start() {
 		loops.Wait()
 		h.Nodes.Close()
 	}
+	return nil
 }
 
 func (h *Head) assemble(log *slog.Logger) {
