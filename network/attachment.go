@@ -121,6 +121,9 @@ func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segm
 	if err := failpoint.Hit("network/attach/after-namespace"); err != nil {
 		return err
 	}
+	if err := d.serveNames(b, ns); err != nil {
+		return err
+	}
 	if err := d.applyWall(b, ns); err != nil {
 		return err
 	}
@@ -139,11 +142,9 @@ func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segm
 		}
 	}
 	if rewired {
-		if err := dropDefaultRoutes(inner, b.rec.Ports); err != nil {
-			return err
-		}
+		return dropDefaultRoutes(inner, b.rec.Ports)
 	}
-	return d.serveNames(b, ns)
+	return nil
 }
 
 // unplugLeaving removes the ports that are not wanted any more.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
@@ -129,4 +131,31 @@ func wantPings(t *testing.T, pings ...ping) {
 		})
 	}
 	all.Wait()
+}
+
+// sendRouterAdvertisement sends one for the prefix fd66::/64 out of a
+// namespace's eth0.
+func sendRouterAdvertisement(t testing.TB, path string) error {
+	t.Helper()
+	return inside(t, path, func() error {
+		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		link, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 255); err != nil {
+			return err
+		}
+		m := make([]byte, 16, 48)
+		m[0], m[4], m[6], m[7] = 134, 64, 7, 8 // type, hop limit, lifetime as a router
+		prefix := make([]byte, 32)
+		prefix[0], prefix[1], prefix[2], prefix[3] = 3, 4, 64, 0xc0
+		prefix[6], prefix[10], prefix[16], prefix[17] = 7, 7, 0xfd, 0x66
+		to := &unix.SockaddrInet6{ZoneId: uint32(link.Index), Addr: [16]byte{0xff, 2, 15: 1}}
+		return unix.Sendto(fd, append(m, prefix...), 0, to)
+	})
 }

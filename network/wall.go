@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/resolver"
 )
 
 // wall is the firewall of a container: what its table in its own namespace is
@@ -22,6 +23,7 @@ type wall struct {
 	friends map[string][]netip.Prefix
 	maps    []portMap // open ports
 	rules   []model.FirewallRule
+	dns     resolver.Ports // where the container's resolver listens; zero without one
 
 	// What follows changes often, and then as single elements.
 	peers map[peer]bool                    // own containers on wires that others share
@@ -79,18 +81,58 @@ func newWall(b *sandbox, told *directory) (*wall, error) {
 	if len(w.closed) > 0 {
 		w.rules = told.firewalls[b.id]
 	}
-	for _, r := range w.rules {
+	if err := w.addRuleSets(told); err != nil {
+		return nil, err
+	}
+	if b.resolver != nil {
+		w.dns = b.resolver.Ports()
+	}
+	if len(w.closed) == 0 && b.resolver == nil && !slices.ContainsFunc(w.maps, func(m portMap) bool { return m.Port != m.Target }) {
+		return nil, nil
+	}
+	return w, nil
+}
+
+// addRuleSets checks the rules and adds the sets that they use.
+func (w *wall) addRuleSets(told *directory) error {
+	for i, r := range w.rules {
+		if err := checkRule(r); err != nil {
+			return model.Errorf(model.KindInvalid, "cannot use firewall rule %d: %s", i+1, model.UserText(err))
+		}
 		for _, id := range r.Sets {
+			prefixes, ok := told.sets[id]
+			if !ok {
+				return model.Errorf(model.KindInvalid, "cannot use firewall rule %d: there is no set of addresses %q", i+1, id)
+			}
 			w.sets[id] = map[netip.Prefix]bool{}
-			for _, p := range told.sets[id] {
+			for _, p := range prefixes {
+				if !p.IsValid() {
+					return model.Errorf(model.KindInvalid, "cannot use set of addresses %q: one of them is none", id)
+				}
 				w.sets[id][p.Masked()] = true
 			}
 		}
 	}
-	if len(w.closed) == 0 && !slices.ContainsFunc(w.maps, func(m portMap) bool { return m.Port != m.Target }) {
-		return nil, nil
+	return nil
+}
+
+func checkRule(r model.FirewallRule) error {
+	_, known := protocols[r.Protocol]
+	hasPorts := r.Protocol == "tcp" || r.Protocol == "udp" || r.Protocol == "sctp"
+	isICMP := r.Protocol == "icmp" || r.Protocol == "icmp6"
+	switch {
+	case r.Protocol != "" && !known:
+		return model.Errorf(model.KindInvalid, "unknown protocol %q", r.Protocol)
+	case len(r.Ports) > 0 && !hasPorts:
+		return model.Errorf(model.KindInvalid, "protocol %q has no ports", r.Protocol)
+	case r.ICMPType != nil && !isICMP, r.ICMPCode != nil && r.ICMPType == nil:
+		return model.Errorf(model.KindInvalid, "protocol %q has no such type or code", r.Protocol)
+	case slices.ContainsFunc(r.Ports, func(p model.PortRange) bool { return p.First > p.Last }):
+		return model.Errorf(model.KindInvalid, "a range of ports ends before it begins")
+	case slices.ContainsFunc(r.Prefixes, func(p netip.Prefix) bool { return !p.IsValid() }):
+		return model.Errorf(model.KindInvalid, "an address is none")
 	}
-	return w, nil
+	return nil
 }
 
 // applyWall makes the container's firewall what it must be. The caller holds
@@ -134,7 +176,7 @@ func (w *wall) sameRules(o *wall) bool {
 			return false
 		}
 	}
-	return slices.Equal(w.closed, o.closed) && slices.Equal(w.maps, o.maps) &&
+	return slices.Equal(w.closed, o.closed) && slices.Equal(w.maps, o.maps) && w.dns == o.dns &&
 		reflect.DeepEqual(w.friends, o.friends) && reflect.DeepEqual(w.rules, o.rules)
 }
 

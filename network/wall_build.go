@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/resolver"
 )
 
 // Registers of a lookup key (interface, protocol, port).
@@ -76,12 +77,32 @@ func (w *wall) build(c *nftables.Conn) error {
 			&expr.Redir{RegisterProtoMin: regTarget},
 		})
 	}
+	w.leadToResolver(c, t)
 	if len(w.closed) == 0 {
 		return nil
 	}
 	w.addInput(c, t)
 	w.addOutput(c, t)
 	return nil
+}
+
+// leadToResolver has questions to the resolver's address find it at its port.
+func (w *wall) leadToResolver(c *nftables.Conn, t *wallTable) {
+	if w.dns.UDP == 0 {
+		return
+	}
+	out := baseChain(c, t.table, "names", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest, nftables.ChainPolicyAccept)
+	for _, way := range []struct {
+		protocol byte
+		port     uint16
+	}{{unix.IPPROTO_UDP, w.dns.UDP}, {unix.IPPROTO_TCP, w.dns.TCP}} {
+		addRule(c, out, destination.within(netip.PrefixFrom(resolver.Address, 32)), isProtocol(way.protocol),
+			destinationPorts(resolver.Port, resolver.Port), []expr.Any{
+				&expr.Immediate{Register: 1, Data: resolver.Address.AsSlice()},
+				&expr.Immediate{Register: 2, Data: []byte{byte(way.port >> 8), byte(way.port)}},
+				&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2, Specified: true},
+			})
+	}
 }
 
 func (w *wall) addSets(c *nftables.Conn, t *wallTable) error {

@@ -16,11 +16,19 @@ import (
 	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
-// Address is where every container finds its resolver, as with Docker. It is
-// on the container's loopback.
+// Address is where every container finds its resolver, as with Docker: on its
+// loopback, at port 53. A Server listens elsewhere on it, so that containers
+// which are name servers have port 53 for themselves; whoever makes the
+// container's network leads there.
 var Address = netip.MustParseAddr("127.0.0.11")
 
-const port = 53
+// Port is that of DNS.
+const Port = 53
+
+// Ports are where a Server listens at Address.
+type Ports struct {
+	UDP, TCP uint16
+}
 
 // Limits of what one container gets. Questions beyond them are not answered,
 // as if they were lost on the way.
@@ -56,6 +64,7 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	upstream *Upstream // nil: nobody to ask
+	ports    Ports
 	servers  []*dns.Server
 	serving  sync.WaitGroup
 	ctx      context.Context
@@ -87,7 +96,7 @@ func Open(cfg Config) (*Server, error) {
 func (s *Server) listen() error {
 	var packets net.PacketConn
 	var stream net.Listener
-	at := netip.AddrPortFrom(Address, port).String()
+	at := netip.AddrPortFrom(Address, 0).String()
 	err := namespace.Enter(s.cfg.Namespace, func() (err error) {
 		if packets, err = net.ListenPacket("udp4", at); err != nil {
 			return err
@@ -100,10 +109,16 @@ func (s *Server) listen() error {
 	if err != nil {
 		return fmt.Errorf("cannot open resolver: %w", err)
 	}
+	s.ports = Ports{UDP: portOf(packets.LocalAddr()), TCP: portOf(stream.Addr())}
 	s.serve(&dns.Server{PacketConn: packets, UDPSize: dns.DefaultMsgSize})
 	s.serve(&dns.Server{Listener: &bounded{Listener: stream, places: make(chan struct{}, connections)}, IdleTimeout: func() time.Duration { return idleConnection }})
 	return nil
 }
+
+func portOf(a net.Addr) uint16 { return netip.MustParseAddrPort(a.String()).Port() }
+
+// Ports tells where the resolver listens.
+func (s *Server) Ports() Ports { return s.ports }
 
 // serve begins to serve one of the sockets and returns when it is served.
 func (s *Server) serve(d *dns.Server) {

@@ -130,7 +130,7 @@ func (u *Upstream) socket(network string, server netip.Addr) (*socket, error) {
 	}
 	var conn net.Conn
 	err := namespace.Enter(u.ns, func() (err error) {
-		conn, err = (&net.Dialer{Timeout: patience}).Dial(network, netip.AddrPortFrom(server, port).String())
+		conn, err = (&net.Dialer{Timeout: patience}).Dial(network, netip.AddrPortFrom(server, Port).String())
 		return err
 	})
 	if err != nil {
