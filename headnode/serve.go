@@ -21,7 +21,6 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/cloudapi"
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/joining"
-	"github.com/spearheadcloud/spearhead/headnode/peers"
 	"github.com/spearheadcloud/spearhead/headnode/system"
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
@@ -78,15 +77,15 @@ func (e endpoint) close() {
 	e.listener.Close()
 }
 
-// peersEndpoint is where other heads connect, and agents for new certificates.
+// peersEndpoint is where other heads connect.
 func (h *head) peersEndpoint(ctx context.Context) (endpoint, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", h.cfg.PeerListen)
 	if err != nil {
 		return endpoint{}, fmt.Errorf("cannot listen for other heads' requests: %w", err)
 	}
-	return endpoint{"peers", tls.NewListener(l, h.home.identity.ServerTLS(peers.Roles...)), &http.Server{
-		Handler: h.circle.Handler(nil), ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: 2 * dockerapi.IdleTimeout,
+	return endpoint{"peers", tls.NewListener(l, h.home.identity.ServerTLS(pki.RoleHead)), &http.Server{
+		Handler: h.circle.Handler(), ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: 2 * dockerapi.IdleTimeout,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ErrorLog:     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}}, nil
@@ -126,7 +125,7 @@ func (h *head) publicHandler() http.Handler {
 		Auth:       auth.New(byLogin, time.Now),
 		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers,
 		Builds: everywhere{h.builds, h.circle}, Fresh: h.circle.Heads.Fresh, Served: h.metrics.Served,
-		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: center, Volumes: h.volumes,
+		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: h.networks, Connections: h.containers, Volumes: h.volumes,
 		Version: h.cfg.Version, LogDrivers: h.cfg.LogDrivers, Logger: h.log,
 	})
 	cloud := cloudapi.New(cloudapi.Config{

@@ -42,7 +42,7 @@ func headCommand() *cli.Command {
 			"  docker_listen = \":2376\"       users' docker clients\n" +
 			"  advertise = [\"dc1.example.org\", \"192.0.2.10\"]  names and addresses it is reached at; needed\n" +
 			"  raft_listen = \":2380\"         other heads\n" +
-			"  peer_listen = \":2381\"         other heads' requests; agents, for new certificates\n" +
+			"  peer_listen = \":2381\"         other heads' requests\n" +
 			"  gossip_listen = \":7946\"       heads and agents\n" +
 			"  metrics_listen = \"127.0.0.1:9376\"  numbers for Prometheus; \"\" is nowhere\n" +
 			"  insecure_registries = []      registries that docker login may reach by plain HTTP\n" +

@@ -92,11 +92,10 @@ func (c *Circle) Close() {
 	c.client.Close()
 }
 
-// Handler is what this head does for the others. renew has certificates
-// renewed; it may be nil. See peers.NewHandler.
-func (c *Circle) Handler(renew http.Handler) http.Handler {
+// Handler is what this head does for the others; see peers.NewHandler.
+func (c *Circle) Handler() http.Handler {
 	return peers.NewHandler(peers.Config{
-		Log: c.Heads, Members: c, Work: c, Hashes: c, Renew: renew,
+		Log: c.Heads, Members: c, Work: c, Hashes: c,
 		Removed: func(id string) bool { return c.Store.View().HeadRemoved(id) },
 		Logger:  c.Logger,
 	})

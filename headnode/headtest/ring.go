@@ -18,7 +18,6 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
 	"github.com/spearheadcloud/spearhead/headnode/nodes/nodestest"
-	"github.com/spearheadcloud/spearhead/headnode/peers"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
@@ -263,10 +262,10 @@ func (h *Head) TryStart() error {
 		TLS: func(id string) *tls.Config { return h.identity.ClientTLS(pki.RoleHead, id) },
 	})
 	h.assemble(log)
-	server := &http.Server{Handler: h.Circle.Handler(nil), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	server := &http.Server{Handler: h.Circle.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
-	loops.Go(func() { server.Serve(tls.NewListener(l, h.identity.ServerTLS(peers.Roles...))) })
+	loops.Go(func() { server.Serve(tls.NewListener(l, h.identity.ServerTLS(pki.RoleHead))) })
 	loops.Go(func() { h.Nodes.Watch(ctx) })
 	loops.Go(func() { h.lead(ctx) })
 	loops.Go(func() {

@@ -1,6 +1,5 @@
 // Package peers is what heads ask of each other: HTTP/1.1 and JSON in mutual
-// TLS, on a listener of its own that only heads of the data center may use
-// (and nodes, for one thing: to have their certificate renewed).
+// TLS, on a listener of its own that only heads of the data center may use.
 //
 // A head hands a proposal or a reservation on to the one that leads, asks it
 // how far the log has come, and is asked which creations and images it has

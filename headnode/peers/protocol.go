@@ -23,8 +23,6 @@ const (
 	pathHeads     = "/v1/heads/"
 	pathHash      = "/v1/hash"
 	pathBuilds    = "/v1/builds/cancel"
-	// PathRenew is where machines have their certificates renewed.
-	PathRenew = "/v1/renew"
 )
 
 // forward is the parameter by which a registration is handed on to the leader.

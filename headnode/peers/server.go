@@ -66,20 +66,16 @@ type Config struct {
 	Members Members
 	Work    Work
 	Hashes  Hashes
-	Renew   http.Handler // serves PathRenew, for nodes too; nil has none
 	// Removed reports heads that were taken out for good: their certificates
 	// live longer.
 	Removed func(id string) bool
 	Logger  *slog.Logger
 }
 
-// Roles are those whose machines may connect to a Handler's listener.
-var Roles = []pki.Role{pki.RoleHead, pki.RoleNode}
-
 type server struct{ Config }
 
 // NewHandler returns what serves the other heads. It must stand behind
-// pki.Identity.ServerTLS(Roles...).
+// pki.Identity.ServerTLS(pki.RoleHead).
 func NewHandler(c Config) http.Handler {
 	s := &server{c}
 	heads := http.NewServeMux()
@@ -102,23 +98,13 @@ func NewHandler(c Config) http.Handler {
 	}))
 	heads.HandleFunc("GET "+pathHash, answer(s, s.hash))
 
-	all := http.NewServeMux()
-	if c.Renew != nil {
-		all.Handle("POST "+PathRenew, c.Renew)
-	}
-	all.Handle("/", s.headsOnly(heads))
-	return all
+	return s.membersOnly(heads)
 }
 
-// headsOnly turns away whoever is not a head, or not one any more.
-func (s *server) headsOnly(next http.Handler) http.Handler {
+// membersOnly turns away heads that were removed.
+func (s *server) membersOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		role, id := caller(r)
-		if role != pki.RoleHead {
-			s.fail(w, r, model.Errorf(model.KindForbidden, "only heads may ask this of a head"))
-			return
-		}
-		if s.Removed != nil && s.Removed(id) {
+		if s.Removed != nil && s.Removed(caller(r)) {
 			s.fail(w, r, errRemoved)
 			return
 		}
@@ -128,15 +114,16 @@ func (s *server) headsOnly(next http.Handler) http.Handler {
 
 var errRemoved = model.Errorf(model.KindForbidden, "this head was removed from the data center; to take part again it must join under a new id")
 
-func caller(r *http.Request) (pki.Role, string) {
+// caller is the id of the head that asks.
+func caller(r *http.Request) string {
 	if r.TLS == nil {
-		return "", ""
+		return ""
 	}
-	role, id, err := pki.Peer(*r.TLS)
+	_, id, err := pki.Peer(*r.TLS)
 	if err != nil {
-		return "", ""
+		return ""
 	}
-	return role, id
+	return id
 }
 
 func (s *server) propose(w http.ResponseWriter, r *http.Request) {
@@ -209,9 +196,8 @@ func answer[In, Out any](s *server, call func(*http.Request, In) (Out, error)) h
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := failure{ErrorBody: *wire.NewErrorBody(err), Again: errors.Is(err, ErrAgain)}
 	if r.Context().Err() == nil && f.Kind == model.KindInternal {
-		_, id := caller(r)
 		s.Logger.ErrorContext(r.Context(), "call of another head failed", slog.String("op", r.Method+" "+r.URL.Path),
-			slog.String("peer", id), slog.Any("err", err))
+			slog.String("peer", caller(r)), slog.Any("err", err))
 	}
 	writeJSON(w, statusOf(f), f)
 }
