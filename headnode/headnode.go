@@ -16,6 +16,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/headnode/metrics"
+	"github.com/spearheadcloud/spearhead/headnode/networks"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/headnode/volumes"
@@ -71,6 +72,7 @@ type head struct {
 
 	nodes      *nodes.Set
 	images     *images.Service
+	networks   *networks.Service
 	containers *containers.Service
 	builds     *build.Service
 	volumes    *volumes.Service
@@ -172,8 +174,9 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: h.circle.Heads, Agents: h.nodes, Registries: registries, RegistryCerts: h.cfg.RegistryCerts, Forbidden: h.ownAddress,
 		Holders: h.cfg.ImageHolders, Leads: h.circle.Leads, Others: h.circle.HoldOthers, Load: h.ring.Load, Logger: h.log,
 	})
+	h.networks = networks.New(networks.Config{Store: h.circle.Heads, Agents: h.nodes, Logger: h.log})
 	h.containers = containers.New(containers.Config{
-		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images,
+		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images, Fabrics: h.networks,
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Placed: h.metrics.Placed, Logger: h.log,
 	})
 	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Logger: h.log})

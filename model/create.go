@@ -15,6 +15,8 @@ type CreateContainer struct {
 	// Volumes are what to make of names of volumes that the account does not
 	// have yet; their names, sizes, options and labels are decided.
 	Volumes []Volume
+	// Endpoints say more of the network of Spec, and name others.
+	Endpoints []Endpoint
 	// Asked holds what a policy must see although no node acts on it.
 	Asked Asked
 	// Unsupported names, in Docker's terms (HostConfig.Links), each field with
@@ -38,14 +40,27 @@ type Asked struct {
 	Links             []string
 	VolumeDriver      string
 	KernelMemory      int64
-	StaticAddress     []string
-	MACAddress        string
 }
 
 // Port is a port of a container. Published ones can be reached from outside
-// on the container's own address, under the same number.
+// on the container's own address.
 type Port struct {
 	Number    uint16 `json:"number"`
 	Protocol  string `json:"protocol"` // tcp, udp, sctp
 	Published bool   `json:"published,omitempty"`
+	// Outside are the numbers by which a published port is reached; none is
+	// its own.
+	Outside []uint16 `json:"outside,omitempty"`
+}
+
+// Reached are the numbers by which the port is reached from outside, none if it
+// is not published.
+func (p *Port) Reached() []uint16 {
+	switch {
+	case !p.Published:
+		return nil
+	case len(p.Outside) == 0:
+		return []uint16{p.Number}
+	}
+	return p.Outside
 }

@@ -72,6 +72,17 @@ func (n *Network) Reserves(a netip.Addr) bool {
 	return false
 }
 
+// Endpoint is what a request says of one network that a container is to be on.
+type Endpoint struct {
+	Network  string     `json:"network,omitempty"` // name, id or its beginning; "" is the default one
+	Address  netip.Addr `json:"address,omitzero"`  // valid: this one, or none
+	Address6 netip.Addr `json:"address6,omitzero"`
+	MAC      string     `json:"mac,omitempty"`
+	Aliases  []string   `json:"aliases,omitempty"`
+	// Priority is higher for the network that is to have the default route.
+	Priority int `json:"priority,omitempty"`
+}
+
 // Route says by which address of a network another one is reached.
 type Route struct {
 	To  netip.Prefix `json:"to"`

@@ -13,17 +13,18 @@ import (
 
 // plan is an admitted request: all that is known before a node is chosen.
 type plan struct {
-	account model.Account
-	request model.CreateContainer // its Spec is merged with the image's
-	image   model.Image
-	pkg     model.Package
-	need    model.Resources
-	network *model.Network // nil for none, host, and another container's
-	nodeID  string         // the only node allowed; "" is any
-	local   bool           // the image is at no registry, only on its holders
-	links   []target
-	rules   []string // of affinity
-	traits  []string // that the node must have
+	account  model.Account
+	request  model.CreateContainer // its Spec is merged with the image's
+	image    model.Image
+	pkg      model.Package
+	need     model.Resources
+	networks []model.Network // the first has the container's default route; none of none, host, and another container's
+	nics     []model.NIC     // on them, with the addresses that were asked for
+	nodeID   string          // the only node allowed; "" is any
+	local    bool            // the image is at no registry, only on its holders
+	links    []target
+	rules    []string // of affinity
+	traits   []string // that the node must have
 }
 
 // admit judges a request by everything that does not depend on nodes: first
@@ -40,7 +41,7 @@ func admit(v *state.View, a model.Account, r model.CreateContainer) (plan, error
 		return plan{}, err
 	}
 	p := plan{account: a, request: r}
-	for _, step := range []func(*state.View) error{p.findRules, p.findImage, p.findPackage, p.findTraits, p.findSharedNamespaces, p.findVolumes, p.findNetwork, p.findLinks, p.checkSize} {
+	for _, step := range []func(*state.View) error{p.findRules, p.findImage, p.findPackage, p.findTraits, p.findSharedNamespaces, p.findVolumes, p.findNetworks, p.findLinks, p.checkSize} {
 		if err := step(v); err != nil {
 			return plan{}, err
 		}
@@ -150,30 +151,4 @@ func (p *plan) pin(other *model.Container) error {
 	}
 	p.nodeID = other.NodeID
 	return nil
-}
-
-// findNetwork resolves the network mode. Docker's names for "the usual one"
-// mean the data center's default network.
-func (p *plan) findNetwork(v *state.View) error {
-	spec := &p.request.Spec
-	mode := spec.Network
-	switch {
-	case mode == "none", mode == "host", strings.HasPrefix(mode, "container:"):
-		return nil
-	case mode == "", mode == "default", mode == "bridge":
-		for _, n := range v.Networks() {
-			if n.Default && n.AccountID == "" {
-				p.network, spec.Network = n, n.Name
-				return nil
-			}
-		}
-		return model.Errorf(model.KindUnavailable, "the data center has no default network; name one, use --network none, or ask the operator for one")
-	}
-	for _, n := range v.Networks() {
-		if (n.AccountID == "" || n.AccountID == p.account.ID) && (n.ID == mode || n.Name == mode) {
-			p.network, spec.Network = n, n.Name
-			return nil
-		}
-	}
-	return model.Errorf(model.KindInvalid, "network %s not found", mode) // see findOther
 }

@@ -32,6 +32,9 @@ func (s *Service) Create(ctx context.Context, a model.Account, r model.CreateCon
 		c, err := s.created(ctx, c.ID)
 		return c, nil, err
 	}
+	if err := s.ensureNetwork(ctx, s.store.View(), a, r.Spec.Network); err != nil {
+		return model.Container{}, nil, err
+	}
 	p, err := admit(s.store.View(), a, r)
 	if err != nil {
 		return model.Container{}, nil, err
@@ -67,11 +70,8 @@ func (s *Service) createOnNode(ctx context.Context, p plan, c model.Container) e
 		return err
 	}
 	r := wire.CreateRequest{
-		Container: c, Volumes: volumes,
-		Account:   wire.AccountRef{ID: p.account.ID, Login: p.account.Login, Policy: p.account.Policy},
-	}
-	if p.network != nil {
-		r.Networks = []model.Network{*p.network}
+		Container: c, Networks: p.networks, Volumes: volumes,
+		Account: wire.AccountRef{ID: p.account.ID, Login: p.account.Login, Policy: p.account.Policy},
 	}
 	ack, err := s.agents.Agent(c.NodeID).Create(ctx, r)
 	if err != nil {

@@ -40,6 +40,13 @@ type Images interface {
 	Adopt(ctx context.Context, accountID, nodeID, name string, made func() (model.Image, error)) (model.Image, error)
 }
 
+// Fabrics makes networks for accounts.
+type Fabrics interface {
+	// EnsureDefault makes sure that containers of the account that name no
+	// network have one.
+	EnsureDefault(ctx context.Context, a model.Account) error
+}
+
 // Config is what a Service stands on.
 type Config struct {
 	Store Store
@@ -52,6 +59,9 @@ type Config struct {
 	// Reserver is asked for reservations; nil is the Service itself, as on a
 	// head that always leads.
 	Reserver Reserver
+	// Fabrics makes the default network of an account that needs one; nil
+	// leaves it to operators.
+	Fabrics Fabrics
 	// Requests, Streams and Waits limit what one account has under way at
 	// once; zero is 64, 64 and 1,024.
 	Requests, Streams, Waits int
@@ -83,15 +93,17 @@ type Service struct {
 
 	working workSet
 	lists   listCache
+	fabrics Fabrics
 }
 
 var (
-	_ dockerapi.Containers = (*Service)(nil)
-	_ dockerapi.Execs      = (*Service)(nil)
-	_ dockerapi.Control    = (*Service)(nil)
-	_ dockerapi.Usage      = (*Service)(nil)
-	_ dockerapi.Files      = (*Service)(nil)
-	_ Reserver             = (*Service)(nil)
+	_ dockerapi.Containers  = (*Service)(nil)
+	_ dockerapi.Execs       = (*Service)(nil)
+	_ dockerapi.Control     = (*Service)(nil)
+	_ dockerapi.Usage       = (*Service)(nil)
+	_ dockerapi.Files       = (*Service)(nil)
+	_ dockerapi.Connections = (*Service)(nil)
+	_ Reserver              = (*Service)(nil)
 )
 
 // New returns a Service.
@@ -102,6 +114,7 @@ func New(c Config) *Service {
 		streams:  newGate("streams", cmp.Or(c.Streams, 64)),
 		waits:    newGate("waits", cmp.Or(c.Waits, 1024)),
 		fleet:    newFleet(),
+		fabrics:  c.Fabrics,
 	}
 	if s.decisions = c.Decisions; s.decisions == nil {
 		s.decisions = c.Store

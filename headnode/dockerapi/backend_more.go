@@ -58,11 +58,6 @@ type CommitRequest struct {
 	Changes []string
 }
 
-// Networks lists the networks that the account's containers may be on.
-type Networks interface {
-	Networks(ctx context.Context, a model.Account) ([]model.Network, error)
-}
-
 // ImagePruner removes the account's names of images that no container uses,
 // and what nobody names any more.
 type ImagePruner interface {

@@ -72,30 +72,38 @@ func checkEnv(env []string) error {
 }
 
 // ports merges what is exposed with what is published. A container has its own
-// address, so a port is published under its own number on that address.
+// address, so a port is published on that address: under its own number unless
+// another is asked for.
 func (d *creation) ports() error {
-	ports := map[network.Port]bool{} // whether it is published
+	all := d.asked.HostConfig.PublishAllPorts
+	ports := map[network.Port]*model.Port{}
 	for port := range d.asked.ExposedPorts {
-		ports[port] = false
+		ports[port] = &model.Port{Published: all}
 	}
 	for port, bindings := range d.asked.HostConfig.PortBindings {
-		ports[port] = true
+		p := &model.Port{Published: true}
+		ports[port] = p
 		for _, b := range bindings {
-			same, err := bindsTo(b.HostPort, port.Num())
+			outside, err := outsidePort(b.HostPort, port.Num())
 			if err != nil {
 				return err
 			}
-			d.refuse(!same, "HostConfig.PortBindings["+strconv.Quote(port.String())+"].HostPort")
+			p.Outside = append(p.Outside, outside)
 			anywhere := !b.HostIP.IsValid() || b.HostIP.IsUnspecified()
 			d.refuse(!anywhere, "HostConfig.PortBindings["+strconv.Quote(port.String())+"].HostIp")
 		}
 	}
-	for port, published := range ports {
+	for port, p := range ports {
 		protocol := string(port.Proto())
 		if port.Num() == 0 || protocol != "tcp" && protocol != "udp" && protocol != "sctp" {
 			return invalid("invalid port: %.32q is not a number from 1 to 65535 with tcp, udp or sctp", port.String())
 		}
-		d.out.Spec.Ports = append(d.out.Spec.Ports, model.Port{Number: port.Num(), Protocol: protocol, Published: published || d.asked.HostConfig.PublishAllPorts})
+		p.Number, p.Protocol = port.Num(), protocol
+		slices.Sort(p.Outside)
+		if p.Outside = slices.Compact(p.Outside); slices.Equal(p.Outside, []uint16{p.Number}) {
+			p.Outside = nil
+		}
+		d.out.Spec.Ports = append(d.out.Spec.Ports, *p)
 	}
 	slices.SortFunc(d.out.Spec.Ports, func(a, b model.Port) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Protocol, b.Protocol))
@@ -104,11 +112,12 @@ func (d *creation) ports() error {
 	return nil
 }
 
-// bindsTo reports whether what stands for a port of the host, a number or a
-// range, takes in the container's own number, or leaves it open.
-func bindsTo(text string, number uint16) (bool, error) {
+// outsidePort reads what a client calls a port of the host: a number, or a
+// range to choose from. The container's own number is taken if that leaves it
+// open.
+func outsidePort(text string, own uint16) (uint16, error) {
 	if text == "" {
-		return true, nil
+		return own, nil
 	}
 	low, high, ranged := strings.Cut(text, "-")
 	if !ranged {
@@ -116,10 +125,13 @@ func bindsTo(text string, number uint16) (bool, error) {
 	}
 	first, errA := strconv.ParseUint(low, 10, 16)
 	last, errB := strconv.ParseUint(high, 10, 16)
-	if errA != nil || errB != nil || first > last {
-		return false, invalid("invalid port specification: %.32q", text)
+	if errA != nil || errB != nil || first > last || first == 0 && ranged {
+		return 0, invalid("invalid port specification: %.32q", text)
 	}
-	return last == 0 || first <= uint64(number) && uint64(number) <= last, nil
+	if last == 0 || first <= uint64(own) && uint64(own) <= last {
+		return own, nil
+	}
+	return uint16(first), nil
 }
 
 func (d *creation) logging() error {
@@ -143,16 +155,22 @@ func (d *creation) network() error {
 		return err
 	}
 	ends := d.asked.NetworkingConfig.EndpointsConfig
-	d.refuse(len(ends) > 1, "NetworkingConfig.EndpointsConfig")
 	for _, name := range sortedKeys(ends) {
 		own := ownNetwork(name)
 		if mode == "" && len(ends) == 1 {
 			mode = own
 		}
-		d.refuse(own != mode, "NetworkingConfig.EndpointsConfig["+strconv.Quote(clipKey(name))+"]")
-		if e := ends[name]; e != nil {
-			d.endpoint("NetworkingConfig.EndpointsConfig["+strconv.Quote(clipKey(name))+"].", e)
+		e, unsupported, err := newEndpoint(own, ends[name])
+		if err != nil {
+			return err
 		}
+		for _, field := range unsupported {
+			d.refuse(true, "NetworkingConfig.EndpointsConfig["+strconv.Quote(clipKey(name))+"]."+field)
+		}
+		if own == mode && !asksMore(&e) {
+			continue // clients name the mode here too
+		}
+		d.out.Endpoints = append(d.out.Endpoints, e)
 	}
 	if d.asked.NetworkDisabled {
 		if mode != "" && mode != network.NetworkNone {
@@ -202,28 +220,6 @@ func ownNetwork(name string) string {
 		return ""
 	}
 	return name
-}
-
-// endpoint reads what is asked of one network. What a client repeats of a
-// container that ran before (addresses, ids) asks for nothing.
-func (d *creation) endpoint(field string, e *network.EndpointSettings) {
-	asked := &d.out.Asked
-	if e.IPAMConfig != nil {
-		for _, a := range append([]netip.Addr{e.IPAMConfig.IPv4Address, e.IPAMConfig.IPv6Address}, e.IPAMConfig.LinkLocalIPs...) {
-			if a.IsValid() {
-				asked.StaticAddress = append(asked.StaticAddress, a.String())
-				d.refuse(true, field+"IPAMConfig")
-			}
-		}
-	}
-	if len(e.MacAddress) > 0 {
-		asked.MACAddress = e.MacAddress.String()
-		d.refuse(true, field+"MacAddress")
-	}
-	asked.Links = append(asked.Links, e.Links...)
-	d.refuse(len(e.Links) > 0, field+"Links")
-	d.refuse(len(e.Aliases) > 0, field+"Aliases")
-	d.refuse(len(e.DriverOpts) > 0, field+"DriverOpts")
 }
 
 // nameService decides how the container finds others by name.

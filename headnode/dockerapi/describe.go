@@ -2,6 +2,8 @@ package dockerapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -122,7 +124,7 @@ func address(c *model.Container) netip.Addr {
 }
 
 // listedPorts are the ports as docker ps shows them, while the container runs.
-// A published port is reached on the container's own address under its number.
+// A published port is reached on the container's own address.
 func listedPorts(c *model.Container) []container.PortSummary {
 	ports := []container.PortSummary{}
 	if !c.State.Status.Running() {
@@ -130,10 +132,13 @@ func listedPorts(c *model.Container) []container.PortSummary {
 	}
 	for _, p := range c.Spec.Ports {
 		port := container.PortSummary{PrivatePort: p.Number, Type: p.Protocol}
-		if p.Published {
-			port.IP, port.PublicPort = address(c), p.Number
+		if !p.Published {
+			ports = append(ports, port)
 		}
-		ports = append(ports, port)
+		for _, outside := range p.Reached() {
+			port.IP, port.PublicPort = address(c), outside
+			ports = append(ports, port)
+		}
 	}
 	return ports
 }
@@ -151,8 +156,8 @@ func portMap(c *model.Container) network.PortMap {
 	}
 	for _, p := range c.Spec.Ports {
 		var bindings []network.PortBinding
-		if p.Published {
-			bindings = []network.PortBinding{{HostIP: address(c), HostPort: strconv.Itoa(int(p.Number))}}
+		for _, outside := range p.Reached() {
+			bindings = append(bindings, network.PortBinding{HostIP: address(c), HostPort: strconv.Itoa(int(outside))})
 		}
 		ports[portOf(p)] = bindings
 	}
@@ -202,6 +207,12 @@ func networkMode(c *model.Container) string {
 	return c.Spec.Network
 }
 
+// endpointID names a container on a network.
+func endpointID(containerID, networkID string) string {
+	sum := sha256.Sum256([]byte("endpoint " + containerID + " " + networkID))
+	return hex.EncodeToString(sum[:])
+}
+
 // endpoints are the container's networks by name.
 func endpoints(ctx context.Context, c *model.Container, names *networkNames) map[string]*network.EndpointSettings {
 	all := map[string]*network.EndpointSettings{}
@@ -211,13 +222,14 @@ func endpoints(ctx context.Context, c *model.Container, names *networkNames) map
 			mac = nil
 		}
 		e := &network.EndpointSettings{
-			NetworkID: nic.NetworkID, EndpointID: c.ID, MacAddress: mac,
-			DNSNames: []string{c.Name, model.ShortID(c.ID)},
+			NetworkID: nic.NetworkID, EndpointID: endpointID(c.ID, nic.NetworkID), MacAddress: mac, Aliases: nic.Aliases,
+			DNSNames: append([]string{c.Name, model.ShortID(c.ID)}, nic.Aliases...),
 		}
-		if nic.Address.Addr().Is6() {
-			e.GlobalIPv6Address, e.GlobalIPv6PrefixLen, e.IPv6Gateway = nic.Address.Addr(), nic.Address.Bits(), nic.Gateway
-		} else if nic.Address.IsValid() {
+		if nic.Address.IsValid() {
 			e.IPAddress, e.IPPrefixLen, e.Gateway = nic.Address.Addr(), nic.Address.Bits(), nic.Gateway
+		}
+		if nic.Address6.IsValid() {
+			e.GlobalIPv6Address, e.GlobalIPv6PrefixLen, e.IPv6Gateway = nic.Address6.Addr(), nic.Address6.Bits(), nic.Gateway6
 		}
 		all[names.name(ctx, nic.NetworkID)] = e
 	}

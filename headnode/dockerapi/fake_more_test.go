@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -179,7 +180,41 @@ func (f *fake) Commit(_ context.Context, _ model.Account, ref string, r CommitRe
 }
 
 func (f *fake) Networks(context.Context, model.Account) ([]model.Network, error) {
-	return []model.Network{fakeNetwork}, nil
+	return append([]model.Network{fakeNetwork}, f.networks...), nil
+}
+
+func (f *fake) CreateNetwork(_ context.Context, a model.Account, n model.Network) (model.Network, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.ID, n.AccountID, n.Kind = strings.Repeat("f", 64), a.ID, model.NetworkFabric
+	if !n.Subnet.IsValid() {
+		n.Subnet, n.Gateway = netip.MustParsePrefix("172.18.0.0/16"), netip.MustParseAddr("172.18.0.1")
+	}
+	f.networks = append(f.networks, n)
+	return n, nil
+}
+
+func (f *fake) RemoveNetwork(_ context.Context, _ model.Account, ref string) error {
+	f.networks = slices.DeleteFunc(f.networks, func(n model.Network) bool { return n.ID == ref || n.Name == ref })
+	return nil
+}
+
+func (f *fake) PruneNetworks(_ context.Context, _ model.Account, want func(*model.Network) bool) (removed []string, err error) {
+	for i := range f.networks {
+		if want(&f.networks[i]) {
+			removed = append(removed, f.networks[i].Name)
+		}
+	}
+	f.networks = nil
+	return removed, nil
+}
+
+func (f *fake) Connect(_ context.Context, _ model.Account, ref string, e model.Endpoint) error {
+	return f.change("connect", ref, func(*model.Container) error { f.endpoint = e; return nil })
+}
+
+func (f *fake) Disconnect(_ context.Context, _ model.Account, ref, network string, _ bool) error {
+	return f.change("disconnect", ref, func(*model.Container) error { f.endpoint = model.Endpoint{Network: network}; return nil })
 }
 
 func (f *fake) PruneImages(_ context.Context, _ model.Account, want func(Image) bool) ([]RemovedImage, int64, error) {

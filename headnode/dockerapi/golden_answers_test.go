@@ -79,6 +79,7 @@ var goldenRequests = map[string][]goldenRequest{
 	"networks": {
 		{method: "GET", path: "/networks", newest: as[[]network.Summary]},
 		{method: "GET", path: "/networks/external", newest: as[network.Inspect]},
+		{method: "POST", path: "/networks/create", body: `{"Name":"mine","Labels":{"a":"b"},"IPAM":{"Config":[{"Subnet":"10.7.0.0/16","IPRange":"10.7.1.0/24","Gateway":"10.7.0.9"}]}}`, newest: as[network.CreateResponse]},
 		{method: "POST", path: "/networks/prune", newest: as[network.PruneReport]},
 	},
 	"volumes": {

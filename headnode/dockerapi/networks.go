@@ -3,7 +3,9 @@ package dockerapi
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +43,7 @@ func (s *server) accountNetworks(c *call) ([]knownNetwork, error) {
 		return slices.ContainsFunc(all, func(k knownNetwork) bool { return k.Name == name })
 	}
 	for i := range found {
-		all = append(all, knownNetwork{describeNetwork(found[i].ID, found[i].Name, driverBridge, &found[i]), &found[i]})
+		all = append(all, knownNetwork{describeNetwork(found[i].ID, found[i].Name, model.NetworkDriver(&found[i]), &found[i]), &found[i]})
 	}
 	at := slices.IndexFunc(found, func(n model.Network) bool { return n.Default })
 	if at >= 0 && !taken(network.NetworkBridge) {
@@ -68,12 +70,32 @@ func describeNetwork(id, name, driver string, of *model.Network) network.Network
 	if of == nil {
 		return n
 	}
-	n.IPAM.Config = append(n.IPAM.Config, network.IPAMConfig{Subnet: of.Subnet, Gateway: of.Gateway})
-	n.EnableIPv4, n.EnableIPv6 = of.Subnet.Addr().Is4(), of.Subnet.Addr().Is6()
+	n.Created, n.Internal, n.Attachable = of.Created, of.Internal, of.Attachable
+	maps.Copy(n.Options, of.Options)
+	maps.Copy(n.Labels, of.Labels)
+	n.IPAM.Config = append(n.IPAM.Config, ipamConfig(of, of.Subnet, of.Gateway))
+	if of.Subnet6.IsValid() {
+		n.IPAM.Config = append(n.IPAM.Config, ipamConfig(of, of.Subnet6, of.Gateway6))
+	}
+	n.EnableIPv4, n.EnableIPv6 = true, of.Subnet6.IsValid()
 	if of.MTU > 0 {
-		n.Options["com.docker.network.driver.mtu"] = strconv.Itoa(of.MTU)
+		n.Options[optionMTU] = strconv.Itoa(of.MTU)
 	}
 	return n
+}
+
+// ipamConfig is one subnet of a network with what is kept of it.
+func ipamConfig(of *model.Network, subnet netip.Prefix, gateway netip.Addr) network.IPAMConfig {
+	c := network.IPAMConfig{Subnet: subnet, Gateway: gateway}
+	for name, a := range of.Reserved {
+		if subnet.Contains(a) {
+			if c.AuxAddress == nil {
+				c.AuxAddress = map[string]netip.Addr{}
+			}
+			c.AuxAddress[name] = a
+		}
+	}
+	return c
 }
 
 func (s *server) listNetworks(c *call) error {
@@ -170,7 +192,7 @@ func inspectionOf(k *knownNetwork, containers []*model.Container) network.Inspec
 }
 
 func endpointResource(c *model.Container, k *knownNetwork) network.EndpointResource {
-	r := network.EndpointResource{Name: c.Name, EndpointID: c.ID}
+	r := network.EndpointResource{Name: c.Name, EndpointID: endpointID(c.ID, k.ID)}
 	for _, nic := range c.NICs {
 		if k.of == nil || nic.NetworkID != k.of.ID {
 			continue
@@ -178,11 +200,8 @@ func endpointResource(c *model.Container, k *knownNetwork) network.EndpointResou
 		if err := r.MacAddress.UnmarshalText([]byte(nic.MAC)); err != nil {
 			r.MacAddress = nil
 		}
-		if nic.Address.Addr().Is6() {
-			r.IPv6Address = nic.Address
-		} else {
-			r.IPv4Address = nic.Address
-		}
+		r.EndpointID = endpointID(c.ID, nic.NetworkID)
+		r.IPv4Address, r.IPv6Address = nic.Address, nic.Address6
 	}
 	return r
 }
@@ -219,11 +238,86 @@ func errNoNetwork(ref string) error {
 	return model.Errorf(model.KindNotFound, "network %.128s not found", ref)
 }
 
-// removeNetwork refuses: the networks that there are belong to the data center.
+func (s *server) createNetwork(c *call) error {
+	var asked network.CreateRequest
+	body, err := c.decode(&asked)
+	if err != nil {
+		return err
+	}
+	if err := checkNetworkFields(body); err != nil {
+		return err
+	}
+	n, err := newNetwork(&asked)
+	if err != nil {
+		return err
+	}
+	if n, err = s.Networks.CreateNetwork(c.ctx(), c.account, n); err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, network.CreateResponse{ID: n.ID})
+}
+
+// removeNetwork refuses what belongs to the data center.
 func (s *server) removeNetwork(c *call) error {
 	found, err := s.findNetwork(c)
 	if err != nil {
 		return err
 	}
-	return model.Errorf(model.KindForbidden, "%s is a pre-defined network and cannot be removed", found.Name)
+	if found.of == nil || found.of.AccountID != c.account.ID || found.ID != found.of.ID {
+		return model.Errorf(model.KindForbidden, "%s is a pre-defined network and cannot be removed", found.Name)
+	}
+	if err := s.Networks.RemoveNetwork(c.ctx(), c.account, found.of.ID); err != nil {
+		return err
+	}
+	return c.done(http.StatusNoContent)
+}
+
+func (s *server) connectNetwork(c *call) error {
+	var asked network.ConnectRequest
+	if _, err := c.decode(&asked); err != nil {
+		return err
+	}
+	found, err := s.findJoinable(c)
+	if err != nil {
+		return err
+	}
+	e, unsupported, err := newEndpoint(found.of.ID, asked.EndpointConfig)
+	if err != nil {
+		return err
+	}
+	if len(unsupported) > 0 {
+		return model.Errorf(model.KindNotImplemented, "this version does not support EndpointConfig.%s; leave it out", strings.Join(unsupported, ", EndpointConfig."))
+	}
+	if err := s.Connections.Connect(c.ctx(), c.account, asked.Container, e); err != nil {
+		return err
+	}
+	return c.done(http.StatusOK)
+}
+
+func (s *server) disconnectNetwork(c *call) error {
+	var asked network.DisconnectRequest
+	if _, err := c.decode(&asked); err != nil {
+		return err
+	}
+	found, err := s.findJoinable(c)
+	if err != nil {
+		return err
+	}
+	if err := s.Connections.Disconnect(c.ctx(), c.account, asked.Container, found.of.ID, asked.Force); err != nil {
+		return err
+	}
+	return c.done(http.StatusOK)
+}
+
+// findJoinable finds a network that containers join and leave, in Docker's
+// words where it is none.
+func (s *server) findJoinable(c *call) (*knownNetwork, error) {
+	found, err := s.findNetwork(c)
+	if err != nil {
+		return nil, err
+	}
+	if found.of == nil {
+		return nil, model.Errorf(model.KindForbidden, "container cannot be connected to %s network or disconnected from it", found.Name)
+	}
+	return found, nil
 }

@@ -54,12 +54,19 @@ func (s *server) pruneImages(c *call) error {
 	return c.answer(http.StatusOK, report)
 }
 
-// pruneNetworks finds nothing: an account has no networks of its own.
+// pruneNetworks removes the account's own networks that no container is on.
 func (s *server) pruneNetworks(c *call) error {
-	if _, _, err := s.pruneFilters(c, "label", "label!", "until"); err != nil {
+	f, until, err := s.pruneFilters(c, "label", "label!", "until")
+	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, network.PruneReport{})
+	removed, err := s.Networks.PruneNetworks(c.ctx(), c.account, func(n *model.Network) bool {
+		return before(n.Created, until) && f.labels("label", n.Labels) && f.withoutLabels("label!", n.Labels)
+	})
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, network.PruneReport{NetworksDeleted: removed})
 }
 
 // pruneFilters reads the filters of a prune. until is zero where none is given.

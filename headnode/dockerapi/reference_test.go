@@ -162,7 +162,6 @@ var fieldNotes = map[string]string{
 	"HostConfig.Mounts[].Consistency":                     "it means nothing on Linux, as with Docker",
 	"HostConfig.Mounts[].VolumeOptions.DriverConfig.Name": "there is one driver, of several names; others are refused",
 
-	ends + "GwPriority":          "a container is on one network",
 	ends + "NetworkID":           "it tells of a container that there was before, as with Docker",
 	ends + "EndpointID":          "as NetworkID",
 	ends + "Gateway":             "as NetworkID",

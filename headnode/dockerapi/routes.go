@@ -79,7 +79,10 @@ var imageRoutes = []route{
 var networkRoutes = []route{
 	{name: compat.NetworkList, handle: (*server).listNetworks},
 	{name: "POST /networks/prune", handle: (*server).pruneNetworks},
+	{name: "POST /networks/create", handle: (*server).createNetwork},
 	{name: compat.NetworkInspect, handle: (*server).inspectNetwork},
+	{name: "POST /networks/{id}/connect", handle: (*server).connectNetwork},
+	{name: "POST /networks/{id}/disconnect", handle: (*server).disconnectNetwork},
 	{name: "DELETE /networks/{id}", handle: (*server).removeNetwork},
 }
 
@@ -102,9 +105,6 @@ func missingRoutes() []route {
 		{"attestations of images are", []compat.Route{"GET /images/{name...}/attestations"}},
 		{"checkpoints are", []compat.Route{
 			"GET /containers/{id}/checkpoints", "POST /containers/{id}/checkpoints", "DELETE /containers/{id}/checkpoints/{checkpoint}",
-		}},
-		{"managing networks is", []compat.Route{
-			"POST /networks/create", "POST /networks/{id}/connect", "POST /networks/{id}/disconnect",
 		}},
 		{"plugins are", []compat.Route{
 			"GET /plugins/privileges", "POST /plugins/pull", "POST /plugins/create",

@@ -28,20 +28,21 @@ const (
 
 // Config is what the API stands on. Every field but Logger and LogDrivers is required.
 type Config struct {
-	Auth       Authenticator
-	Containers Containers
-	Control    Control
-	Usage      Usage
-	Files      Files
-	Execs      Execs
-	Builds     Builds
-	Images     Images
-	Pruner     ImagePruner
-	Transfers  Transfers
-	Registries Registries
-	Networks   Networks
-	Volumes    Volumes
-	System     System
+	Auth        Authenticator
+	Containers  Containers
+	Control     Control
+	Usage       Usage
+	Files       Files
+	Execs       Execs
+	Builds      Builds
+	Images      Images
+	Pruner      ImagePruner
+	Transfers   Transfers
+	Registries  Registries
+	Networks    Networks
+	Connections Connections
+	Volumes     Volumes
+	System      System
 	// Fresh returns when this head knows all that any head had answered to
 	// before, and fails when it cannot be sure to; nil is a head that always
 	// does.

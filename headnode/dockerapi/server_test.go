@@ -135,9 +135,9 @@ func TestPathsAreNeverRewritten(t *testing.T) {
 func TestEveryRouteOfDockerIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := newFake().serve(t)
-	status, body := request(t, s, "POST", "/v1.44/networks/create", "{}")
-	if status != 501 || body != `{"message":"managing networks is not implemented by this server"}`+"\n" {
-		t.Errorf("networks: %d %s", status, body)
+	status, body := request(t, s, "POST", "/v1.44/swarm/init", "{}")
+	if status != 501 || body != `{"message":"joining swarms is not implemented by this server"}`+"\n" {
+		t.Errorf("swarm: %d %s", status, body)
 	}
 	status, body = request(t, s, "GET", "/v1.44/services", "")
 	if status != 503 || !strings.Contains(body, "This node is not a swarm manager. Use \\\"docker swarm init\\\"") {

@@ -199,8 +199,8 @@ func TestNetworksAreListed(t *testing.T) {
 		status       int
 	}{
 		{"GET", "/networks/none", 200}, {"GET", "/networks/host", 404}, {"GET", "/networks/nowhere", 404}, {"GET", "/networks/external?scope=swarm", 404},
-		{"DELETE", "/networks/external", 403}, {"DELETE", "/networks/nowhere", 404}, {"POST", "/networks/create", 501},
-		{"POST", "/networks/external/connect", 501}, {"GET", "/networks?filters=%7B%22type%22:%5B%22odd%22%5D%7D", 400},
+		{"DELETE", "/networks/external", 403}, {"DELETE", "/networks/nowhere", 404}, {"POST", "/networks/create", 400},
+		{"POST", "/networks/none/connect", 400}, {"GET", "/networks?filters=%7B%22type%22:%5B%22odd%22%5D%7D", 400},
 		{"GET", "/volumes", 200}, {"GET", "/volumes/x", 404}, {"DELETE", "/volumes/x", 404}, {"DELETE", "/volumes/x?force=1", 204},
 		{"GET", "/plugins", 200}, {"POST", "/session", 400}, {"POST", "/grpc", 400},
 		{"GET", "/containers/" + id + "/checkpoints", 501}, {"GET", "/swarm", 503}, {"POST", "/swarm/init", 501},

@@ -42,7 +42,7 @@ func address(n model.Network, asked netip.Addr, taken func(netip.Addr) bool, hin
 	switch {
 	case !asked.IsValid():
 		return ipam.Next(n, taken, hint)
-	case !ipam.Usable(n, asked):
+	case !ipam.Usable(n, asked), n.Kind == model.NetworkExternal && (asked.Less(n.First) || n.Last.Less(asked)):
 		return asked, model.Errorf(model.KindInvalid, "Invalid address %s: It does not belong to any of this network's subnets", asked)
 	case taken(asked):
 		return asked, model.Errorf(model.KindConflict, "Address already in use")

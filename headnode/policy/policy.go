@@ -30,7 +30,6 @@ func Check(a model.Account, r *model.CreateContainer) []Violation {
 	c.security(&r.Spec, &r.Asked)
 	c.resources(&r.Spec, &r.Asked)
 	c.limits(&r.Spec.Limits)
-	c.networks(&r.Asked)
 	return c.found
 }
 
@@ -211,13 +210,6 @@ func (c *checker) limits(l *model.Limits) {
 		{"HostConfig.BlkioDeviceWriteIOps", l.BlkioWriteIOps},
 	} {
 		c.denyIf(len(devices.limits) > 0, devices.field, "devices of the host are not allowed")
-	}
-}
-
-func (c *checker) networks(asked *model.Asked) {
-	c.denyIf(asked.MACAddress != "", "NetworkingConfig.MacAddress", "the data center chooses the hardware address")
-	for _, a := range asked.StaticAddress {
-		c.deny("NetworkingConfig.IPAMConfig", "the fixed address %q is not allowed; the data center chooses it", clip(a))
 	}
 }
 

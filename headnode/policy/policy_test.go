@@ -68,8 +68,6 @@ var forbidden = []struct {
 	{"HostConfig.BlkioDeviceWriteBps", func(r *model.CreateContainer) { r.Spec.Limits.BlkioWriteBps = sda }},
 	{"HostConfig.BlkioDeviceReadIOps", func(r *model.CreateContainer) { r.Spec.Limits.BlkioReadIOps = sda }},
 	{"HostConfig.BlkioDeviceWriteIOps", func(r *model.CreateContainer) { r.Spec.Limits.BlkioWriteIOps = sda }},
-	{"NetworkingConfig.MacAddress", func(r *model.CreateContainer) { r.Asked.MACAddress = "02:00:00:00:00:01" }},
-	{"NetworkingConfig.IPAMConfig", func(r *model.CreateContainer) { r.Asked.StaticAddress = []string{"10.0.0.1"} }},
 }
 
 var sda = []model.BlkioLimit{{Path: "/dev/sda", Rate: 1}}

@@ -28,7 +28,7 @@ type Config struct {
 	CA        []byte // PEM
 }
 
-// Service implements dockerapi.System and dockerapi.Networks, for any number of
+// Service implements dockerapi.System, for any number of
 // goroutines.
 type Service struct{ c Config }
 

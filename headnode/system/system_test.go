@@ -145,19 +145,3 @@ func TestEventsOfContainersHaveDockersAttributes(t *testing.T) {
 		t.Error(diff)
 	}
 }
-
-func TestNetworksAreTheAccountsAndEverybodys(t *testing.T) {
-	t.Parallel()
-	c := headtest.New(t, 0)
-	jill, jack := c.Account("jill", model.PolicyTenant), c.Account("jack", model.PolicyTenant)
-	own := c.Store.View().Networks()[0]
-	fabric := *own
-	fabric.ID, fabric.Name, fabric.Kind, fabric.AccountID, fabric.Default = model.NewID(), "mine", model.NetworkFabric, jill.ID, false
-	c.Propose(command.PutNetwork{Network: fabric})
-	for a, want := range map[string]int{jill.ID: 2, jack.ID: 1} {
-		got, err := service(c).Networks(t.Context(), model.Account{ID: a})
-		if err != nil || len(got) != want {
-			t.Errorf("%d networks, want %d, error %v", len(got), want, err)
-		}
-	}
-}
