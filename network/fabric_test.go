@@ -186,6 +186,7 @@ func (m *machines) forget(container string) {
 }
 
 func TestAFabricSpansNodesAndMeetsNoOther(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a", "node-b", "node-c")
 	alice, bob := fabric(7, "10.7.0.0/24"), fabric(8, "10.7.0.0/24")
 	bob.AccountID = "bob"
@@ -227,6 +228,7 @@ func neighbour(t *testing.T, path, address string) string {
 }
 
 func TestAMovedContainerIsFoundAtOnce(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a", "node-b", "node-c")
 	n := fabric(7, "10.7.0.0/24")
 	a := m.join("node-a", "alice", "a", []model.Network{n}, nicOn(n, "eth0", 11))
@@ -257,6 +259,7 @@ func TestAMovedContainerIsFoundAtOnce(t *testing.T) {
 }
 
 func TestANodeHasOnlyTheFabricsThatItNeeds(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a")
 	n := fabric(7, "10.7.0.0/24")
 	m.join("node-a", "alice", "a", []model.Network{n}, nicOn(n, "eth0", 11))
@@ -277,6 +280,7 @@ func TestANodeHasOnlyTheFabricsThatItNeeds(t *testing.T) {
 }
 
 func TestARestartFindsFabricsAgain(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a", "node-b")
 	n := fabric(7, "10.7.0.0/24")
 	a := m.join("node-a", "alice", "a", []model.Network{n}, nicOn(n, "eth0", 11))
@@ -296,6 +300,7 @@ func TestARestartFindsFabricsAgain(t *testing.T) {
 }
 
 func TestInternalFabricsHaveNoWayOut(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a", "node-b")
 	n := fabric(7, "10.7.0.0/24")
 	n.Internal = true
@@ -308,6 +313,7 @@ func TestInternalFabricsHaveNoWayOut(t *testing.T) {
 }
 
 func TestContainersConnectAndDisconnectWhileTheyRun(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a", "node-b")
 	one, two := fabric(7, "10.7.0.0/24"), fabric(8, "10.8.0.0/24")
 	first, second := nicOn(one, "eth0", 11), nicOn(two, "eth1", 11)
@@ -341,6 +347,7 @@ func TestContainersConnectAndDisconnectWhileTheyRun(t *testing.T) {
 }
 
 func TestFabricsSpeakIPv6(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a", "node-b")
 	n := fabric(7, "10.7.0.0/24")
 	n.Subnet6, n.Gateway6 = netip.MustParsePrefix("fd07::/64"), netip.MustParseAddr("fd07::1")

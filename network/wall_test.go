@@ -11,6 +11,7 @@ import (
 )
 
 func TestOnlyWhatIsOpenComesIn(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a", "node-b")
 	ext, fab := m.network, fabric(7, "10.7.0.0/24")
 	public := nicOn(ext, "eth1", 21)
@@ -49,6 +50,7 @@ func TestOnlyWhatIsOpenComesIn(t *testing.T) {
 }
 
 func TestRulesDecideInOrderAndByTheirSets(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a")
 	n := m.network
 	a := m.join("node-a", "alice", "a", []model.Network{n}, nicOn(n, "eth0", 21))
@@ -94,6 +96,7 @@ func TestRulesDecideInOrderAndByTheirSets(t *testing.T) {
 }
 
 func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a")
 	m.join("node-a", "alice", "a", []model.Network{m.network}, nicOn(m.network, "eth0", 21))
 	for _, rule := range []model.FirewallRule{
@@ -113,6 +116,7 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestSpoofingIPv6IsDropped(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, "node-a")
 	n := fabric(7, "10.7.0.0/24")
 	n.Subnet6, n.Gateway6 = netip.MustParsePrefix("fd07::/64"), netip.MustParseAddr("fd07::1")
