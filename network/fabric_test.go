@@ -36,18 +36,24 @@ func newMachines(t testing.TB, names ...string) *machines {
 	m.in("switch", "ip link add lan type bridge forward_delay 0")
 	m.in("switch", "ip link set lan up")
 	m.in("switch", "ip address add 10.200.0.254/24 dev lan")
-	for i, name := range names {
-		m.node(name)
-		m.in("switch", fmt.Sprintf("ip link add u-%s type veth peer name eth0 netns %s", name, m.path(name)))
-		m.in("switch", fmt.Sprintf("ip link set u-%s master lan up", name))
-		m.places[name] = netip.AddrFrom4([4]byte{10, 200, 0, byte(1 + i)})
-		m.in(name, fmt.Sprintf("ip address add %s/24 dev eth0", m.places[name]))
-		m.in(name, "ip link set eth0 up")
-		m.in(name, "ip link set lo up")
-		m.in(name, "ip route add default via 10.200.0.254")
+	for _, name := range names {
+		m.plugIn(name)
 		m.start(name)
 	}
 	return m
+}
+
+// plugIn makes a node without a driver.
+func (m *machines) plugIn(name string) {
+	m.t.Helper()
+	m.node(name)
+	m.in("switch", fmt.Sprintf("ip link add u-%s type veth peer name eth0 netns %s", name, m.path(name)))
+	m.in("switch", fmt.Sprintf("ip link set u-%s master lan up", name))
+	m.places[name] = netip.AddrFrom4([4]byte{10, 200, 0, byte(1 + len(m.places))})
+	m.in(name, fmt.Sprintf("ip address add %s/24 dev eth0", m.places[name]))
+	m.in(name, "ip link set eth0 up")
+	m.in(name, "ip link set lo up")
+	m.in(name, "ip route add default via 10.200.0.254")
 }
 
 func (m *machines) start(name string) {

@@ -3,6 +3,8 @@ package network
 import (
 	"errors"
 	"slices"
+
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
 )
 
 // takeOver finds what a former driver left: sandboxes and what they are on.
@@ -79,6 +81,9 @@ func (d *Driver) removeIdle(which func(*segment) bool) error {
 		removed = removed || s.rec.Fabric != nil
 	}
 	if ways, err := d.usedWays(); err != nil || !removed || len(ways) > 0 {
+		return err
+	}
+	if err := failpoint.Hit("network/segment/before-fence"); err != nil {
 		return err
 	}
 	return d.lowerFence()
