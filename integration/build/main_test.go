@@ -45,16 +45,9 @@ func builders(t *testing.T) []builder {
 		t.Skip(missing)
 	}
 	shared := setting.Shared(t)
-	all := []builder{{"classic", shared.With("", "DOCKER_BUILDKIT=0")}}
-	if plugin := buildx(t); plugin != "" {
-		config := t.TempDir()
-		if err := os.Mkdir(filepath.Join(config, "cli-plugins"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(plugin, filepath.Join(config, "cli-plugins", "docker-buildx")); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, builder{"buildx", shared.With("", "DOCKER_CONFIG="+config, "DOCKER_BUILDKIT=1")})
+	all := []builder{{"classic", shared.With("", "DOCKER_CONFIG="+emptyConfig(t), "DOCKER_BUILDKIT=0")}}
+	if buildx(t) != "" {
+		all = append(all, builder{"buildx", shared.With("", "DOCKER_CONFIG="+emptyConfig(t), "DOCKER_BUILDKIT=1")})
 	}
 	return all
 }
@@ -97,10 +90,31 @@ func (b builder) built(t *testing.T, name, dir string, args ...string) string {
 	if done.Code != 0 {
 		t.Fatalf("cannot build %s: %s%s", name, done.Stdout, done.Stderr)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		b.bed.Client(ctx, "rmi", "-f", name).Run() // the test may have removed it
-	})
+	t.Cleanup(func() { b.bed.Client(afterTest(t), "rmi", "-f", name).Run() }) // the test may have removed it
 	return done.Stdout + done.Stderr
+}
+
+// emptyConfig is a folder of docker's settings, without logins, that has the
+// plugin.
+func emptyConfig(t *testing.T) string {
+	t.Helper()
+	config := t.TempDir()
+	plugin := buildx(t)
+	if plugin == "" {
+		return config
+	}
+	if err := os.Mkdir(filepath.Join(config, "cli-plugins"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(plugin, filepath.Join(config, "cli-plugins", "docker-buildx")); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// afterTest bounds what cleans up when a test's own context has ended.
+func afterTest(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
 }
