@@ -22,6 +22,24 @@ type Volume struct {
 	// Removing is set when it was removed and its node may still hold the
 	// files. Nobody can name it any more.
 	Removing bool `json:"removing,omitempty"`
+	// Incomplete is set while its node fills it, from another volume or from a
+	// stream: nothing can mount it before that is done.
+	Incomplete bool `json:"incomplete,omitempty"`
+	// Copies are what other nodes than NodeID may have of it.
+	Copies []VolumeCopy `json:"copies,omitempty"`
+}
+
+// VolumeCopy is what a node may have of a volume that is on another.
+type VolumeCopy struct {
+	NodeID string `json:"node_id"`
+	// Dead copies are of no use and are to be removed. Any other is being made,
+	// to become the volume: meanwhile nothing can mount it.
+	Dead bool `json:"dead,omitempty"`
+}
+
+// Moving reports whether the volume is on its way to another node.
+func (v *Volume) Moving() bool {
+	return slices.ContainsFunc(v.Copies, func(c VolumeCopy) bool { return !c.Dead })
 }
 
 // VolumeDriver is the name of the one driver that volumes have.

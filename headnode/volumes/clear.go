@@ -3,6 +3,8 @@ package volumes
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -17,8 +19,8 @@ const (
 	callTimeout = time.Minute
 )
 
-// Run removes, until ctx ends, the files of volumes that were removed. Only the
-// leader may call it, once at a time.
+// Run removes, until ctx ends, the files of volumes that were removed, and
+// copies that moves have left. Only the leader may call it, once at a time.
 func (s *Service) Run(ctx context.Context) {
 	failed := map[string]time.Time{}
 	for ctx.Err() == nil {
@@ -26,29 +28,26 @@ func (s *Service) Run(ctx context.Context) {
 		waiting, cancel := context.WithTimeout(ctx, retryAfter)
 		// The only error is that of the context: then it is time to retry.
 		_ = s.store.Wait(waiting, func(v *state.View) (bool, error) {
-			for _, vol := range v.RemovedVolumes() {
-				if _, tried := failed[vol.ID]; !tried {
-					return true, nil
-				}
-			}
-			return false, nil
+			return slices.ContainsFunc(v.UntidyVolumes(), func(vol *model.Volume) bool {
+				_, tried := failed[vol.ID]
+				return !tried && !s.moving.has(vol.ID)
+			}), nil
 		})
 		cancel()
 	}
 }
 
-// clear tries each removed volume once, unless it failed a moment ago.
+// clear tries each untidy volume once, unless it failed a moment ago.
 func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
-	removed := s.store.View().RemovedVolumes()
-	there := make(map[string]bool, len(removed))
-	for _, vol := range removed {
+	untidy := s.store.View().UntidyVolumes()
+	there := make(map[string]bool, len(untidy))
+	for _, vol := range untidy {
 		there[vol.ID] = true
-		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter {
+		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter || s.moving.has(vol.ID) {
 			continue
 		}
-		failed[vol.ID] = time.Now()
-		err := s.forget(ctx, vol)
-		if err != nil && ctx.Err() == nil {
+		if err := s.tidy(ctx, vol); err != nil && ctx.Err() == nil {
+			failed[vol.ID] = time.Now()
 			s.log.Warn("cannot remove a volume's files yet", slog.String("volume", vol.ID), slog.String("node", vol.NodeID), slog.Any("err", err))
 			continue
 		}
@@ -61,13 +60,72 @@ func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
 	}
 }
 
-// forget has a removed volume's node remove it, and then forgets it.
-func (s *Service) forget(ctx context.Context, vol *model.Volume) error {
+// tidy has nodes remove what they have of a volume and need not have, and then
+// forgets that they had it. A copy that is still being made, though nobody
+// does that any more, is given up first: then it can never become the volume.
+func (s *Service) tidy(ctx context.Context, vol *model.Volume) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := s.agents.Agent(vol.NodeID).RemoveVolume(ctx, vol.ID); err != nil {
-		return err
+	for _, c := range vol.Copies {
+		if err := s.dropCopy(ctx, vol.ID, c.NodeID); err != nil {
+			return err
+		}
+	}
+	if !vol.Removing {
+		return nil
+	}
+	if vol.NodeID != "" {
+		if err := s.agents.Agent(vol.NodeID).RemoveVolume(ctx, vol.ID); err != nil {
+			return err
+		}
 	}
 	_, err := s.store.Propose(ctx, command.ForgetVolume{ID: vol.ID})
 	return err
+}
+
+func (s *Service) dropCopy(ctx context.Context, id, nodeID string) error {
+	if _, err := s.store.Propose(ctx, command.CondemnCopy{ID: id, NodeID: nodeID}); err != nil {
+		return err
+	}
+	// The state of after that: it may have become the volume just before.
+	if vol, ok := s.store.View().Volume(id); !ok || vol.NodeID == nodeID {
+		return nil
+	}
+	if err := s.agents.Agent(nodeID).RemoveVolume(ctx, id); err != nil {
+		return err
+	}
+	_, err := s.store.Propose(ctx, command.DropCopy{ID: id, NodeID: nodeID})
+	return err
+}
+
+// workSet holds the ids of volumes that this head is moving.
+type workSet struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+// add reports whether the id was not there.
+func (w *workSet) add(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ids[id] {
+		return false
+	}
+	if w.ids == nil {
+		w.ids = map[string]bool{}
+	}
+	w.ids[id] = true
+	return true
+}
+
+func (w *workSet) remove(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.ids, id)
+}
+
+func (w *workSet) has(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ids[id]
 }

@@ -44,6 +44,7 @@ type Service struct {
 	store  Store
 	agents Agents
 	log    *slog.Logger
+	moving workSet
 }
 
 var _ dockerapi.Volumes = (*Service)(nil)

@@ -13,6 +13,10 @@ const (
 	NumberForgetVolume  Number = 52
 	NumberSetVolumeSize Number = 53
 	NumberMoveVolume    Number = 54
+	NumberFinishVolume  Number = 55
+	NumberAddCopy       Number = 56
+	NumberCondemnCopy   Number = 57
+	NumberDropCopy      Number = 58
 )
 
 // CreateVolume adds a volume that is on no node yet, or on Volume.NodeID. A
@@ -47,12 +51,40 @@ type SetVolumeSize struct {
 	Size   int64  `json:"size"`
 }
 
-// MoveVolume says that a volume is on the node To from now on, and not on From
-// any more: KindConflict if it is not there, or while a container mounts it.
+// MoveVolume says that a volume is on the node To from now on. What From has is
+// a dead copy then. KindConflict if it is not on From, if To has no living copy
+// of it, or while a container mounts it.
 type MoveVolume struct {
 	ID   string `json:"id"`
 	From string `json:"from"`
 	To   string `json:"to"`
+}
+
+// FinishVolume says that a volume that was incomplete can be used.
+type FinishVolume struct {
+	ID string `json:"id"`
+}
+
+// AddCopy says that a node begins to make a copy of a volume, which then no
+// container can mount. KindConflict while one does, or while the volume is on
+// its way to another node.
+type AddCopy struct {
+	ID     string `json:"id"`
+	NodeID string `json:"node_id"`
+}
+
+// CondemnCopy says that a node's copy of a volume is of no use. One that is not
+// there is no error.
+type CondemnCopy struct {
+	ID     string `json:"id"`
+	NodeID string `json:"node_id"`
+}
+
+// DropCopy says that a node has no copy of a volume any more. One that is not
+// dead is KindConflict.
+type DropCopy struct {
+	ID     string `json:"id"`
+	NodeID string `json:"node_id"`
 }
 
 // Number implements Command.
@@ -69,3 +101,15 @@ func (SetVolumeSize) Number() Number { return NumberSetVolumeSize }
 
 // Number implements Command.
 func (MoveVolume) Number() Number { return NumberMoveVolume }
+
+// Number implements Command.
+func (FinishVolume) Number() Number { return NumberFinishVolume }
+
+// Number implements Command.
+func (AddCopy) Number() Number { return NumberAddCopy }
+
+// Number implements Command.
+func (CondemnCopy) Number() Number { return NumberCondemnCopy }
+
+// Number implements Command.
+func (DropCopy) Number() Number { return NumberDropCopy }

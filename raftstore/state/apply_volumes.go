@@ -128,12 +128,21 @@ func (t *transaction) volumeOf(c *model.Container, name string, fresh []model.Vo
 
 // bindVolume ties a volume that is on no node to n.
 func (t *transaction) bindVolume(n model.Node, v *model.Volume) error {
-	if v.NodeID == n.ID {
+	switch {
+	case v.Incomplete:
+		return model.Errorf(model.KindConflict, "the volume %s is still being filled, or its filling was broken off; wait, or remove it", v.Name)
+	case v.Moving():
+		return model.Errorf(model.KindConflict, "the volume %s is on its way to another node; try again when it is there", v.Name)
+	case v.NodeID == n.ID:
 		return nil
-	}
-	if v.NodeID != "" {
+	case v.NodeID != "":
 		return model.Errorf(model.KindConflict, "the volume %s is on another node than the one that was chosen; try again", v.Name)
 	}
+	return t.placeVolume(n, v)
+}
+
+// placeVolume says that a volume is on n from now on.
+func (t *transaction) placeVolume(n model.Node, v *model.Volume) error {
 	if err := t.checkRoom(n, v); err != nil {
 		return err
 	}
@@ -165,7 +174,7 @@ func (t *transaction) removeVolume(cmd command.RemoveVolume) error {
 // dropVolume takes a volume's name away and, if no node has it, all of it.
 func (t *transaction) dropVolume(v model.Volume, at time.Time) error {
 	t.recordOfVolume(&v, model.ActionDestroy, at, nil)
-	if v.NodeID == "" {
+	if v.NodeID == "" && len(v.Copies) == 0 {
 		return t.delete(tableVolumes, &v)
 	}
 	v.Removing = true
@@ -179,6 +188,9 @@ func (t *transaction) forgetVolume(cmd command.ForgetVolume) error {
 	}
 	if !v.Removing {
 		return model.Errorf(model.KindConflict, "volume %s was not removed", v.Name)
+	}
+	if len(v.Copies) > 0 {
+		return model.Errorf(model.KindConflict, "copies of volume %s are still there", v.Name)
 	}
 	return t.loseVolume(v)
 }
@@ -237,31 +249,6 @@ func (t *transaction) volume(id string) (model.Volume, error) {
 	return v, nil
 }
 
-func (t *transaction) moveVolume(cmd command.MoveVolume) error {
-	v, err := t.volume(cmd.ID)
-	if err != nil {
-		return err
-	}
-	if v.NodeID == cmd.To {
-		return nil
-	}
-	if v.NodeID != cmd.From {
-		return model.Errorf(model.KindConflict, "volume %s is not on that node any more", v.Name)
-	}
-	if users := t.ContainersOfVolume(v.ID); len(users) > 0 {
-		return model.Errorf(model.KindConflict, "volume %s is in use by %d containers", v.Name, len(users))
-	}
-	n, err := t.node(cmd.To)
-	if err != nil {
-		return err
-	}
-	if err := t.promiseVolume(&v, -1); err != nil {
-		return err
-	}
-	v.NodeID = ""
-	return t.bindVolume(n, &v)
-}
-
 // endContainer forgets a container that has been destroyed, and with one that
 // goes by itself the volumes that were made for it.
 func (t *transaction) endContainer(c *model.Container, at time.Time) error {
@@ -306,7 +293,7 @@ func (t *transaction) dropVolumesOnNode(n model.Node) error {
 			return err
 		}
 	}
-	return nil
+	return t.dropCopiesOnNode(n.ID)
 }
 
 // recordMounts tells of the volumes that a container mounts when it starts, and

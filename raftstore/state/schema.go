@@ -191,7 +191,7 @@ func volumesTable() *memdb.TableSchema {
 			return [][]byte{key(v.NodeID)}
 		}),
 		many(indexRemoved, func(v *model.Volume) [][]byte {
-			if !v.Removing {
+			if !v.Removing && len(v.Copies) == 0 {
 				return nil
 			}
 			return [][]byte{key(indexRemoved)}

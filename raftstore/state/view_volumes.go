@@ -27,9 +27,9 @@ func (v *View) VolumesOnNode(nodeID string) []*model.Volume {
 	return match[model.Volume](v.txn, tableVolumes, indexNode, nodeID)
 }
 
-// RemovedVolumes lists the volumes that were removed and that their nodes may
-// still hold.
-func (v *View) RemovedVolumes() []*model.Volume {
+// UntidyVolumes lists the volumes that were removed and that their nodes may
+// still hold, and those of which other nodes may have copies.
+func (v *View) UntidyVolumes() []*model.Volume {
 	return match[model.Volume](v.txn, tableVolumes, indexRemoved, indexRemoved)
 }
 

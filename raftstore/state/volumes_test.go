@@ -121,7 +121,7 @@ func TestVolumesAreRemovedWhenNobodyMountsThem(t *testing.T) {
 	again := testVolume(7, 0)
 	again.Name = "v1"
 	j.must(command.CreateVolume{Volume: again}) // the name is free, and the new one another
-	if got := j.View().RemovedVolumes(); len(got) != 1 || got[0].ID != "volume-1" || j.View().Promised("node-1").Disk != 5 {
+	if got := j.View().UntidyVolumes(); len(got) != 1 || got[0].ID != "volume-1" || j.View().Promised("node-1").Disk != 5 {
 		t.Errorf("removed are %v; promised is %+v", got, j.View().Promised("node-1"))
 	}
 	j.must(command.ForgetVolume{ID: "volume-1"}, command.ForgetVolume{ID: "volume-1"})
@@ -166,13 +166,38 @@ func TestVolumesMove(t *testing.T) {
 	j.must(quotaNode(1, 100), quotaNode(2, 100), quotaNode(3, 1), command.CreateVolume{Volume: testVolume(1, 20)}, mounting(1, "v1"))
 	move := command.MoveVolume{ID: "volume-1", From: "node-1", To: "node-2"}
 	j.refused(move, model.KindConflict) // it is mounted
+	j.refused(command.AddCopy{ID: "volume-1", NodeID: "node-2"}, model.KindConflict)
 	j.must(command.ReleaseContainer{ID: mounting(1).Container.ID})
-	j.refused(command.MoveVolume{ID: "volume-1", From: "node-2", To: "node-3"}, model.KindConflict)
-	j.refused(command.MoveVolume{ID: "volume-1", From: "node-1", To: "node-3"}, model.KindExhausted)
+	j.refused(move, model.KindConflict) // there is no copy
+	j.refused(command.AddCopy{ID: "volume-1", NodeID: "node-1"}, model.KindConflict)
+	j.refused(command.AddCopy{ID: "volume-1", NodeID: "node-3"}, model.KindExhausted)
+	j.must(command.AddCopy{ID: "volume-1", NodeID: "node-2"})
+	j.refused(mounting(2, "v1"), model.KindConflict) // on its way
+	j.must(command.CondemnCopy{ID: "volume-1", NodeID: "node-2"})
+	j.refused(move, model.KindConflict) // somebody has given it up
+	j.must(mounting(3, "v1"), command.ReleaseContainer{ID: mounting(3).Container.ID})
+	j.must(command.DropCopy{ID: "volume-1", NodeID: "node-2"}, command.AddCopy{ID: "volume-1", NodeID: "node-2"})
+	j.refused(command.DropCopy{ID: "volume-1", NodeID: "node-2"}, model.KindConflict)
 	j.must(move, move)
-	if v := j.volume("v1"); v.NodeID != "node-2" || j.View().Promised("node-1").Disk != 0 || j.View().Promised("node-2").Disk != 20 {
+	if v := j.volume("v1"); v.NodeID != "node-2" || j.View().Promised("node-1").Disk != 0 || j.View().Promised("node-2").Disk != 20 ||
+		!slices.Equal(v.Copies, []model.VolumeCopy{{NodeID: "node-1", Dead: true}}) {
 		t.Errorf("the volume is %+v", v)
 	}
+	j.must(command.RemoveNode{ID: "node-1"})
+	if v := j.volume("v1"); len(v.Copies) > 0 {
+		t.Errorf("copies are %+v", v.Copies)
+	}
+}
+
+// What is still being filled is no volume yet that a container could mount.
+func TestIncompleteVolumes(t *testing.T) {
+	t.Parallel()
+	j := newJournal(t)
+	v := testVolume(1, 0)
+	v.NodeID, v.Incomplete = "node-1", true
+	j.must(command.CreateVolume{Volume: v})
+	j.refused(mounting(1, "v1"), model.KindConflict)
+	j.must(command.FinishVolume{ID: v.ID}, mounting(1, "v1"))
 }
 
 func TestEventsOfVolumes(t *testing.T) {
@@ -199,7 +224,7 @@ func TestEventsOfVolumes(t *testing.T) {
 func randomVolumeCommand(t *rapid.T) command.Command {
 	n := rapid.IntRange(1, 4).Draw(t, "volume")
 	id := fmt.Sprint("volume-", n)
-	switch rapid.IntRange(0, 7).Draw(t, "volume command") {
+	switch rapid.IntRange(0, 9).Draw(t, "volume command") {
 	case 0:
 		v := testVolume(n, rapid.Int64Range(0, 2).Draw(t, "size"))
 		v.AccountID = accountID(t)
@@ -215,6 +240,13 @@ func randomVolumeCommand(t *rapid.T) command.Command {
 		return command.SetVolumeSize{ID: id, Before: rapid.Int64Range(0, 2).Draw(t, "before"), Size: rapid.Int64Range(0, 3).Draw(t, "size")}
 	case 4:
 		return command.MoveVolume{ID: id, From: nodeID(t), To: nodeID(t)}
+	case 5:
+		return command.AddCopy{ID: id, NodeID: nodeID(t)}
+	case 6:
+		if rapid.Bool().Draw(t, "condemned") {
+			return command.CondemnCopy{ID: id, NodeID: nodeID(t)}
+		}
+		return command.DropCopy{ID: id, NodeID: nodeID(t)}
 	}
 	r := randomReservation(t, epoch).(command.ReserveContainer)
 	r.Container.Spec.AutoRemove = rapid.Bool().Draw(t, "auto remove")
@@ -249,8 +281,16 @@ func checkVolumes(t *rapid.T, v *View) {
 				t.Fatalf("volume %s has no node", vol.ID)
 			}
 		}
+		for _, c := range vol.Copies {
+			if _, ok := v.Node(c.NodeID); !ok || c.NodeID == vol.NodeID {
+				t.Fatalf("volume %s on %s has a copy on %s", vol.ID, vol.NodeID, c.NodeID)
+			}
+		}
+		if vol.Moving() && len(v.ContainersOfVolume(vol.ID)) > 0 {
+			t.Fatalf("volume %s is on its way while a container mounts it", vol.ID)
+		}
 		if vol.Removing {
-			if vol.NodeID == "" {
+			if vol.NodeID == "" && len(vol.Copies) == 0 {
 				t.Fatalf("volume %s is on no node and not forgotten", vol.ID)
 			}
 			continue
