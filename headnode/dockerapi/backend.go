@@ -112,6 +112,8 @@ type System interface {
 	Info(ctx context.Context, a model.Account) (SystemInfo, error)
 	// Network finds a network by id, for the names in container inspect.
 	Network(ctx context.Context, id string) (model.Network, error)
+	// Place finds a node by id.
+	Place(ctx context.Context, nodeID string) (Place, bool)
 	// CA returns the certificate that clients verify the endpoint with, PEM.
 	CA() []byte
 	// Events calls send for each event of the account, in order, first those
@@ -126,6 +128,7 @@ type SystemInfo struct {
 	Name       string
 	Version    string // of Spearhead
 	Nodes      []model.Node
+	Places     []Place              // nodes that the account may use, with what it has there
 	Containers map[model.Status]int // of the account
 	Images     int
 	Warnings   []string

@@ -108,6 +108,8 @@ type inspectKey struct {
 	account string
 	id      string
 	version compat.Version
+	// connected says whether the container's node answers.
+	connected bool
 }
 
 // inspectCache keeps encoded containers while nothing that can change in one

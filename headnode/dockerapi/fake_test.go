@@ -436,6 +436,14 @@ func (f *fake) Info(context.Context, model.Account) (SystemInfo, error) {
 	return SystemInfo{ID: "dc", Name: "rack", Nodes: []model.Node{{Info: node}, {Info: node}}, Containers: counts, Images: len(f.images), Heads: 1, Leader: "h1"}, nil
 }
 
+// Place has every node answer, but the one that is called lost.
+func (f *fake) Place(_ context.Context, nodeID string) (Place, bool) {
+	if nodeID == "" {
+		return Place{Connected: true}, false
+	}
+	return Place{ID: nodeID, Name: "name-of-" + nodeID, Connected: nodeID != "lost", CPUs: 4, Memory: 8 << 30}, true
+}
+
 func (f *fake) Network(_ context.Context, id string) (model.Network, error) {
 	if id != fakeNetwork.ID {
 		return model.Network{}, model.Errorf(model.KindNotFound, "network %s not found", id)

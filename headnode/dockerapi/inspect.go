@@ -28,7 +28,8 @@ func (s *server) inspectContainer(c *call) error {
 		return err
 	}
 	fresh := c.query.bool("size") || found.State.Health != nil
-	key := inspectKey{account: c.account.ID, id: found.ID, version: c.version}
+	where := s.places()
+	key := inspectKey{account: c.account.ID, id: found.ID, version: c.version, connected: where.of(c.ctx(), &found).Connected}
 	if body, ok := s.inspects.get(key, &found); ok && !fresh {
 		return c.send(http.StatusOK, body)
 	}
@@ -41,7 +42,7 @@ func (s *server) inspectContainer(c *call) error {
 			return err
 		}
 	}
-	body, err := json.Marshal(inspected)
+	body, err := json.Marshal(addPlace(inspected, where.of(c.ctx(), &found), where.lost(c.ctx(), &found)))
 	if err != nil {
 		return fmt.Errorf("cannot encode container %s: %w", found.ID, err)
 	}

@@ -38,14 +38,14 @@ func (s *server) listContainers(c *call) error {
 // encodeList encodes the selected containers, those that have not changed since
 // the last answer by copying.
 func (s *server) encodeList(c *call, all []*model.Container, now time.Time, last listParts) ([]byte, listParts, error) {
-	selection, err := newSelection(c.ctx(), c.query, all, s.networkNames())
+	selection, err := newSelection(c.ctx(), c.query, all, s.networkNames(), s.places())
 	if err != nil {
 		return nil, nil, err
 	}
 	parts := make(listParts, len(last))
 	bodies, size := make([][]byte, 0, len(last)), len("[]")
 	for _, found := range selection.of(all) {
-		part := listPart{status: statusText(found, now), networks: selection.names.of(c.ctx(), found)}
+		part := listPart{status: selection.statusText(found, now), networks: selection.names.of(c.ctx(), found)}
 		if known := last[found]; known.body != nil && known.status == part.status && known.networks == part.networks {
 			part = known
 		} else if part.body, err = encodeSummary(c, summary(c.ctx(), found, part.status, selection.names)); err != nil {
@@ -60,7 +60,7 @@ func (s *server) encodeList(c *call, all []*model.Container, now time.Time, last
 
 // listSizes answers with the sizes of containers, which are measured each time.
 func (s *server) listSizes(c *call, all []*model.Container, now time.Time) error {
-	selection, err := newSelection(c.ctx(), c.query, all, s.networkNames())
+	selection, err := newSelection(c.ctx(), c.query, all, s.networkNames(), s.places())
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *server) listSizes(c *call, all []*model.Container, now time.Time) error
 	}
 	summaries := []*container.Summary{}
 	for _, found := range selected {
-		sum := summary(c.ctx(), found, statusText(found, now), selection.names)
+		sum := summary(c.ctx(), found, selection.statusText(found, now), selection.names)
 		sum.SizeRw, sum.SizeRootFs = sizes[found.ID].RW, sizes[found.ID].Root
 		summaries = append(summaries, sum)
 	}

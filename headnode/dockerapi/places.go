@@ -25,6 +25,11 @@ type Place struct {
 	Reserved   model.Resources
 }
 
+// is reports whether a user means this node by a name or an id.
+func (p *Place) is(ref string) bool {
+	return p.ID != "" && (p.Name == ref || p.ID == ref)
+}
+
 // places finds nodes, each once.
 type places struct {
 	system System
@@ -35,13 +40,13 @@ func (s *server) places() *places { return &places{s.System, map[string]Place{}}
 
 // of returns the node that a container is on. One that is not in the data
 // center any more is not connected and has no name.
-func (p *places) of(ctx context.Context, c *model.Container) Place {
+func (p *places) of(ctx context.Context, c *model.Container) *Place {
 	place, ok := p.known[c.NodeID]
 	if !ok {
 		place, _ = p.system.Place(ctx, c.NodeID)
 		p.known[c.NodeID] = place
 	}
-	return place
+	return &place
 }
 
 // lost reports whether the container's node does not answer, so that what is
@@ -77,7 +82,7 @@ type inspectedNode struct {
 
 // addPlace tells in an inspection where the container is, and that its state
 // may be old.
-func addPlace(to *container.InspectResponse, place Place, lost bool) inspected {
+func addPlace(to *container.InspectResponse, place *Place, lost bool) inspected {
 	if lost && to.State.Error == "" {
 		to.State.Error = lostText
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 
@@ -16,6 +17,7 @@ import (
 type selection struct {
 	ctx     context.Context
 	names   *networkNames
+	places  *places
 	filters filters
 	limit   int  // 0 is all
 	stopped bool // those that do not run, too
@@ -28,13 +30,13 @@ type selection struct {
 
 // newSelection reads the parameters of a list. all are the account's containers,
 // among which before and since are looked up.
-func newSelection(ctx context.Context, q query, all []*model.Container, names *networkNames) (*selection, error) {
+func newSelection(ctx context.Context, q query, all []*model.Container, names *networkNames, where *places) (*selection, error) {
 	f, err := q.filters("ancestor", "annotation", "before", "exited", "expose", "health", "id", "is-task", "isolation",
-		"label", "name", "network", "publish", "since", "status", "volume")
+		"label", "name", "network", "node", "publish", "since", "status", "volume")
 	if err != nil {
 		return nil, err
 	}
-	s := &selection{ctx: ctx, names: names, filters: f, stopped: q.bool("all")}
+	s := &selection{ctx: ctx, names: names, places: where, filters: f, stopped: q.bool("all")}
 	limit, _, err := q.int("limit")
 	if err != nil {
 		return nil, err
@@ -226,6 +228,7 @@ func (s *selection) hasParts(c *model.Container) bool {
 		// all are isolated in the one way that there is
 		"isolation": func(want string) bool { return want == "" || want == "default" },
 		"network":   func(want string) bool { return s.isOn(c, want) },
+		"node":      func(want string) bool { return s.places.of(s.ctx, c).is(want) },
 		"volume":    func(want string) bool { return mounts(c, want) },
 		"expose":    func(want string) bool { return hasPort(c, want, false) },
 		"publish":   func(want string) bool { return hasPort(c, want, true) },
@@ -236,6 +239,16 @@ func (s *selection) hasParts(c *model.Container) bool {
 		}
 	}
 	return true
+}
+
+// statusText is the status as docker ps prints it, with a mark if it may be
+// old.
+func (s *selection) statusText(c *model.Container, now time.Time) string {
+	text := statusText(c, now)
+	if s.places.lost(s.ctx, c) {
+		text += unreachable
+	}
+	return text
 }
 
 // madeFrom reports whether ref names the container's image: by the name that

@@ -98,7 +98,7 @@ func (s *server) info(c *call) error {
 	}
 	i := system.Info{
 		ID: from.ID, Name: from.Name, ServerVersion: s.Version, Images: from.Images,
-		Driver: storageDriver, DriverStatus: driverStatus(c.account, &from),
+		Driver: storageDriver, DriverStatus: driverStatus(c.account, &from), SystemStatus: systemStatus(from.Places),
 		Plugins:     system.PluginsInfo{Volume: []string{}, Network: []string{"bridge", "host", "null"}, Log: s.LogDrivers},
 		MemoryLimit: true, SwapLimit: true, CPUCfsPeriod: true, CPUCfsQuota: true, CPUShares: true, CPUSet: true,
 		PidsLimit: true, IPv4Forwarding: true, OomKillDisable: true,

@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/model"
@@ -33,7 +34,7 @@ func (s *Service) place(n *model.Node) dockerapi.Place {
 	}
 }
 
-// places are all nodes with what the account has there.
+// places are the nodes that the account may use, with what the account has there.
 func (s *Service) places(v *state.View, accountID string) []dockerapi.Place {
 	type share struct {
 		containers int
@@ -43,11 +44,14 @@ func (s *Service) places(v *state.View, accountID string) []dockerapi.Place {
 	for _, c := range v.Containers(accountID) {
 		of := own[c.NodeID]
 		of.containers++
-		of.reserved = of.reserved.Plus(c.Reserved)
+		of.reserved = of.reserved.Add(c.Reserved)
 		own[c.NodeID] = of
 	}
 	var all []dockerapi.Place
 	for _, n := range v.Nodes() {
+		if len(n.Owners) > 0 && !slices.Contains(n.Owners, accountID) {
+			continue
+		}
 		p := s.place(n)
 		p.Containers, p.Reserved = own[n.ID].containers, own[n.ID].reserved
 		all = append(all, p)

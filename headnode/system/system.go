@@ -70,6 +70,7 @@ func (s *Service) Info(_ context.Context, a model.Account) (dockerapi.SystemInfo
 			lost++
 		}
 	}
+	info.Places = s.places(v, a.ID)
 	info.Warnings = warnings(leader, len(info.Nodes), lost)
 	return info, nil
 }
