@@ -9,6 +9,9 @@ type Fleet struct {
 	at    map[string]int32 // places in nodes, by id
 	racks numbers
 	zones numbers
+	// kinds has the classes of nodes, and numbers them as classes does.
+	classes numbers
+	kinds   []class
 
 	scratch scratch
 }
@@ -24,10 +27,14 @@ func NewFleet(nodes ...Node) *Fleet {
 
 // Set adds a node, or replaces the one of its id.
 func (f *Fleet) Set(n Node) {
-	n.rack, n.zone = f.racks.enter(n.place.Rack), f.zones.enter(n.place.Zone)
+	n.rack, n.zone, n.class = f.racks.enter(n.place.Rack), f.zones.enter(n.place.Zone), f.classes.enter(n.traits.key())
+	if int(n.class) == len(f.kinds) {
+		f.kinds = append(f.kinds, n.traits)
+	}
 	if i, ok := f.at[n.place.ID]; ok {
 		f.racks.leave(f.nodes[i].rack)
 		f.zones.leave(f.nodes[i].zone)
+		f.classes.leave(f.nodes[i].class)
 		f.nodes[i] = n
 		return
 	}
@@ -99,11 +106,13 @@ func (n *numbers) least(counts []int32) int32 {
 
 // scratch is memory that decisions use one after the other.
 type scratch struct {
-	own    []int32 // containers of the account by node
-	inRack []int32 // by number of the rack
-	inZone []int32
-	holds  []bool   // the image, by node
-	totals []uint64 // of scores, by node
+	own     []int32 // containers of the account by node
+	inRack  []int32 // by number of the rack
+	inZone  []int32
+	holds   []bool   // the image, by node
+	totals  []uint64 // of scores, by node
+	classes []reason // what refuses each class
+	kept    [][]bool // whether a rule is kept, by rule and node
 }
 
 // cleared returns s with n zero values, in the same memory if it is enough.

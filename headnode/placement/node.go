@@ -1,29 +1,25 @@
 package placement
 
 import (
-	"unique"
-
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/model/affinity"
 )
 
-// Node is a node at the moment of a decision.
+// Node is a node at the moment of a decision. What every decision looks at
+// comes first.
 type Node struct {
 	standing    reason // why it takes nobody's containers, or none
 	connected   bool
 	reservoir   bool
 	quota       bool  // holds containers to the size of their disk
 	volumeQuota bool  // and volumes
-	fabrics     bool  // can be reached by those of other nodes
-	rack, zone  int32 // numbers that its fleet gives
-	room        int   // containers that it still takes
+	class       int32 // numbers that its fleet gives
+	rack, zone  int32
+	room        int32 // containers that it still takes
 	free        model.Resources
-	platform    string
-	tags        []string
-	traits      []string
-	owners      []string
 	lot         uint64
 	place       affinity.Place
+	traits      class
 }
 
 // noBound is the room of a node without a bound of its own.
@@ -34,13 +30,14 @@ const noBound = 1 << 30
 func NewNode(n *model.Node, promised model.Resources, containers int, connected bool) Node {
 	node := Node{
 		connected: connected, reservoir: n.Reservoir, quota: n.Info.DiskQuota, volumeQuota: n.Info.VolumeQuota,
-		fabrics: n.Info.Underlay.IsValid(),
-		room:    noBound, free: free(n, promised), platform: shared(n.Info.Architecture),
-		tags: allShared(n.Info.NICTags), traits: allShared(n.Traits), owners: allShared(n.Owners),
-		lot: lotOf(n.ID), place: affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone},
+		room: noBound, free: free(n, promised), lot: lotOf(n.ID),
+		place: affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone},
+		traits: class{
+			platform: n.Info.Architecture, tags: n.Info.NICTags, traits: n.Traits, owners: n.Owners, fabrics: n.Info.Underlay.IsValid(),
+		},
 	}
 	if n.MaxContainers > 0 {
-		node.room = n.MaxContainers - containers
+		node.room = int32(min(n.MaxContainers-containers, noBound))
 	}
 	switch {
 	case !n.Approved:
@@ -55,21 +52,6 @@ func NewNode(n *model.Node, promised model.Resources, containers int, connected 
 
 // ID is the node's.
 func (n *Node) ID() string { return n.place.ID }
-
-// shared makes equal texts one in memory, so that they are compared at a
-// glance.
-func shared(s string) string { return unique.Make(s).Value() }
-
-func allShared(texts []string) []string {
-	if len(texts) == 0 {
-		return nil
-	}
-	out := make([]string, len(texts))
-	for i, s := range texts {
-		out[i] = shared(s)
-	}
-	return out
-}
 
 // DiskNeed is what a container takes of n's disk: nothing where the storage
 // cannot hold a container to its quota, for there the promise would be empty.

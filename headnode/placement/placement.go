@@ -118,10 +118,43 @@ func (f *Fleet) scan(r *Request) *scan {
 			m.inZone[f.nodes[i].zone]++
 		}
 	}
-	r.Platform, r.NICTags, r.Traits = shared(r.Platform), allShared(r.NICTags), allShared(r.Traits)
+	m.classes = cleared(m.classes, len(f.kinds))
+	for i := range f.kinds {
+		m.classes[i] = f.kinds[i].refuses(r)
+	}
+	f.keep(r)
 	return &scan{
 		scratch: m, nodes: f.nodes, request: r, broken: make([]int, len(r.Demands)),
 		leastRack: f.racks.least(m.inRack), leastZone: f.zones.least(m.inZone),
+	}
+}
+
+// keep works out which nodes keep which rules.
+func (f *Fleet) keep(r *Request) {
+	m := &f.scratch
+	for len(m.kept) < len(r.Demands) {
+		m.kept = append(m.kept, nil)
+	}
+	for k := range r.Demands {
+		d := &r.Demands[k]
+		kept := cleared(m.kept[k], len(f.nodes))
+		m.kept[k] = kept
+		if d.AboutNodes() {
+			for i := range f.nodes {
+				kept[i] = d.Keeps(f.nodes[i].place)
+			}
+			continue
+		}
+		if d.Not {
+			for i := range kept {
+				kept[i] = true
+			}
+		}
+		for id := range d.Holders() {
+			if i, ok := f.at[id]; ok {
+				kept[i] = !d.Not
+			}
+		}
 	}
 }
 

@@ -1,7 +1,5 @@
 package placement
 
-import "slices"
-
 // reason is why a node is out of the question. The order is that of what an
 // operator or user would want to hear first: a node that is not there has no
 // memory to lack.
@@ -14,8 +12,8 @@ const (
 	elsewhere
 	notConnected
 	cordoned
-	otherPlatform
 	noImage
+	otherPlatform
 	otherOwners
 	otherTraits
 	noNetwork
@@ -60,19 +58,13 @@ func (s *scan) refuses(i int) (reason, int) {
 		return notConnected, 0
 	case n.standing != none:
 		return n.standing, 0
-	case r.Platform != "" && n.platform != r.Platform:
-		return otherPlatform, 0
 	case r.OnlyHolders && !s.holds[i]:
 		return noImage, 0
-	case len(n.owners) > 0 && !slices.Contains(n.owners, r.AccountID):
-		return otherOwners, 0
-	case len(n.traits)+len(r.Traits) > 0 && !(hasAll(n.traits, r.Traits) && hasAll(r.Traits, n.traits)):
-		return otherTraits, 0
-	case !hasAll(n.tags, r.NICTags), r.Fabric && !n.fabrics:
-		return noNetwork, 0
+	case s.classes[n.class] != none:
+		return s.classes[n.class], 0
 	}
 	for k := range r.Demands {
-		if d := &r.Demands[k]; !d.Soft && !d.Keeps(n.place) {
+		if !r.Demands[k].Soft && !s.kept[k][i] {
 			return brokenRule, k
 		}
 	}
@@ -99,13 +91,4 @@ func (s *scan) lacks(n *Node) reason {
 		return noDisk
 	}
 	return none
-}
-
-func hasAll(have, want []string) bool {
-	for _, w := range want {
-		if !slices.Contains(have, w) {
-			return false
-		}
-	}
-	return true
 }

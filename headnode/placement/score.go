@@ -61,7 +61,7 @@ func (s *scan) score(i int) Score {
 	for k := range s.request.Demands {
 		d := &s.request.Demands[k]
 		switch {
-		case !d.Soft || !d.Keeps(n.place):
+		case !d.Soft || !s.kept[k][i]:
 		case d.Not:
 			score.Apart++
 		default:

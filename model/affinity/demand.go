@@ -27,7 +27,7 @@ func Resolve(rules []Rule, containers []*model.Container) ([]Demand, error) {
 	demands := make([]Demand, len(rules))
 	for i, r := range rules {
 		demands[i] = Demand{Rule: r}
-		if r.aboutNodes() {
+		if r.AboutNodes() {
 			continue
 		}
 		matches, err := r.find(containers)
@@ -86,8 +86,12 @@ func (d *Demand) Keeps(at Place) bool {
 	return hit != d.Not
 }
 
-// aboutNodes reports whether a rule asks for nodes, not for containers.
-func (r *Rule) aboutNodes() bool {
+// Holders are the ids of the nodes that hold containers which the rule is
+// about. Callers do not change it.
+func (d *Demand) Holders() map[string]bool { return d.nodes }
+
+// AboutNodes reports whether a rule asks for nodes, not for containers.
+func (r *Rule) AboutNodes() bool {
 	return r.Key == keyNode || r.Key == keyRack || r.Key == keyZone
 }
 
