@@ -12,6 +12,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/images"
+	"github.com/spearheadcloud/spearhead/headnode/networks"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
 	"github.com/spearheadcloud/spearhead/headnode/nodes/nodestest"
 	"github.com/spearheadcloud/spearhead/headnode/quorum"
@@ -39,6 +40,7 @@ type Center struct {
 	heads      *quorum.Store
 	Nodes      *nodes.Set
 	Images     *images.Service
+	Networks   *networks.Service
 	Containers *containers.Service
 	Reconciler *reconcile.Reconciler
 
@@ -181,7 +183,8 @@ func (c *Center) start() {
 		},
 	})
 	c.Images = images.New(images.Config{Store: store, Agents: c.Nodes, Logger: log})
-	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Requests: 128, Logger: log})
+	c.Networks = networks.New(networks.Config{Store: c.heads, Agents: c.Nodes, Logger: log})
+	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Fabrics: c.Networks, Requests: 128, Logger: log})
 	c.Reconciler = reconcile.New(reconcile.Config{
 		Store: c.heads, Agent: c.Nodes.Agent, Working: c.working, Images: c.Images.Settle, Sweep: c.Images.Sweep, Logger: log,
 	})
@@ -190,6 +193,7 @@ func (c *Center) start() {
 	loops.Go(func() { c.Nodes.Watch(ctx) })
 	loops.Go(func() { c.Nodes.Follow(ctx) })
 	loops.Go(func() { c.Reconciler.Run(ctx) })
+	loops.Go(func() { c.Networks.Tell(ctx) })
 	c.stop = sync.OnceFunc(func() {
 		cancel()
 		loops.Wait()

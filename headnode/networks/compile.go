@@ -2,7 +2,6 @@ package networks
 
 import (
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -74,9 +73,7 @@ func (a *atlas) followWires(v *state.View) bool {
 		networks[n.ID] = n
 	}
 	for _, n := range v.Nodes() {
-		if host, _, err := net.SplitHostPort(n.Address); err == nil {
-			underlays[n.ID], _ = netip.ParseAddr(host) // a name has none: such a node takes no part in fabrics
-		}
+		underlays[n.ID] = n.Info.Underlay
 	}
 	same := maps.Equal(networks, a.networks) && maps.Equal(underlays, a.underlays)
 	a.networks, a.underlays = networks, underlays

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -51,7 +52,7 @@ func New() *Agent {
 		info: model.NodeInfo{
 			Hostname: "node", Architecture: "amd64", OperatingSystem: "Debian", CPUs: 64,
 			Capacity: model.Resources{Memory: 256 << 30, CPU: 64_000, Disk: 1 << 40},
-			NICTags:  []string{"external"}, DiskQuota: true, Runtime: "none",
+			NICTags:  []string{"external"}, Underlay: netip.MustParseAddr("10.1.0.1"), DiskQuota: true, Runtime: "none",
 		},
 		containers: map[string]*container{}, volumes: map[string]*volume{}, execs: map[string]wire.ExecState{},
 		images: map[string]model.Image{}, registry: map[string]model.Image{}, grown: make(chan struct{}),
