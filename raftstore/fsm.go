@@ -19,6 +19,7 @@ import (
 type fsm struct {
 	id      string // this head's
 	state   atomic.Pointer[state.State]
+	index   atomic.Uint64 // of the state's view, to look at it cheaply
 	changed *broadcast
 	failed  *failure
 	hashes  *hashes
@@ -55,8 +56,11 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	index, err := s.Apply(entry.Index, e)
 	var known *model.Error
 	if err != nil && !errors.As(err, &known) {
-		f.failed.fail(fmt.Errorf("cannot apply entry %d: %w", entry.Index, err))
+		err = fmt.Errorf("cannot apply entry %d: %w", entry.Index, err)
+		f.failed.fail(err)
+		return outcome{err: err}
 	}
+	f.index.Store(entry.Index)
 	switch c := e.Command.(type) {
 	case command.CheckState:
 		f.hashes.begin(s.View())
@@ -85,7 +89,9 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 		return err
 	}
 	f.state.Store(s)
-	if s.View().HeadRemoved(f.id) {
+	v := s.View()
+	f.index.Store(v.Index())
+	if v.HeadRemoved(f.id) {
 		f.learn(f.id)
 	}
 	f.changed.send()

@@ -112,7 +112,7 @@ func (s *Store) settleTerm(ctx context.Context) (uint64, error) {
 // committed one, which is what views can be compared with: raft has entries of
 // its own that the state never sees.
 func (s *Store) lastCommand(committed uint64) uint64 {
-	if seen := s.View().Index(); seen >= committed {
+	if s.fsm.index.Load() >= committed {
 		return committed
 	}
 	for i := committed; i > 0; i-- {
@@ -120,7 +120,7 @@ func (s *Store) lastCommand(committed uint64) uint64 {
 		if err := s.logs.GetLog(i, &entry); err != nil {
 			// It is in a snapshot, and those are taken of or restored to the
 			// state before the log goes on.
-			return s.View().Index()
+			return s.fsm.index.Load()
 		}
 		if entry.Type == raft.LogCommand {
 			return i
@@ -145,10 +145,10 @@ func (s *Store) onlyVoter() bool {
 // WaitApplied returns when this head's view has reached index, which is a
 // Result's or ReadIndex's.
 func (s *Store) WaitApplied(ctx context.Context, index uint64) error {
-	if s.View().Index() >= index {
+	if s.fsm.index.Load() >= index {
 		return nil
 	}
-	return s.Wait(ctx, func(v *state.View) (bool, error) { return v.Index() >= index, nil })
+	return s.Wait(ctx, func(*state.View) (bool, error) { return s.fsm.index.Load() >= index, nil })
 }
 
 // AppliedIndex is the last entry of the log that raft has handed to this head's

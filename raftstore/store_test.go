@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -161,34 +159,4 @@ func TestCloseIsRepeatableAndEndsWaits(t *testing.T) {
 	if _, err := s.Propose(t.Context(), account(1)); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed store answered %v", err)
 	}
-}
-
-func BenchmarkPropose(b *testing.B) {
-	s := mustOpen(b, b.TempDir())
-	i := 0
-	for b.Loop() {
-		mustPropose(b, s, command.SetSetting{Name: "n", Value: fmt.Sprint(i)})
-		i++
-	}
-}
-
-func BenchmarkPropose64(b *testing.B) {
-	s := mustOpen(b, b.TempDir())
-	const clients = 64
-	work := make(chan int)
-	var wg sync.WaitGroup
-	for range clients {
-		wg.Go(func() {
-			for i := range work {
-				mustPropose(b, s, command.SetSetting{Name: "n", Value: fmt.Sprint(i)})
-			}
-		})
-	}
-	i := 0
-	for b.Loop() {
-		work <- i
-		i++
-	}
-	close(work)
-	wg.Wait()
 }
