@@ -1,24 +1,28 @@
 package placement
 
-import "github.com/spearheadcloud/spearhead/model"
+import (
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/model/affinity"
+)
 
 // Fleet is the nodes that decisions choose among. One goroutine at a time may
 // use it, also to decide.
 type Fleet struct {
-	nodes []Node
-	at    map[string]int32 // places in nodes, by id
-	racks numbers
-	zones numbers
-	// kinds has the classes of nodes, and numbers them as classes does.
-	classes numbers
-	kinds   []class
+	nodes  []vital
+	places []affinity.Place // of the nodes
+	at     map[string]int32 // places in nodes, by id
+	racks  numbers
+	zones  numbers
+	// kinds numbers the classes of nodes as they are in classes.
+	kinds   numbers
+	classes []class
 
 	scratch scratch
 }
 
 // NewFleet returns a fleet of these nodes.
 func NewFleet(nodes ...Node) *Fleet {
-	f := &Fleet{nodes: make([]Node, 0, len(nodes)), at: make(map[string]int32, len(nodes))}
+	f := &Fleet{nodes: make([]vital, 0, len(nodes)), at: make(map[string]int32, len(nodes))}
 	for _, n := range nodes {
 		f.Set(n)
 	}
@@ -27,19 +31,19 @@ func NewFleet(nodes ...Node) *Fleet {
 
 // Set adds a node, or replaces the one of its id.
 func (f *Fleet) Set(n Node) {
-	n.rack, n.zone, n.class = f.racks.enter(n.place.Rack), f.zones.enter(n.place.Zone), f.classes.enter(n.traits.key())
-	if int(n.class) == len(f.kinds) {
-		f.kinds = append(f.kinds, n.traits)
+	n.rack, n.zone, n.kind = f.racks.enter(n.place.Rack), f.zones.enter(n.place.Zone), f.kinds.enter(n.class.key())
+	if int(n.kind) == len(f.classes) {
+		f.classes = append(f.classes, n.class)
 	}
 	if i, ok := f.at[n.place.ID]; ok {
 		f.racks.leave(f.nodes[i].rack)
 		f.zones.leave(f.nodes[i].zone)
-		f.classes.leave(f.nodes[i].class)
-		f.nodes[i] = n
+		f.kinds.leave(f.nodes[i].kind)
+		f.nodes[i], f.places[i] = n.vital, n.place
 		return
 	}
 	f.at[n.place.ID] = int32(len(f.nodes))
-	f.nodes = append(f.nodes, n)
+	f.nodes, f.places = append(f.nodes, n.vital), append(f.places, n.place)
 }
 
 // Promise takes a container's needs from what a node has left. Set forgets it.
@@ -64,9 +68,9 @@ func (f *Fleet) Connect(nodeID string, connected bool) bool {
 
 // IDs are those of all nodes.
 func (f *Fleet) IDs() []string {
-	ids := make([]string, len(f.nodes))
-	for i := range f.nodes {
-		ids[i] = f.nodes[i].place.ID
+	ids := make([]string, len(f.places))
+	for i := range f.places {
+		ids[i] = f.places[i].ID
 	}
 	return ids
 }

@@ -5,21 +5,26 @@ import (
 	"github.com/spearheadcloud/spearhead/model/affinity"
 )
 
-// Node is a node at the moment of a decision. What every decision looks at
-// comes first.
+// Node is a node at the moment of a decision.
 type Node struct {
+	vital
+	place affinity.Place
+	class class
+}
+
+// vital is the part of a node that every decision looks at. Those of all nodes
+// lie side by side: a line of the cache each.
+type vital struct {
 	standing    reason // why it takes nobody's containers, or none
 	connected   bool
 	reservoir   bool
 	quota       bool  // holds containers to the size of their disk
 	volumeQuota bool  // and volumes
-	class       int32 // numbers that its fleet gives
+	kind        int32 // numbers that its fleet gives
 	rack, zone  int32
 	room        int32 // containers that it still takes
 	free        model.Resources
 	lot         uint64
-	place       affinity.Place
-	traits      class
 }
 
 // noBound is the room of a node without a bound of its own.
@@ -29,10 +34,12 @@ const noBound = 1 << 30
 // containers, and that a head hears from or not.
 func NewNode(n *model.Node, promised model.Resources, containers int, connected bool) Node {
 	node := Node{
-		connected: connected, reservoir: n.Reservoir, quota: n.Info.DiskQuota, volumeQuota: n.Info.VolumeQuota,
-		room: noBound, free: free(n, promised), lot: lotOf(n.ID),
+		vital: vital{
+			connected: connected, reservoir: n.Reservoir, quota: n.Info.DiskQuota, volumeQuota: n.Info.VolumeQuota,
+			room: noBound, free: free(n, promised), lot: lotOf(n.ID),
+		},
 		place: affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone},
-		traits: class{
+		class: class{
 			platform: n.Info.Architecture, tags: n.Info.NICTags, traits: n.Traits, owners: n.Owners, fabrics: n.Info.Underlay.IsValid(),
 		},
 	}

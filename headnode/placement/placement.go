@@ -84,9 +84,9 @@ func (f *Fleet) Decide(r Request) (Decision, error) {
 	if len(best) == 0 {
 		return d, refusal(d)
 	}
-	d.NodeID = f.nodes[best[0]].place.ID
+	d.NodeID = f.places[best[0]].ID
 	for _, i := range best[:min(r.Best, len(best))] {
-		d.Best = append(d.Best, Candidate{NodeID: f.nodes[i].place.ID, Name: f.nodes[i].place.Name, Score: s.score(i)})
+		d.Best = append(d.Best, Candidate{NodeID: f.places[i].ID, Name: f.places[i].Name, Score: s.score(i)})
 	}
 	return d, nil
 }
@@ -94,12 +94,20 @@ func (f *Fleet) Decide(r Request) (Decision, error) {
 // scan is one decision under way.
 type scan struct {
 	*scratch
-	nodes                []Node
+	nodes                []vital
+	places               []affinity.Place
 	request              *Request
+	only                 int32 // the place of the only node allowed, or one of the numbers below
 	leastZone, leastRack int32
 	counts               [reasons]int
 	broken               []int // by rule
 }
+
+// What only is where no node is named, or one that is not there.
+const (
+	anyNode = -1
+	noNode  = -2
+)
 
 func (f *Fleet) scan(r *Request) *scan {
 	m := &f.scratch
@@ -118,13 +126,20 @@ func (f *Fleet) scan(r *Request) *scan {
 			m.inZone[f.nodes[i].zone]++
 		}
 	}
-	m.classes = cleared(m.classes, len(f.kinds))
-	for i := range f.kinds {
-		m.classes[i] = f.kinds[i].refuses(r)
+	m.classes = cleared(m.classes, len(f.classes))
+	for i := range f.classes {
+		m.classes[i] = f.classes[i].refuses(r)
 	}
 	f.keep(r)
+	only := int32(anyNode)
+	if r.NodeID != "" {
+		only = noNode
+		if i, ok := f.at[r.NodeID]; ok {
+			only = i
+		}
+	}
 	return &scan{
-		scratch: m, nodes: f.nodes, request: r, broken: make([]int, len(r.Demands)),
+		scratch: m, nodes: f.nodes, places: f.places, request: r, only: only, broken: make([]int, len(r.Demands)),
 		leastRack: f.racks.least(m.inRack), leastZone: f.zones.least(m.inZone),
 	}
 }
@@ -141,7 +156,7 @@ func (f *Fleet) keep(r *Request) {
 		m.kept[k] = kept
 		if d.AboutNodes() {
 			for i := range f.nodes {
-				kept[i] = d.Keeps(f.nodes[i].place)
+				kept[i] = d.Keeps(f.places[i])
 			}
 			continue
 		}
@@ -167,7 +182,7 @@ func (s *scan) better(a, b int) bool {
 	if x != y {
 		return x < y
 	}
-	return s.nodes[a].place.ID < s.nodes[b].place.ID
+	return s.places[a].ID < s.places[b].ID
 }
 
 func (s *scan) count(why reason, rule int) {

@@ -52,7 +52,7 @@ func (s *scan) refuses(i int) (reason, int) {
 	switch {
 	case n.standing == notApproved || n.standing == givenUp:
 		return n.standing, 0
-	case r.NodeID != "" && n.place.ID != r.NodeID:
+	case s.only != anyNode && int32(i) != s.only:
 		return elsewhere, 0
 	case !n.connected:
 		return notConnected, 0
@@ -60,8 +60,8 @@ func (s *scan) refuses(i int) (reason, int) {
 		return n.standing, 0
 	case r.OnlyHolders && !s.holds[i]:
 		return noImage, 0
-	case s.classes[n.class] != none:
-		return s.classes[n.class], 0
+	case s.classes[n.kind] != none:
+		return s.classes[n.kind], 0
 	}
 	for k := range r.Demands {
 		if !r.Demands[k].Soft && !s.kept[k][i] {
@@ -72,7 +72,7 @@ func (s *scan) refuses(i int) (reason, int) {
 }
 
 // lacks tells what a node has too little of.
-func (s *scan) lacks(n *Node) reason {
+func (s *scan) lacks(n *vital) reason {
 	r := s.request
 	disk := r.VolumeDisk
 	if n.quota {
