@@ -272,8 +272,8 @@ func (s *server) tagImage(c *call) error {
 }
 
 func (s *server) removeImage(c *call) error {
-	if c.query.Get("platforms") != "" {
-		return model.Errorf(model.KindNotImplemented, "removing single platforms of an image is not implemented by this server: leave out \"platforms\"")
+	if err := s.checkRemovedPlatforms(c); err != nil {
+		return err
 	}
 	removed, err := s.Images.Remove(c.ctx(), c.account, c.vars["name"], c.query.bool("force"))
 	if err != nil {

@@ -17,13 +17,9 @@ func (c *call) platform() (string, error) {
 		if text == "" {
 			continue
 		}
-		var p ocispec.Platform
-		if json.Unmarshal([]byte(text), &p) != nil || p.OS == "" || p.Architecture == "" {
-			return "", invalid("failed to parse platform: %.128q is not JSON with os and architecture", text)
-		}
-		name := p.OS + "/" + p.Architecture
-		if p.Variant != "" {
-			name += "/" + p.Variant
+		name, err := platformName(text)
+		if err != nil {
+			return "", err
 		}
 		if chosen != "" && chosen != name {
 			return "", model.Errorf(model.KindNotImplemented, "several platforms are not implemented by this server, where an image has one: name one as \"platform\"")
@@ -31,4 +27,38 @@ func (c *call) platform() (string, error) {
 		chosen = name
 	}
 	return chosen, nil
+}
+
+// platformName reads a platform as clients write it: JSON with os, architecture
+// and perhaps a variant.
+func platformName(text string) (string, error) {
+	var p ocispec.Platform
+	if json.Unmarshal([]byte(text), &p) != nil || p.OS == "" || p.Architecture == "" {
+		return "", invalid("failed to parse platform: %.128q is not JSON with os and architecture", text)
+	}
+	name := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		name += "/" + p.Variant
+	}
+	return name, nil
+}
+
+// checkRemovedPlatforms refuses to remove platforms that an image is not for. An
+// image is for one here, and goes with it.
+func (s *server) checkRemovedPlatforms(c *call) error {
+	var other error
+	for _, text := range c.query.Values["platforms"] {
+		name, err := platformName(text)
+		if err != nil {
+			return err
+		}
+		found, err := s.Images.Get(c.ctx(), c.account, c.vars["name"])
+		if err != nil {
+			return err
+		}
+		if other = found.CheckPlatform(c.vars["name"], name); other == nil {
+			return nil
+		}
+	}
+	return other
 }
