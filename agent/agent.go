@@ -12,6 +12,7 @@ import (
 	"github.com/spearheadcloud/spearhead/agent/health"
 	"github.com/spearheadcloud/spearhead/agent/logship"
 	"github.com/spearheadcloud/spearhead/agent/metrics"
+	"github.com/spearheadcloud/spearhead/agent/standing"
 	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/model"
@@ -41,6 +42,7 @@ type Agent struct {
 
 	builders Builders // nil where no builds are carried out
 
+	standing  *standing.Keeper // nil where nobody attends to the node
 	peer      func(wire.Holder) PeerClient
 	exitGrace time.Duration
 	metrics   *metrics.Metrics
@@ -71,6 +73,9 @@ type Options struct {
 	// Build is what builders stand on, but for images, which are this agent's;
 	// nil carries no builds out.
 	Build *build.Config
+	// Standing is the node's in its data center; nil is for tests: nobody
+	// attends to the node then.
+	Standing *standing.Keeper
 	// Peer makes the client of another node's agent. It connects when it is
 	// first used; nil is for an agent that has no others.
 	Peer func(wire.Holder) PeerClient
@@ -105,6 +110,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		tasks:   make(map[string]*task.Task),
 		shipper: logship.New(logship.Config{Logger: o.Logger}),
 
+		standing:  o.Standing,
 		peer:      o.Peer,
 		exitGrace: o.ExitGrace,
 		metrics:   o.Metrics,
@@ -116,6 +122,9 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		Runtime: o.Drivers.Runtime, Images: o.Drivers.Images, Network: o.Drivers.Network,
 		Volumes: o.Drivers.Volumes, Mounted: a.mounted,
 		Records: records, Shipper: a.shipper, Dir: a.etc, Probes: health.NewLimit(probesAtOnce), Pid: a.pid, Changed: a.noteChange, Gone: a.gone, Logger: o.Logger,
+	}
+	if a.standing != nil {
+		a.node.May = a.standing.May
 	}
 	a.execs = newExecs(a)
 	if err := a.openNetworks(ctx, filepath.Join(o.StateDir, "networks.json")); err != nil {
@@ -131,6 +140,9 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		return nil, err
 	}
 	a.loops.Go(a.own)
+	if a.standing != nil {
+		a.loops.Go(func() { a.standing.Watch(a.running, fenced{a}) })
+	}
 	a.loops.Go(a.collect)
 	return a, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spearheadcloud/spearhead/agent/build"
 	"github.com/spearheadcloud/spearhead/agent/metrics"
 	"github.com/spearheadcloud/spearhead/agent/server"
+	"github.com/spearheadcloud/spearhead/agent/standing"
 	"github.com/spearheadcloud/spearhead/agent/volumes"
 	"github.com/spearheadcloud/spearhead/gossip"
 	"github.com/spearheadcloud/spearhead/image"
@@ -20,7 +21,6 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network"
 	"github.com/spearheadcloud/spearhead/pki"
-	"github.com/spearheadcloud/spearhead/pki/join"
 	"github.com/spearheadcloud/spearhead/runtime"
 	"github.com/spearheadcloud/spearhead/wire"
 	"github.com/spearheadcloud/spearhead/zfs"
@@ -33,16 +33,16 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	identity, err := pki.Load(cfg.IdentityDir)
+	identity, err := openMember(cfg.IdentityDir)
 	if err != nil {
 		return fmt.Errorf("cannot load the node's identity: %w", err)
 	}
-	known, err := join.LoadRing(cfg.IdentityDir)
+	log := cfg.Logger.With("node", cfg.Name)
+	cfg.Logger = log
+	keeper, err := openStanding(ctx, cfg, identity)
 	if err != nil {
 		return err
 	}
-	log := cfg.Logger.With("node", cfg.Name)
-	cfg.Logger = log
 
 	var undo revert.Stack
 	defer undo.Revert()
@@ -66,7 +66,8 @@ func Run(ctx context.Context, cfg Config) error {
 	meters := metrics.New(cfg.Name, cfg.Version)
 	a, err := New(ctx, Options{
 		NodeID: identity.ID(), StateDir: cfg.StateDir, RunDir: cfg.RunDir, Info: info, Logger: log, Metrics: meters,
-		Drivers: Drivers{Runtime: p.runtime, Images: p.images, Network: p.network, Volumes: p.volumes},
+		Drivers:  Drivers{Runtime: p.runtime, Images: p.images, Network: p.network, Volumes: p.volumes},
+		Standing: keeper,
 		Peer: func(h wire.Holder) PeerClient {
 			return wire.NewClient("https://"+h.Address, identity.ClientTLS(pki.RoleNode, h.NodeID))
 		},
@@ -83,12 +84,13 @@ func Run(ctx context.Context, cfg Config) error {
 	ring, err := gossip.Start(ctx, gossip.Config{
 		ID: identity.ID(), Role: gossip.RoleNode, Name: cfg.Name,
 		Bind: cfg.GossipListen, WireAddr: cfg.Advertise,
-		Keys: known.Keys, Join: slices.Concat(cfg.GossipJoin, known.Join), Label: known.Label, Logger: log,
+		Keys: identity.keys.Keys, Join: slices.Concat(cfg.GossipJoin, identity.keys.Join), Label: identity.keys.Label, Logger: log,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot join the other machines: %w", err)
 	}
 	undo.Add(func() { ring.Close() })
+	identity.enter(ring)
 
 	var load sync.WaitGroup
 	defer load.Wait()
@@ -100,6 +102,18 @@ func Run(ctx context.Context, cfg Config) error {
 	load.Go(func() { a.TellLoad(ctx, ring, p.freeDisk) })
 	log.Info("serving heads", "op", "run", "address", listener.Addr().String(), "containers", len(a.snapshots()))
 	return server.Serve(ctx, listener, identity.ServerTLS(pki.RoleHead, pki.RoleNode), a, log)
+}
+
+// openStanding takes up the node's standing in its data center.
+func openStanding(ctx context.Context, cfg Config, m *member) (*standing.Keeper, error) {
+	clock, err := standing.Machine()
+	if err != nil {
+		return nil, err
+	}
+	return standing.Open(standing.Config{
+		File: filepath.Join(cfg.StateDir, "standing.json"), StopAfter: cfg.StopAfter, Clock: clock, Process: model.ShortID(model.NewID()),
+		Member: m, Alive: func() { tellWatchdog(ctx) }, Logger: cfg.Logger,
+	})
 }
 
 // parts are the drivers of a node.
@@ -189,7 +203,7 @@ func (p *parts) info(ctx context.Context, cfg Config) (model.NodeInfo, error) {
 	if cfg.Name != "" {
 		info.Hostname = cfg.Name
 	}
-	info.Version = cfg.Version
+	info.Version, info.StopAfter = cfg.Version, cfg.StopAfter
 	info.Capacity.Disk = total
 	info.Storage, info.DiskQuota, info.VolumeQuota = cfg.Storage.Kind, p.images.DiskQuota(), p.volumes.Quota()
 	info.Runtime, info.CgroupVersion, info.Seccomp = rt.Runtime, rt.CgroupVersion, rt.Seccomp

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
@@ -45,6 +46,11 @@ type Config struct {
 	// of the node use.
 	MetricsListen string
 
+	// StopAfter is for how long the node may be cut off from the data center
+	// before it stops the containers whose owners asked to have them started
+	// elsewhere in that case; 0 never does, and they are not.
+	StopAfter time.Duration
+
 	Version string // of Spearhead
 	Logger  *slog.Logger
 }
@@ -67,6 +73,9 @@ type Storage struct {
 	Command []string // argv of the zfs command; empty is "zfs"
 }
 
+// minStopAfter leaves the leader some chances to renew a lease.
+const minStopAfter = 20 * time.Second
+
 // check fills in defaults and refuses what cannot work, naming the field.
 func (c *Config) check() error {
 	missing := func(field string) error {
@@ -83,6 +92,8 @@ func (c *Config) check() error {
 		return missing("gossip_listen")
 	case len(c.IodCommand) == 0:
 		return missing("command to start iod")
+	case c.StopAfter != 0 && c.StopAfter < minStopAfter:
+		return model.Errorf(model.KindInvalid, "cannot start the agent: stop_after is %s; at least %s are needed, or 0 for never", c.StopAfter, minStopAfter)
 	case c.Storage.Kind == "zfs" && c.Storage.Dataset == "":
 		return missing("storage.dataset, which storage.kind zfs needs")
 	case c.Storage.Kind != "zfs" && c.Storage.Kind != "overlay" && c.Storage.Kind != "":

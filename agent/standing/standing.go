@@ -19,7 +19,6 @@ import (
 // Containers are those of the node whose owners asked to have them started
 // elsewhere when the node is gone.
 type Containers interface {
-	Held() []wire.Held
 	// Running lists those that run, or are about to.
 	Running() []string
 	// Stop ends one within seconds. It is no error if it does not run.

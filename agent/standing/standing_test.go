@@ -37,8 +37,6 @@ type machineOf struct {
 	renewed []byte
 }
 
-func (m *machineOf) Held() []wire.Held { return nil }
-
 func (m *machineOf) Running() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -21,7 +21,7 @@ func (t *Task) Create(ctx context.Context, r wire.CreateRequest) (wire.Ack, erro
 
 func (t *Task) create(r wire.CreateRequest) (wire.Ack, error) {
 	if t.status.Phase != "" {
-		return t.node.Records.Place(), nil
+		return t.node.Records.Place(), t.checkGeneration(r.Container.Generation)
 	}
 	t.request = &r
 	ack, err := t.tryCreate()
@@ -29,6 +29,19 @@ func (t *Task) create(r wire.CreateRequest) (wire.Ack, error) {
 		t.removed = true // nothing is left; a later attempt gets a new task
 	}
 	return ack, err
+}
+
+// checkGeneration refuses to take the container that is here for one of another
+// generation: it was elsewhere in between, or will be.
+func (t *Task) checkGeneration(wanted int) error {
+	here := t.request.Container.Generation
+	switch {
+	case wanted < here:
+		return model.Errorf(model.KindConflict, "container %s has moved since", t.id)
+	case wanted > here:
+		return model.Errorf(model.KindConflict, "an earlier copy of container %s is here still; it has to be removed first", t.id)
+	}
+	return nil
 }
 
 func (t *Task) tryCreate() (wire.Ack, error) {

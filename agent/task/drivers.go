@@ -81,6 +81,9 @@ type Node struct {
 	// Pid returns the first process of a running container of this node, for
 	// those that share its namespaces, or KindConflict if it does not run.
 	Pid func(container string) (int, error)
+	// May returns nil if a container may be started now, and else why not; nil
+	// always lets it.
+	May func(spec *model.ContainerSpec) error
 	// Probes bounds how many health checks begin at the same time on the node.
 	Probes health.Limit
 	// Changed is called when a run has begun or ended, and Gone when the

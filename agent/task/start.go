@@ -37,6 +37,12 @@ func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 		return wire.Ack{}, model.Errorf(model.KindConflict, "container is marked for removal and cannot be started")
 	}
 	t.timer.Stop()
+	if err := t.may(); err != nil {
+		if t.status.Phase == state.PhaseWaiting {
+			t.timer.Reset(retryPause)
+		}
+		return wire.Ack{}, err
+	}
 	if t.leftovers {
 		if t.cleanUp("start"); t.leftovers {
 			return wire.Ack{}, model.Errorf(model.KindUnavailable, "container %s cannot be started: what its last run held is not free yet; try again in a moment", t.id)
@@ -68,6 +74,14 @@ func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 		return t.startFailed(before, automatic, startFailure(err))
 	}
 	return t.started(process, actions...)
+}
+
+// may is nil if the node may start the container now.
+func (t *Task) may() error {
+	if t.node.May == nil {
+		return nil
+	}
+	return t.node.May(t.spec())
 }
 
 // started records that the newest run has begun. If even that cannot be
@@ -110,6 +124,9 @@ func (t *Task) launch(r runtime.StartRequest, made error) (runtime.Process, erro
 		return runtime.Process{}, made
 	}
 	if err := failpoint.Hit("agent/start-recorded"); err != nil {
+		return runtime.Process{}, err
+	}
+	if err := t.may(); err != nil { // what came before may have taken long
 		return runtime.Process{}, err
 	}
 	process, err := t.node.Runtime.Start(ctx, r)

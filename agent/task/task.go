@@ -60,10 +60,12 @@ type Snapshot struct {
 	Account   string // its login
 	Name      string // when it was created
 	Created   time.Time
-	Spec      *model.ContainerSpec // is not changed: an update replaces it
-	Phase     state.Phase
-	Run       string
-	State     model.ContainerState
+	// Generation is which of the container's places this one is.
+	Generation int
+	Spec       *model.ContainerSpec // is not changed: an update replaces it
+	Phase      state.Phase
+	Run        string
+	State      model.ContainerState
 }
 
 // New starts the task of a container that does not exist yet.
@@ -286,7 +288,7 @@ func (t *Task) become(next state.Status) {
 func (t *Task) publish() {
 	c := &t.request.Container
 	t.published.Store(&Snapshot{
-		ID: t.id, AccountID: c.AccountID, Account: t.request.Account.Login, Name: c.Name, Created: c.Created, Spec: &c.Spec,
+		ID: t.id, AccountID: c.AccountID, Account: t.request.Account.Login, Name: c.Name, Created: c.Created, Generation: c.Generation, Spec: &c.Spec,
 		Phase: t.status.Phase, Run: t.status.Run, State: t.status.State,
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,6 +30,7 @@ type agentFile struct {
 	Runtime       string            `toml:"runtime"`
 	NetworkPrefix string            `toml:"network_prefix"`
 	NICTags       map[string]string `toml:"nic_tags"`
+	StopAfter     string            `toml:"stop_after"`
 	Fabric        struct {
 		Address   netip.Addr     `toml:"address"`
 		Port      int            `toml:"port"`
@@ -67,6 +69,7 @@ func agentCommand() *cli.Command {
 			"  gossip_listen = \":7946\"\n" +
 			"  gossip_join = []              members to join, beside those that enrolment told\n" +
 			"  metrics_listen = \"127.0.0.1:9377\"  numbers for Prometheus; \"\" is nowhere\n" +
+			"  stop_after = \"5m\"            cut off from the heads for so long, it stops containers that may be started elsewhere; \"0\" never\n" +
 			"  cgroup_parent = \"/spearhead\"\n" +
 			"  runtime = \"\"                  crun or runc; crun if it works\n" +
 			"  network_prefix = \"sh\"         begins the names of links; agents on one machine need different ones\n\n" +
@@ -125,6 +128,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		GossipListen:  ":7946",
 		MetricsListen: "127.0.0.1:9377",
 		NetworkPrefix: "sh",
+		StopAfter:     "5m",
 	}
 	file.Logs.MaxSize, file.Logs.MaxFile = "100m", 5
 	file.Images.CertsDir = "/etc/spearhead/certs.d"
@@ -134,6 +138,10 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 	logs, err := logopt.ParseBound(file.Logs.MaxSize, file.Logs.MaxFile)
 	if err != nil {
 		return agent.Config{}, fmt.Errorf("cannot use agent configuration: logs.%w", err)
+	}
+	stopAfter, err := time.ParseDuration(file.StopAfter)
+	if err != nil || stopAfter < 0 {
+		return agent.Config{}, fmt.Errorf("cannot use agent configuration: stop_after is %q and must be a time such as 5m, or 0", file.StopAfter)
 	}
 	if file.IdentityDir == "" {
 		file.IdentityDir = filepath.Join(file.StateDir, "pki")
@@ -159,6 +167,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		Storage:            agent.Storage{Kind: file.Storage.Kind, Dataset: file.Storage.Dataset, Command: file.Storage.Command},
 		NICTags:            file.NICTags,
 		NetworkPrefix:      file.NetworkPrefix,
+		StopAfter:          stopAfter,
 		Fabric:             agent.Fabric{Address: file.Fabric.Address, Port: file.Fabric.Port, Protected: file.Fabric.Protected},
 		InsecureRegistries: file.Images.InsecureRegistries,
 		RegistryMirrors:    file.Images.Mirrors,
