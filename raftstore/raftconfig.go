@@ -25,7 +25,7 @@ func raftConfig(cfg Config) *raft.Config {
 	c.HeartbeatTimeout = 600 * time.Millisecond
 	c.ElectionTimeout = 600 * time.Millisecond
 	c.LeaderLeaseTimeout = 500 * time.Millisecond
-	c.CommitTimeout = 20 * time.Millisecond
+	c.CommitTimeout = 50 * time.Millisecond // see nudges
 	c.MaxAppendEntries = 256
 	c.SnapshotInterval = 30 * time.Second
 	c.SnapshotThreshold = snapshotThreshold

@@ -53,6 +53,7 @@ type Store struct {
 
 	inflight inflight
 	leaders  *leaderWatch
+	nudges   nudges
 	watcher  sync.WaitGroup
 	patience time.Duration // of Close, for what is under way
 	stop     chan struct{} // closed when Close begins
@@ -112,7 +113,7 @@ func open(cfg Config, trans transport) (*Store, error) {
 // run closes d, but not trans, when it fails.
 func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) {
 	s := &Store{log: cfg.Logger, id: raft.ServerID(cfg.ID), disk: d, failed: failed, trans: trans, peers: observe(trans),
-		leaders: newLeaderWatch(), patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{}), proposed: cfg.Proposed}
+		leaders: newLeaderWatch(), nudges: newNudges(), patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{}), proposed: cfg.Proposed}
 	s.fsm = newFSM(cfg.ID, failed, &s.inflight)
 	if err := s.start(cfg, s.peers); err != nil {
 		return nil, errors.Join(err, d.store.Close())
@@ -120,6 +121,7 @@ func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) 
 	s.raft.RegisterObserver(s.leaders.observer)
 	s.watcher.Go(s.watch)
 	s.watcher.Go(func() { s.leaders.run(s.stop) })
+	s.watcher.Go(s.nudge)
 	return s, nil
 }
 
