@@ -176,7 +176,7 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		Backup: h.backup, Restore: h.restore,
 		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
 		Missing: func(id string) []string { return h.reconciler.Findings(id).Missing },
-		Explain: h.containers.Explain,
+		Explain: h.containers.Explain, Volumes: h.volumes,
 		Details: h.status,
 		Logger:  h.log,
 	})

@@ -355,5 +355,6 @@ func (d *datasets) receiveOnto(ctx context.Context, id string, size int64, strea
 	if err := d.tree.Receive(ctx, volumeDataset(id), stream); err != nil {
 		return err
 	}
+	d.dropHidden(ctx, []string{id})
 	return d.tree.Set(ctx, volumeDataset(id), sizeProperties(size))
 }

@@ -47,6 +47,7 @@ func newApp() *cli.App {
 			nodeCommand(),
 			tokenCommand(),
 			networkCommand(),
+			volumeCommand(),
 			packageCommand(),
 			placementCommand(),
 			headCommand(),

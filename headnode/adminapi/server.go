@@ -57,6 +57,8 @@ type Config struct {
 	// the head that leads.
 	Backup  func(ctx context.Context, w io.Writer) error
 	Restore func(ctx context.Context, r io.Reader) error
+	// Volumes does what operators ask of volumes.
+	Volumes Volumes
 	// Details is all that the head knows of how it works.
 	Details func() metrics.Status
 	Logger  *slog.Logger
@@ -105,6 +107,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("DELETE /v1/heads/{name}", answer(s, s.removeHead))
 	mux.HandleFunc("GET /v1/backup", s.backup)
 	mux.HandleFunc("POST /v1/restore", answer(s, s.restore))
+	s.volumeRoutes(mux)
 	return mux
 }
 

@@ -1,0 +1,235 @@
+package adminapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Volumes is what the operator's calls need of volumes; package volumes says
+// what each does.
+type Volumes interface {
+	All(ctx context.Context) ([]dockerapi.Volume, map[string]model.VolumeUsage, error)
+	Snapshot(ctx context.Context, a model.Account, name, snapshot string) error
+	Snapshots(ctx context.Context, a model.Account, name string) ([]model.VolumeSnapshot, error)
+	RemoveSnapshot(ctx context.Context, a model.Account, name, snapshot string) error
+	Restore(ctx context.Context, a model.Account, name, snapshot string) error
+	Resize(ctx context.Context, a model.Account, name string, size int64) error
+	Clone(ctx context.Context, a model.Account, name, snapshot, to string) error
+	Send(ctx context.Context, a model.Account, name, snapshot, base string) (io.ReadCloser, error)
+	Receive(ctx context.Context, a model.Account, name, node string, size int64, stream io.Reader) error
+	ReceiveChanges(ctx context.Context, a model.Account, name string, stream io.Reader) error
+	Move(ctx context.Context, a model.Account, name, node string) error
+}
+
+// VolumeStatus is a volume, whose it is and where.
+type VolumeStatus struct {
+	model.Volume
+	Login      string `json:"login"`
+	Node       string `json:"node,omitempty"` // by name; "" is on none yet
+	Containers int    `json:"containers"`     // that mount it
+	Used       *int64 `json:"used,omitempty"` // bytes; nil where its node cannot be asked
+}
+
+// CloneRequest says what to make of a volume.
+type CloneRequest struct {
+	Snapshot string `json:"snapshot,omitempty"` // "" is the files of this moment
+	To       string `json:"to"`
+}
+
+func (s *server) volumeRoutes(mux *http.ServeMux) {
+	const one = "/v1/accounts/{login}/volumes/{name}"
+	mux.HandleFunc("GET /v1/volumes", answer(s, s.volumes))
+	mux.HandleFunc("GET "+one+"/snapshots", answer(s, s.snapshots))
+	mux.HandleFunc("POST "+one+"/snapshots", answer(s, onVolume(s, Volumes.Snapshot)))
+	mux.HandleFunc("DELETE "+one+"/snapshots/{snapshot}", answer(s, s.removeSnapshot))
+	mux.HandleFunc("POST "+one+"/restore", answer(s, onVolume(s, Volumes.Restore)))
+	mux.HandleFunc("POST "+one+"/size", answer(s, onVolume(s, Volumes.Resize)))
+	mux.HandleFunc("POST "+one+"/move", answer(s, s.moveVolume))
+	mux.HandleFunc("POST "+one+"/clone", answer(s, onVolume(s, func(all Volumes, ctx context.Context, a model.Account, name string, r CloneRequest) error {
+		return all.Clone(ctx, a, name, r.Snapshot, r.To)
+	})))
+	mux.HandleFunc("GET "+one+"/stream", s.sendVolume)
+	mux.HandleFunc("POST "+one+"/stream", answer(s, s.receiveVolume))
+}
+
+// onVolume is a call about one volume that takes one value.
+func onVolume[T any](s *server, call func(Volumes, context.Context, model.Account, string, T) error) func(*http.Request) (none, error) {
+	return func(r *http.Request) (none, error) {
+		a, err := s.account(r)
+		if err != nil {
+			return none{}, err
+		}
+		in, err := decode[T](r)
+		if err != nil {
+			return none{}, err
+		}
+		return none{}, call(s.Volumes, r.Context(), a, r.PathValue("name"), in)
+	}
+}
+
+func (s *server) volumes(r *http.Request) ([]VolumeStatus, error) {
+	all, usage, err := s.Volumes.All(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	v, out := s.Store.View(), []VolumeStatus{}
+	for _, vol := range all {
+		status := VolumeStatus{Volume: vol.Volume, Containers: vol.Containers}
+		if a, ok := v.Account(vol.AccountID); ok {
+			status.Login = a.Login
+		}
+		if n, ok := v.Node(vol.NodeID); ok {
+			status.Node = n.Name
+		}
+		if u, ok := usage[vol.ID]; ok {
+			status.Used = &u.Used
+		}
+		out = append(out, status)
+	}
+	return out, nil
+}
+
+func (s *server) snapshots(r *http.Request) ([]model.VolumeSnapshot, error) {
+	a, err := s.account(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Volumes.Snapshots(r.Context(), a, r.PathValue("name"))
+}
+
+func (s *server) removeSnapshot(r *http.Request) (none, error) {
+	a, err := s.account(r)
+	if err != nil {
+		return none{}, err
+	}
+	return none{}, s.Volumes.RemoveSnapshot(r.Context(), a, r.PathValue("name"), r.PathValue("snapshot"))
+}
+
+// moveVolume is done by the leader, which removes what moves leave behind.
+func (s *server) moveVolume(r *http.Request) (none, error) {
+	if !s.Store.IsLeader() {
+		return none{}, model.Errorf(model.KindConflict, "volumes are moved on the head that leads, which is %s", s.leaderName())
+	}
+	return onVolume(s, Volumes.Move)(r)
+}
+
+func (s *server) sendVolume(w http.ResponseWriter, r *http.Request) {
+	a, err := s.account(r)
+	var stream io.ReadCloser
+	if err == nil {
+		stream, err = s.Volumes.Send(r.Context(), a, r.PathValue("name"), r.URL.Query().Get("snapshot"), r.URL.Query().Get("base"))
+	}
+	if err != nil {
+		answer(s, func(*http.Request) (none, error) { return none{}, err })(w, r)
+		return
+	}
+	defer stream.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Trailer", backupError)
+	if _, err := io.Copy(w, stream); err != nil {
+		w.Header().Set(backupError, model.UserText(err))
+	}
+}
+
+func (s *server) receiveVolume(r *http.Request) (none, error) {
+	a, err := s.account(r)
+	if err != nil {
+		return none{}, err
+	}
+	q := r.URL.Query()
+	if q.Has("changes") {
+		return none{}, s.Volumes.ReceiveChanges(r.Context(), a, r.PathValue("name"), r.Body)
+	}
+	size, err := strconv.ParseInt(q.Get("size"), 10, 64)
+	if err != nil {
+		return none{}, model.Errorf(model.KindInvalid, "the size of the volume is not a number")
+	}
+	return none{}, s.Volumes.Receive(r.Context(), a, r.PathValue("name"), q.Get("node"), size, r.Body)
+}
+
+// AllVolumes lists the volumes of all accounts.
+func (c *Client) AllVolumes(ctx context.Context) ([]VolumeStatus, error) {
+	return ask[[]VolumeStatus](ctx, c, http.MethodGet, "/v1/volumes", nil)
+}
+
+func volumePath(login, name, call string) string {
+	return "/v1/accounts/" + url.PathEscape(login) + "/volumes/" + url.PathEscape(name) + call
+}
+
+// Snapshots lists a volume's snapshots, the oldest first.
+func (c *Client) Snapshots(ctx context.Context, login, name string) ([]model.VolumeSnapshot, error) {
+	return ask[[]model.VolumeSnapshot](ctx, c, http.MethodGet, volumePath(login, name, "/snapshots"), nil)
+}
+
+// Snapshot takes a snapshot; KindConflict if there is one of its name.
+func (c *Client) Snapshot(ctx context.Context, login, name, snapshot string) error {
+	return c.call(ctx, http.MethodPost, volumePath(login, name, "/snapshots"), snapshot, nil)
+}
+
+// RemoveSnapshot removes a snapshot.
+func (c *Client) RemoveSnapshot(ctx context.Context, login, name, snapshot string) error {
+	return c.call(ctx, http.MethodDelete, volumePath(login, name, "/snapshots/"+url.PathEscape(snapshot)), nil, nil)
+}
+
+// RestoreVolume makes a volume what it was at a snapshot.
+func (c *Client) RestoreVolume(ctx context.Context, login, name, snapshot string) error {
+	return c.call(ctx, http.MethodPost, volumePath(login, name, "/restore"), snapshot, nil)
+}
+
+// ResizeVolume changes how much a volume may hold, in bytes; 0 is without bound.
+func (c *Client) ResizeVolume(ctx context.Context, login, name string, size int64) error {
+	return c.call(ctx, http.MethodPost, volumePath(login, name, "/size"), size, nil)
+}
+
+// CloneVolume makes a new volume of another.
+func (c *Client) CloneVolume(ctx context.Context, login, name string, r CloneRequest) error {
+	return c.call(ctx, http.MethodPost, volumePath(login, name, "/clone"), r, nil)
+}
+
+// MoveVolume brings a volume to another node. The head must be the one that
+// leads: KindConflict names it.
+func (c *Client) MoveVolume(ctx context.Context, login, name, node string) error {
+	return c.call(ctx, http.MethodPost, volumePath(login, name, "/move"), node, nil)
+}
+
+// SendVolume writes a volume as a stream to w.
+func (c *Client) SendVolume(ctx context.Context, login, name, snapshot, base string, w io.Writer) error {
+	query := url.Values{"snapshot": {snapshot}, "base": {base}}
+	resp, err := c.send(ctx, http.MethodGet, volumePath(login, name, "/stream?"+query.Encode()), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return model.WrapError(model.KindUnavailable, err, "the stream broke off")
+	}
+	if text := resp.Trailer.Get(backupError); text != "" {
+		return model.Errorf(model.KindUnavailable, "the stream broke off: %s", text)
+	}
+	return nil
+}
+
+// ReceiveVolume makes a volume of what SendVolume has written.
+func (c *Client) ReceiveVolume(ctx context.Context, login, name, node string, size int64, r io.Reader) error {
+	query := url.Values{"node": {node}, "size": {strconv.FormatInt(size, 10)}}
+	return c.sendStream(ctx, volumePath(login, name, "/stream?"+query.Encode()), r)
+}
+
+// ReceiveChanges adds to a volume what SendVolume has written with a base.
+func (c *Client) ReceiveChanges(ctx context.Context, login, name string, r io.Reader) error {
+	return c.sendStream(ctx, volumePath(login, name, "/stream?changes=1"), r)
+}
+
+func (c *Client) sendStream(ctx context.Context, path string, r io.Reader) error {
+	resp, err := c.send(ctx, http.MethodPost, path, r)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
