@@ -135,7 +135,7 @@ func firstPackages() []model.Package {
 	} {
 		memory := size.mib << 20
 		ps = append(ps, model.Package{
-			Name: size.name, Memory: memory, Swap: memory, CPUShares: max(size.mib, 64), Disk: 8 * memory,
+			ID: model.NewUUID(), Name: size.name, Family: "g1", Memory: memory, Swap: memory, CPUShares: max(size.mib, 64), Disk: 8 * memory,
 			Pids: 1024 + size.mib, Active: true, Default: size.name == "g1-256m",
 		})
 	}

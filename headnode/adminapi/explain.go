@@ -49,6 +49,7 @@ func (s *server) explain(r *http.Request) (Explanation, error) {
 		return Explanation{}, model.Errorf(model.KindNotFound, "no account %q", in.Account)
 	}
 	asked := model.CreateContainer{Spec: model.ContainerSpec{Image: in.Image, Network: in.Network, Labels: map[string]string{}}}
+	asked.Spec.Cmd = []string{"true"} // what it would run does not matter
 	for k, v := range in.Labels {
 		asked.Spec.Labels[k] = v
 	}
