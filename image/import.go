@@ -44,7 +44,7 @@ func (s *Store) Import(ctx context.Context, archive io.Reader, o ImportOptions) 
 
 func (s *Store) importLayer(ctx context.Context, archive io.Reader, platform ocispec.Platform, o ImportOptions) (model.Image, error) {
 	limits := s.limits
-	limits.Ratio = archiveRatio
+	limits.Ratio, limits.RatioFree = archiveRatio, archiveFree
 	layer, err := s.storeLayer(ctx, archive, limits)
 	if err != nil {
 		return model.Image{}, err

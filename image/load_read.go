@@ -21,7 +21,8 @@ const (
 	maxEntryName    = 4096     // bytes
 	maxDocuments    = 32 << 20 // bytes of all small files, which are held in memory
 	maxArchiveDrain = 1 << 20  // bytes after the archive's end that are read
-	archiveRatio    = 200      // of unpacked to packed bytes of what people send, after limits.RatioFree
+	archiveRatio    = 200      // of unpacked to packed bytes of what people send, after archiveFree
+	archiveFree     = 100 << 20
 	legacyVersion   = "VERSION"
 	legacyConfig    = "json"
 	legacyLayer     = "layer.tar"
@@ -30,7 +31,7 @@ const (
 // read takes all files of the archive: small ones into memory, others into the
 // content store.
 func (l *load) read(ctx context.Context, archive io.Reader) error {
-	plain, err := openPlain(ctx, archive, bounds{bytes: maxArchive, ratio: archiveRatio, free: l.limits.RatioFree, window: l.limits.Window})
+	plain, err := openPlain(ctx, archive, bounds{bytes: maxArchive, ratio: archiveRatio, free: archiveFree, window: l.limits.Window})
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Bytes:     10 << 30,
 		Ratio:     GzipRatio,
-		RatioFree: 100 << 20,
+		RatioFree: 2 << 30,
 		Entries:   1_000_000,
 		Names:     128 << 20,
 		Path:      4096,
