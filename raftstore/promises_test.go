@@ -217,7 +217,7 @@ func (r *ring) disturb(ended <-chan struct{}, random *rand.Rand) {
 			return
 		case <-tick.C:
 		}
-		i := slices.IndexFunc(r.heads, func(m *member) bool { return m.IsLeader() && !m.cut })
+		i := slices.IndexFunc(r.heads, func(m *member) bool { return m.IsLeader() && !m.cut.Load() })
 		switch {
 		case away != nil:
 			r.cut(away, false)

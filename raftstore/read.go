@@ -101,10 +101,9 @@ func (s *Store) settleTerm(ctx context.Context) (uint64, error) {
 	if err := s.Barrier(ctx); err != nil {
 		return 0, err
 	}
-	if s.raft.CurrentTerm() != term {
+	if s.settled.Load() != term {
 		return 0, s.proposeError(raft.ErrNotLeader)
 	}
-	s.settled.Store(term)
 	return term, nil
 }
 
@@ -203,8 +202,12 @@ func (s *Store) VerifyLeader(ctx context.Context) error {
 // Barrier returns when this head, which must be the leader, has applied all
 // that was agreed on before.
 func (s *Store) Barrier(ctx context.Context) error {
+	term := s.raft.CurrentTerm()
 	if err := s.await(ctx, s.raft.Barrier(enqueueTimeout)); err != nil {
 		return s.proposeError(err)
+	}
+	if s.raft.CurrentTerm() == term {
+		s.settled.Store(term)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ type member struct {
 	id, dir string
 	trans   *raft.InmemTransport
 	disk    *hangingDisk
-	cut     bool
+	cut     atomic.Bool
 	// through replaces the transport that raft gets, at the next start.
 	through func(transport) transport
 }
@@ -92,7 +93,7 @@ func (r *ring) wire() {
 		for _, b := range r.heads {
 			switch {
 			case a == b || a.trans == nil || b.trans == nil:
-			case a.cut || b.cut:
+			case a.cut.Load() || b.cut.Load():
 				a.trans.Disconnect(b.trans.LocalAddr())
 			default:
 				a.trans.Connect(b.trans.LocalAddr(), b.trans)
@@ -103,7 +104,7 @@ func (r *ring) wire() {
 
 // cut separates a head from all others, or lets it back.
 func (r *ring) cut(m *member, cut bool) {
-	m.cut = cut
+	m.cut.Store(cut)
 	r.wire()
 }
 
@@ -157,7 +158,7 @@ func (r *ring) leader(except ...*member) *member {
 	defer tick.Stop()
 	for {
 		for _, m := range r.heads {
-			if m.Store == nil || m.cut || slices.Contains(except, m) || !m.IsLeader() {
+			if m.Store == nil || m.cut.Load() || slices.Contains(except, m) || !m.IsLeader() {
 				continue
 			}
 			if m.Barrier(ctx) == nil {
@@ -210,7 +211,7 @@ func (r *ring) request(ctx context.Context, id string, c command.Command) (Resul
 // how far it must be.
 func (r *ring) fresh(ctx context.Context, m *member) (*state.View, error) {
 	for _, l := range r.heads {
-		if !l.IsLeader() || l.cut != m.cut || l.cut && l != m {
+		if !l.IsLeader() || l.cut.Load() != m.cut.Load() || l.cut.Load() && l != m {
 			continue
 		}
 		index, err := l.ReadIndex(ctx)
