@@ -3,6 +3,7 @@ package headnode
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,6 +118,7 @@ func (h *head) seedPackages(ctx context.Context) error {
 		return nil
 	}
 	for _, p := range firstPackages() {
+		p.Default = p.Default && !slices.ContainsFunc(h.store.View().Packages(), func(o *model.Package) bool { return o.Default })
 		if _, err := h.store.Propose(ctx, command.PutPackage{Package: p}); err != nil {
 			return err
 		}
