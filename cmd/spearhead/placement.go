@@ -69,7 +69,7 @@ func printExplanation(c *cli.Context, e adminapi.Explanation) error {
 		return err
 	}
 	for _, refused := range e.Refused {
-		if _, err := fmt.Fprintf(c.App.Writer, "  %d of %d nodes: %s\n", refused.Nodes, e.Considered, refused.Reason); err != nil {
+		if _, err := fmt.Fprintf(c.App.Writer, "  %d of %d nodes: %s\n", refused.Nodes, e.Considered, refused.Text()); err != nil {
 			return err
 		}
 	}

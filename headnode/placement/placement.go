@@ -41,8 +41,17 @@ type Decision struct {
 
 // Count says how many nodes one reason took out.
 type Count struct {
-	Reason string `json:"reason"`
+	Reason string `json:"reason"`         // one of a few
+	Rule   string `json:"rule,omitempty"` // of affinity, if that is the reason
 	Nodes  int    `json:"nodes"`
+}
+
+// Text is the reason with the rule.
+func (c *Count) Text() string {
+	if c.Rule == "" {
+		return c.Reason
+	}
+	return c.Reason + " " + c.Rule
 }
 
 // Candidate is a node that can have the container.
@@ -195,16 +204,16 @@ func (s *scan) count(why reason, rule int) {
 
 func (s *scan) tally() []Count {
 	var out []Count
-	add := func(text string, nodes int) {
+	add := func(why reason, rule string, nodes int) {
 		if nodes > 0 {
-			out = append(out, Count{text, nodes})
+			out = append(out, Count{reasonTexts[why], rule, nodes})
 		}
 	}
 	for why, nodes := range s.counts {
-		add(reasonTexts[why], nodes)
+		add(reason(why), "", nodes)
 		if reason(why) == brokenRule {
 			for k, nodes := range s.broken {
-				add(reasonTexts[brokenRule]+s.request.Demands[k].Text, nodes)
+				add(brokenRule, s.request.Demands[k].Text, nodes)
 			}
 		}
 	}

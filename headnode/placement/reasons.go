@@ -37,7 +37,7 @@ var reasonTexts = [reasons]string{
 	otherOwners:   "are kept for other accounts",
 	otherTraits:   "have other traits than those asked for",
 	noNetwork:     "lack a network",
-	brokenRule:    "are excluded by affinity ",
+	brokenRule:    "are excluded by affinity",
 	noRoom:        "have as many containers as they may",
 	noMemory:      "lack memory",
 	noCPU:         "lack CPU",

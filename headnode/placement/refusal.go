@@ -31,16 +31,17 @@ func refusal(d Decision) error {
 
 // singular bends a reason to one node: "1 lacks memory", "1 is cordoned".
 func singular(c Count) string {
+	text := c.Text()
 	if c.Nodes != 1 {
-		return c.Reason
+		return text
 	}
-	verb, rest, _ := strings.Cut(c.Reason, " ")
+	verb, rest, _ := strings.Cut(text, " ")
 	for _, v := range []struct{ many, one string }{{"are", "is"}, {"have", "has"}, {"lack", "lacks"}, {"do", "does"}, {"cannot", "cannot"}} {
 		if verb == v.many {
 			return v.one + " " + rest
 		}
 	}
-	return c.Reason
+	return text
 }
 
 func plural(n int, noun string) string {
