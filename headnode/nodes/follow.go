@@ -72,6 +72,9 @@ func (s *Set) session(ctx context.Context, nodeID string, log *slog.Logger) erro
 	if err := s.learn(ctx, nodeID, agent); err != nil {
 		return err
 	}
+	if err := s.resync(ctx, nodeID, agent); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	defer beside.Wait()
@@ -91,7 +94,7 @@ func (s *Set) session(ctx context.Context, nodeID string, log *slog.Logger) erro
 		switch {
 		case errors.Is(err, errAcknowledge):
 		case model.IsKind(err, model.KindConflict):
-			return s.resync(ctx, nodeID, agent, err)
+			return s.forget(ctx, nodeID, err)
 		default:
 			return err
 		}
@@ -152,7 +155,7 @@ func (s *Set) read(ctx context.Context, nodeID string, agent wire.Agent, began f
 	}()
 	s.update(nodeID, (*node).told)
 	began()
-	err = s.commit(ctx, nodeID, stream.Epoch(), batches)
+	err = s.commit(ctx, n, stream.Epoch(), batches)
 	if err == nil { // the reader has closed batches after setting failed
 		err = failed
 	}
@@ -175,14 +178,18 @@ func (s *Set) receive(ctx context.Context, nodeID string, stream wire.JournalStr
 	}
 }
 
-// commit puts batches into the replicated state, as many at once as are there.
-// It returns nil when there are no more.
-func (s *Set) commit(ctx context.Context, nodeID, epoch string, batches <-chan []model.JournalEntry) error {
-	opened, committed := time.Now(), 0
+// commit puts batches of the journal of n, as it was when the stream began, into
+// the replicated state, as many at once as are there. It returns nil when there
+// are no more.
+func (s *Set) commit(ctx context.Context, n model.Node, epoch string, batches <-chan []model.JournalEntry) error {
+	nodeID, opened, committed := n.ID, time.Now(), 0
 	for entries := range batches {
 		entries = gather(entries, batches)
 		if len(entries) == 0 {
 			s.update(nodeID, (*node).atEnd)
+			if now, ok := s.Store.View().Node(nodeID); ok && now.JournalEpoch == "" && (n.JournalEpoch != "" || committed > 0) {
+				return errRestored
+			}
 			if committed > 0 && time.Since(opened) > acknowledgeEvery {
 				return errAcknowledge
 			}

@@ -150,11 +150,11 @@ func (a *Agent) Journal(ctx context.Context, after wire.Ack) (wire.JournalStream
 		return nil, err
 	}
 	defer a.mu.Unlock()
-	s := &journal{agent: a, ctx: ctx}
-	if after.Epoch == a.epoch {
-		s.next, a.acknowledged = after.Seq, after.Seq
+	if after.Epoch == a.epoch && after.Seq <= uint64(len(a.journal)) {
+		a.acknowledged = max(a.acknowledged, after.Seq)
 	}
-	return s, nil
+	// What was acknowledged is forgotten.
+	return &journal{agent: a, ctx: ctx, next: a.acknowledged}, nil
 }
 
 type journal struct {
