@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/spearheadcloud/spearhead/gossip"
+	"github.com/spearheadcloud/spearhead/headnode/attend"
 	"github.com/spearheadcloud/spearhead/headnode/build"
 	"github.com/spearheadcloud/spearhead/headnode/circle"
 	"github.com/spearheadcloud/spearhead/headnode/containers"
@@ -77,6 +78,7 @@ type head struct {
 	builds     *build.Service
 	volumes    *volumes.Service
 	reconciler *reconcile.Reconciler
+	attendant  *attend.Attendant
 
 	endpoints []endpoint
 	peersEnd  endpoint // stops last: other heads need it while requests end
@@ -184,6 +186,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 	h.reconciler = reconcile.New(reconcile.Config{
 		Store: leaderStore{h.store, h.circle.Heads}, Agent: h.nodes.Agent, Working: h.circle.WorkedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})
+	h.attendant = attend.New(attend.Config{Store: h.store, Agent: h.nodes.Agent, Containers: h.containers, CA: h.home.ca, Logger: h.log})
 	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds})
 	opened.Add(h.nodes.Close)
 	return nil

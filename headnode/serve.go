@@ -173,9 +173,8 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		DataCenter: h.home.record.DataCenter, Version: h.cfg.Version, DockerHost: h.dockerHost(),
 		GossipKeys: h.ring.Keys, GossipJoin: h.gossipMembers,
 		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.ring.Twin, Agent: h.nodes.Agent, RemoveHead: h.circle.Remove,
-		Backup: h.backup, Restore: h.restore,
-		Orphans: func(id string) []string { return h.reconciler.Findings(id).Orphans },
-		Missing: func(id string) []string { return h.reconciler.Findings(id).Missing },
+		Backup: h.backup, Restore: h.restore, Rotate: h.rotateKeys,
+		Findings: h.circle.FindingsOfLeader,
 		Explain: h.containers.Explain, Volumes: h.volumes,
 		Details: h.status,
 		Logger:  h.log,
@@ -236,6 +235,7 @@ func (h *head) serve(ctx context.Context) error {
 	}
 	running.Go(func() { h.lead(leading) })
 	running.Go(func() { h.nodes.Watch(leading) })
+	running.Go(func() { h.upkeep(leading) })
 	running.Go(func() { h.circle.Agreement().Run(leading) })
 	running.Go(func() {
 		if err := h.circle.Announce(leading, h.self(), h.home.record.Peers); err != nil {

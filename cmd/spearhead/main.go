@@ -46,6 +46,7 @@ func newApp() *cli.App {
 			keyCommand(),
 			nodeCommand(),
 			tokenCommand(),
+			gossipCommand(),
 			networkCommand(),
 			volumeCommand(),
 			packageCommand(),

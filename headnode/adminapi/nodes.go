@@ -15,19 +15,19 @@ import (
 
 var nodeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$`)
 
-func (s *server) nodes(*http.Request) ([]NodeStatus, error) {
-	v := s.Store.View()
+func (s *server) nodes(r *http.Request) ([]NodeStatus, error) {
+	v, found := s.Store.View(), s.Findings(r.Context())
 	out := []NodeStatus{}
 	for _, n := range v.Nodes() {
-		out = append(out, s.statusOfNode(v, n))
+		out = append(out, s.statusOfNode(v, n, found[n.ID]))
 	}
 	return out, nil
 }
 
-func (s *server) statusOfNode(v *state.View, n *model.Node) NodeStatus {
+func (s *server) statusOfNode(v *state.View, n *model.Node, found reconcile.Findings) NodeStatus {
 	ns := NodeStatus{
 		Node: *n, Promised: v.Promised(n.ID), Containers: len(v.ContainersOnNode(n.ID)),
-		Orphans: s.Orphans(n.ID), Missing: s.Missing(n.ID),
+		Orphans: found.Orphans, Missing: found.Missing,
 	}
 	ns.Connected, ns.Seen = s.Seen(n.ID)
 	if load, ok := s.Load(n.ID); ok {

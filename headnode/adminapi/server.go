@@ -39,11 +39,10 @@ type Config struct {
 
 	GossipKeys func() [][]byte
 	GossipJoin func() []string
-	// Seen tells of a node's last sign of life, Orphans and Missing of what
-	// reconciliation found there and not there, Load what it gossips.
+	// Seen tells of a node's last sign of life, Findings of what reconciliation
+	// found on nodes, by their ids, and Load what a node gossips.
 	Seen    func(nodeID string) (connected bool, last time.Time)
-	Orphans func(nodeID string) []string
-	Missing func(nodeID string) []string
+	Findings func(ctx context.Context) map[string]reconcile.Findings
 	Load    func(nodeID string) (model.NodeLoad, bool)
 	// Twin is the address of another machine that uses a node's identity.
 	Twin func(nodeID string) (address string, there bool)
@@ -57,6 +56,8 @@ type Config struct {
 	// the head that leads.
 	Backup  func(ctx context.Context, w io.Writer) error
 	Restore func(ctx context.Context, r io.Reader) error
+	// Rotate gives the gossip ring another key.
+	Rotate func(ctx context.Context) (Rotation, error)
 	// Volumes does what operators ask of volumes.
 	Volumes Volumes
 	// Details is all that the head knows of how it works.
@@ -106,6 +107,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("GET /v1/heads", answer(s, s.heads))
 	mux.HandleFunc("DELETE /v1/heads/{name}", answer(s, s.removeHead))
 	mux.HandleFunc("GET /v1/backup", s.backup)
+	mux.HandleFunc("POST /v1/gossip/rotate", answer(s, s.rotate))
 	mux.HandleFunc("POST /v1/restore", answer(s, s.restore))
 	s.volumeRoutes(mux)
 	return mux

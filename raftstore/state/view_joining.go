@@ -30,3 +30,12 @@ func (v *View) Keyring() model.Keyring {
 	k, _ := first[model.Keyring](v.txn, tableKeyring, indexID, tableKeyring)
 	return k
 }
+
+// RemovedHeads lists the ids of removed heads.
+func (v *View) RemovedHeads() []string {
+	var ids []string
+	for _, row := range list[removedHead](v.txn, tableRemovedHeads) {
+		ids = append(ids, row.ID)
+	}
+	return ids
+}
