@@ -187,7 +187,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: leaderStore{h.store, h.circle.Heads}, Agent: h.nodes.Agent, Working: h.circle.WorkedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})
 	h.attendant = attend.New(attend.Config{Store: h.store, Agent: h.nodes.Agent, Containers: h.containers, CA: h.home.ca, Logger: h.log})
-	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds})
+	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds, Reconciler: h.reconciler})
 	opened.Add(h.nodes.Close)
 	return nil
 }

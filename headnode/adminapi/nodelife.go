@@ -68,7 +68,7 @@ func (s *server) oneNode(r *http.Request) (NodeStatus, error) {
 	if err != nil {
 		return NodeStatus{}, err
 	}
-	return s.statusOfNode(s.Store.View(), &n), nil
+	return s.statusOfNode(s.Store.View(), &n, s.Findings(r.Context())[n.ID]), nil
 }
 
 func (s *server) changeNode(r *http.Request) (none, error) {
@@ -82,6 +82,13 @@ func (s *server) changeNode(r *http.Request) (none, error) {
 	}
 	if err := checkChange(change); err != nil {
 		return none{}, err
+	}
+	if change.Owners != nil {
+		owners, err := s.ownerIDs(*change.Owners)
+		if err != nil {
+			return none{}, err
+		}
+		change.Owners = &owners
 	}
 	_, err = s.Store.Propose(r.Context(), command.ChangeNode{ID: n.ID, Change: change})
 	return none{}, err
@@ -104,7 +111,11 @@ func checkChange(c model.NodeChange) error {
 		}
 	}
 	if c.Traits != nil {
-		texts = append(texts, *c.Traits...)
+		for _, trait := range *c.Traits {
+			if err := model.CheckTrait(trait); err != nil {
+				return err
+			}
+		}
 	}
 	for _, text := range texts {
 		if len(text) > maxText {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/pki/join"

@@ -57,19 +57,27 @@ func (s *server) putPackage(r *http.Request) (PackageStatus, error) {
 		return PackageStatus{}, err
 	}
 	v := s.Store.View()
-	p.Owners = nil
-	for _, login := range in.Owners {
-		a, ok := v.AccountByLogin(login)
-		if !ok {
-			return PackageStatus{}, model.Errorf(model.KindNotFound, "no account %q", login)
-		}
-		p.Owners = append(p.Owners, a.ID)
+	if p.Owners, err = s.ownerIDs(in.Owners); err != nil {
+		return PackageStatus{}, err
 	}
 	p.ID = model.NewUUID()
 	if known, ok := v.Package(p.Name); ok && known.ID != "" {
 		p.ID = known.ID
 	}
 	return s.proposePackage(r, p)
+}
+
+// ownerIDs are the ids of the accounts with these logins.
+func (s *server) ownerIDs(logins []string) ([]string, error) {
+	var ids []string
+	for _, login := range logins {
+		a, ok := s.Store.View().AccountByLogin(login)
+		if !ok {
+			return nil, model.Errorf(model.KindNotFound, "no account %q", login)
+		}
+		ids = append(ids, a.ID)
+	}
+	return ids, nil
 }
 
 func (s *server) proposePackage(r *http.Request, p model.Package) (PackageStatus, error) {

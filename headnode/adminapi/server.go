@@ -11,6 +11,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/metrics"
 	"github.com/spearheadcloud/spearhead/headnode/placement"
+	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/raftstore"
@@ -41,9 +42,9 @@ type Config struct {
 	GossipJoin func() []string
 	// Seen tells of a node's last sign of life, Findings of what reconciliation
 	// found on nodes, by their ids, and Load what a node gossips.
-	Seen    func(nodeID string) (connected bool, last time.Time)
+	Seen     func(nodeID string) (connected bool, last time.Time)
 	Findings func(ctx context.Context) map[string]reconcile.Findings
-	Load    func(nodeID string) (model.NodeLoad, bool)
+	Load     func(nodeID string) (model.NodeLoad, bool)
 	// Twin is the address of another machine that uses a node's identity.
 	Twin func(nodeID string) (address string, there bool)
 	// Agent is a node's agent.

@@ -13,6 +13,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/peers"
 	"github.com/spearheadcloud/spearhead/headnode/quorum"
+	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore"
 )
@@ -40,6 +41,13 @@ type UseCases struct {
 	Containers Containers
 	Images     Images
 	Builds     Builds
+	Reconciler Reconciler
+}
+
+// Reconciler is what is asked of reconciliation; *reconcile.Reconciler fulfils
+// it.
+type Reconciler interface {
+	All() map[string]reconcile.Findings
 }
 
 // Containers is what is asked of containers; *containers.Service fulfils it.

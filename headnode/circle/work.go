@@ -4,10 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/peers"
 	"github.com/spearheadcloud/spearhead/headnode/quorum"
+	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -36,6 +38,37 @@ func (c *Circle) HoldImages() ([]string, func(), error) { return c.use.Images.Ho
 // CancelBuild implements peers.Work.
 func (c *Circle) CancelBuild(ctx context.Context, accountID, id string) error {
 	return c.use.Builds.CancelBuild(ctx, model.Account{ID: accountID}, id)
+}
+
+// Findings implements peers.Work.
+func (c *Circle) Findings() (map[string]reconcile.Findings, error) {
+	if !c.Leads() {
+		return nil, errNotLeading
+	}
+	return c.use.Reconciler.All(), nil
+}
+
+// findingsPatience is how long an operator waits for what the leader has found
+// on nodes.
+const findingsPatience = 3 * time.Second
+
+// FindingsOfLeader are what reconciliation has found on nodes, by their ids.
+// Only the leader knows; without one there are none.
+func (c *Circle) FindingsOfLeader(ctx context.Context) map[string]reconcile.Findings {
+	var all map[string]reconcile.Findings
+	err := c.Heads.AtLeader(ctx, findingsPatience,
+		func(context.Context) (err error) {
+			all, err = c.Findings()
+			return err
+		},
+		func(ctx context.Context, leader string) (err error) {
+			all, err = c.client.Findings(ctx, leader)
+			return err
+		})
+	if err != nil {
+		c.Logger.WarnContext(ctx, "cannot ask the leader what it has found on nodes", slog.Any("err", err))
+	}
+	return all
 }
 
 // Reserver has reservations decided on by whichever head leads.

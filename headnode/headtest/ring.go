@@ -298,11 +298,11 @@ func (h *Head) assemble(log *slog.Logger) {
 	h.Containers = containers.New(containers.Config{
 		Store: heads, Decisions: h.Store, Reserver: h.Circle.Reserver(), Agents: h.Nodes, Images: h.Images, Requests: 128, Logger: log,
 	})
-	h.Circle.Use(circle.UseCases{Containers: h.Containers, Images: h.Images, Builds: noBuilds{}})
 	h.Reconciler = reconcile.New(reconcile.Config{
 		Store: leading{h.Store, h.Circle}, Agent: h.Nodes.Agent, Working: h.Circle.WorkedOn,
 		Images: h.Images.Settle, Sweep: h.Images.Sweep, Interval: time.Second, Logger: log,
 	})
+	h.Circle.Use(circle.UseCases{Containers: h.Containers, Images: h.Images, Builds: noBuilds{}, Reconciler: h.Reconciler})
 }
 
 type noBuilds struct{}

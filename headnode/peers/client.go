@@ -15,6 +15,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/agree"
 	"github.com/spearheadcloud/spearhead/headnode/containers"
+	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/internal/requestid"
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -120,6 +121,12 @@ func (c *Client) Working(ctx context.Context, head string) ([]string, error) {
 	var out working
 	err := c.call(ctx, head, http.MethodGet, pathWorking, nil, &out)
 	return out.IDs, err
+}
+
+// Findings asks the leading head what reconciliation has found, by node.
+func (c *Client) Findings(ctx context.Context, head string) (all map[string]reconcile.Findings, err error) {
+	err = c.call(ctx, head, http.MethodGet, pathFindings, nil, &all)
+	return all, err
 }
 
 // CancelBuild has a head end a build; KindNotFound if it has no such build.

@@ -22,6 +22,7 @@ const (
 	pathHold      = "/v1/images/hold"
 	pathHeads     = "/v1/heads/"
 	pathHash      = "/v1/hash"
+	pathFindings  = "/v1/findings"
 	pathBuilds    = "/v1/builds/cancel"
 )
 

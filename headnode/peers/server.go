@@ -12,6 +12,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/agree"
 	"github.com/spearheadcloud/spearhead/headnode/containers"
+	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/internal/requestid"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
@@ -50,6 +51,8 @@ type Work interface {
 	// release. It fails with KindConflict while something of that sort is
 	// under way. arriving are the nodes that are being sent archives.
 	HoldImages() (arriving []string, release func(), err error)
+	// Findings are what reconciliation has found on nodes, if this head leads.
+	Findings() (map[string]reconcile.Findings, error)
 	// CancelBuild ends a build that this head carries out.
 	CancelBuild(ctx context.Context, accountID, id string) error
 }
@@ -88,6 +91,7 @@ func NewHandler(c Config) http.Handler {
 		return c.Work.Reserve(r.Context(), in)
 	}))
 	heads.HandleFunc("GET "+pathWorking, answer(s, func(*http.Request, none) (working, error) { return working{c.Work.Working()}, nil }))
+	heads.HandleFunc("GET "+pathFindings, answer(s, func(*http.Request, none) (map[string]reconcile.Findings, error) { return c.Work.Findings() }))
 	heads.HandleFunc("POST "+pathBuilds, answer(s, func(r *http.Request, b cancelBuild) (none, error) {
 		return none{}, c.Work.CancelBuild(r.Context(), b.AccountID, b.ID)
 	}))

@@ -60,8 +60,8 @@ type Reconciler struct {
 // Findings are what reconciliation saw on a node and what is for people to
 // settle.
 type Findings struct {
-	Orphans []string // containers on the node that the state does not know
-	Missing []string // dead containers of the state that the node has lost
+	Orphans []string `json:"orphans,omitempty"` // containers on the node that the state does not know
+	Missing []string `json:"missing,omitempty"` // dead containers of the state that the node has lost
 }
 
 // New returns a Reconciler.
@@ -79,6 +79,17 @@ func (r *Reconciler) Findings(nodeID string) Findings {
 		return !there
 	})
 	return found
+}
+
+// All returns the findings on all nodes where there are any, by the node's id.
+func (r *Reconciler) All() map[string]Findings {
+	all := map[string]Findings{}
+	for _, n := range r.Store.View().Nodes() {
+		if found := r.Findings(n.ID); len(found.Orphans)+len(found.Missing) > 0 {
+			all[n.ID] = found
+		}
+	}
+	return all
 }
 
 // Run undoes, until ctx ends, reservations and updates that nobody works on,
