@@ -55,7 +55,8 @@ type NodeChange struct {
 	Overcommit    *Overcommit `json:"overcommit,omitempty"`
 	// Traits take the place of all that the node had.
 	Traits *[]string `json:"traits,omitempty"`
-	// Owners take the place of all that the node had.
+	// Owners take the place of all that the node had. To an operator's head
+	// they are logins.
 	Owners *[]string `json:"owners,omitempty"`
 	// SetLabels are added to the labels, or replace those of the same name;
 	// DropLabels are taken away.

@@ -58,6 +58,7 @@ func nodeLife() []*cli.Command {
 				&cli.StringFlag{Name: "rack", Usage: "the `NAME` of its rack"},
 				&cli.StringFlag{Name: "zone", Usage: "the `NAME` of its zone"},
 				&cli.StringFlag{Name: "traits", Usage: "`NAMES`, with commas, of what it has and not every node; empty takes all away"},
+				&cli.StringFlag{Name: "owners", Usage: "`LOGINS`, with commas, of the only accounts whose containers it takes; empty lets all"},
 				&cli.BoolFlag{Name: "reservoir", Usage: "fill it last; --reservoir=false takes that back"},
 				&cli.IntFlag{Name: "max-containers", Usage: "at most `COUNT` containers; 0 is no bound"},
 				&cli.Float64Flag{Name: "overcommit-memory", Usage: "promise this `RATIO` of its memory; 0 is 1"},
@@ -209,6 +210,10 @@ func nodeChange(c *cli.Context, ratios func() (model.Overcommit, error)) (change
 	if c.IsSet("traits") {
 		traits := strings.FieldsFunc(c.String("traits"), func(r rune) bool { return r == ',' || r == ' ' })
 		change.Traits, some = &traits, true
+	}
+	if c.IsSet("owners") {
+		owners := strings.FieldsFunc(c.String("owners"), func(r rune) bool { return r == ',' || r == ' ' })
+		change.Owners, some = &owners, true
 	}
 	if c.IsSet("reservoir") {
 		reservoir := c.Bool("reservoir")

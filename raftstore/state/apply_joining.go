@@ -124,6 +124,7 @@ func (t *transaction) changeNode(c command.ChangeNode) error {
 	set(&n.MaxContainers, change.MaxContainers)
 	set(&n.Overcommit, change.Overcommit)
 	set(&n.Traits, change.Traits)
+	set(&n.Owners, change.Owners)
 	labels := map[string]string{}
 	for name, value := range n.Labels {
 		labels[name] = value
