@@ -344,7 +344,7 @@ func (d *networkDriver) Sandboxes(context.Context) ([]string, error) {
 }
 
 func (d *networkDriver) SetNetworks(context.Context, model.NetworkState) error {
-	return d.do(d.life, "set-networks", func() error { return nil })
+	return nil // nothing that a container holds
 }
 
 func keys[V any](m map[string]V) []string {
