@@ -34,6 +34,7 @@ type Agent struct {
 
 	acknowledged uint64
 	networks     wire.NodeNetworks
+	failRemove   error
 	standing     attended
 }
 
@@ -326,6 +327,9 @@ func (a *Agent) Remove(_ context.Context, id string, r wire.RemoveRequest) (wire
 		return wire.Ack{}, err
 	}
 	defer a.mu.Unlock()
+	if a.failRemove != nil {
+		return wire.Ack{}, a.failRemove
+	}
 	c := a.containers[id]
 	if c == nil {
 		return wire.Ack{Epoch: a.epoch, Seq: uint64(len(a.journal))}, nil

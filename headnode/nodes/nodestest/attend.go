@@ -84,3 +84,10 @@ func (a *Agent) Attend(_ context.Context, in wire.Attention) (wire.Standing, err
 	slices.SortFunc(s.Held, func(x, y wire.Held) int { return slices.Compare([]byte(x.ID), []byte(y.ID)) })
 	return s, nil
 }
+
+// FailRemove makes removals fail with err, or succeed again if it is nil.
+func (a *Agent) FailRemove(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failRemove = err
+}
