@@ -49,6 +49,7 @@ func newApp() *cli.App {
 			gossipCommand(),
 			networkCommand(),
 			volumeCommand(),
+			poolCommand(),
 			packageCommand(),
 			placementCommand(),
 			headCommand(),

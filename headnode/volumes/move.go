@@ -44,24 +44,38 @@ func (s *Service) Move(ctx context.Context, a model.Account, name, nodeName stri
 	return nil
 }
 
-// carry copies a volume, and makes the copy the volume.
+// carry copies a volume with its snapshots, and makes the copy the volume.
 func (s *Service) carry(ctx context.Context, vol model.Volume, from wire.Agent, to *model.Node) error {
 	if err := failpoint.Hit("head.move.recorded"); err != nil {
 		return err
 	}
-	stream, err := from.SendVolume(ctx, vol.ID, wire.SendVolumeRequest{})
+	snapshots, err := from.VolumeSnapshots(ctx, vol.ID)
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
-	if err := s.agents.Agent(to.ID).ReceiveVolume(ctx, vol.ID, wire.ReceiveVolumeRequest{Size: vol.Size}, stream); err != nil {
-		return err
+	base := ""
+	for _, snapshot := range append(snapshots, model.VolumeSnapshot{}) { // and at last the files of this moment
+		send := wire.SendVolumeRequest{Snapshot: snapshot.Name, Base: base}
+		if err := relay(ctx, vol, from, s.agents.Agent(to.ID), send); err != nil {
+			return err
+		}
+		base = snapshot.Name
 	}
 	if err := failpoint.Hit("head.move.copied"); err != nil {
 		return err
 	}
 	_, err = s.store.Propose(ctx, command.MoveVolume{ID: vol.ID, From: vol.NodeID, To: to.ID})
 	return err
+}
+
+// relay has one node send what another receives.
+func relay(ctx context.Context, vol model.Volume, from, to wire.Agent, send wire.SendVolumeRequest) error {
+	stream, err := from.SendVolume(ctx, vol.ID, send)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	return to.ReceiveVolume(ctx, vol.ID, wire.ReceiveVolumeRequest{Size: vol.Size, Onto: send.Base != ""}, stream)
 }
 
 // giveUp removes the copy of a move that failed. If it cannot be done now, the

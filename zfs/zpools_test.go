@@ -1,0 +1,95 @@
+package zfs_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/zfs"
+)
+
+// disks makes files that a pool can be made of.
+func disks(t *testing.T, dir string, n int) (paths []string) {
+	t.Helper()
+	for i := range n {
+		path := filepath.Join(dir, "disk"+string(rune('a'+i)))
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, 128<<20); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+func TestPoolsAreMadeAndShown(t *testing.T) {
+	t.Parallel()
+	d := startPool(t)
+	command := d.Command()
+	p := zfs.NewPools(append(command[:len(command)-1:len(command)-1], "zpool"), nil)
+	ctx, dir := t.Context(), filepath.Dir(d.Mountpoint)
+	files := disks(t, t.TempDir(), 4)
+	if err := p.Create(ctx, zfs.CreatePool{Name: "tank", Layout: "mirror", Disks: files[:2], Mountpoint: filepath.Join(dir, "tank")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = exec.Command(command[0], append(command[1:len(command)-1:len(command)-1], "zpool", "destroy", "-f", "tank")...).Run()
+	})
+	all, err := p.List(ctx)
+	if i := slices.IndexFunc(all, func(i zfs.PoolInfo) bool { return i.Name == "tank" }); err != nil || len(all) != 2 ||
+		all[i].Health != "ONLINE" || all[i].Size < 64<<20 || all[i].Free > all[i].Size || all[i].Full() > 10 {
+		t.Errorf("pools are %+v, %v", all, err)
+	}
+	status, err := p.Show(ctx, "tank")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree []string
+	for _, v := range status.Vdevs {
+		tree = append(tree, strings.Repeat(" ", v.Depth)+strings.TrimSuffix(v.Name, "-0")+" "+v.State+" "+v.Checksum)
+	}
+	if want := []string{"tank ONLINE 0", " mirror ONLINE 0", "  " + files[0] + " ONLINE 0", "  " + files[1] + " ONLINE 0"}; !slices.Equal(tree, want) {
+		t.Errorf("the layout is %q", tree)
+	}
+	if !strings.Contains(status.Errors, "No known data errors") || status.Status != "" {
+		t.Errorf("status is %+v", status)
+	}
+	if _, err := p.Show(ctx, "none"); !model.IsKind(err, model.KindNotFound) {
+		t.Errorf("a missing pool: %v", err)
+	}
+	// One that is part of a pool is never overwritten.
+	err = p.Create(ctx, zfs.CreatePool{Name: "other", Layout: "raidz", Disks: []string{files[1], files[2], files[3]}})
+	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "is part of active pool") {
+		t.Errorf("a disk in use: %v", err)
+	}
+}
+
+func TestBadPoolsAreRefused(t *testing.T) {
+	t.Parallel()
+	p := zfs.NewPools([]string{"/bin/false"}, nil)
+	files := disks(t, t.TempDir(), 2)
+	for what, c := range map[string]zfs.CreatePool{
+		"no name":         {Disks: files},
+		"a flag":          {Name: "-f", Disks: files},
+		"a word of zpool": {Name: "mirror", Disks: files},
+		"no layout":       {Name: "tank", Layout: "raid5", Disks: files},
+		"too few":         {Name: "tank", Layout: "raidz2", Disks: files},
+		"none":            {Name: "tank"},
+		"relative":        {Name: "tank", Disks: []string{"sda"}},
+		"missing":         {Name: "tank", Disks: []string{"/dev/nope"}},
+		"a directory":     {Name: "tank", Disks: []string{"/dev"}},
+		"no disk":         {Name: "tank", Disks: []string{"/dev/null"}},
+		"twice":           {Name: "tank", Disks: []string{files[0], files[0]}},
+		"mountpoint":      {Name: "tank", Disks: files, Mountpoint: "here"},
+	} {
+		if err := p.Create(t.Context(), c); !model.IsKind(err, model.KindInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
