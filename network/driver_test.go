@@ -15,6 +15,7 @@ import (
 )
 
 func TestContainersReachEachOtherAcrossNodesAndTheOutside(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t)
 	b.node("node-a")
 	b.node("node-b")
@@ -45,6 +46,7 @@ func TestContainersReachEachOtherAcrossNodesAndTheOutside(t *testing.T) {
 }
 
 func TestNoNICsMeansOnlyALoopback(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t)
 	b.node("node-a")
 	d := b.open("node-a")
@@ -65,6 +67,7 @@ func TestNoNICsMeansOnlyALoopback(t *testing.T) {
 }
 
 func TestSpoofedFramesAreDropped(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t)
 	b.node("node-a")
 	d := b.open("node-a")
@@ -126,6 +129,7 @@ func TestSpoofedFramesAreDropped(t *testing.T) {
 }
 
 func TestARestartFindsEverythingAgain(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t)
 	b.node("node-a")
 	d := b.open("node-a")
@@ -167,6 +171,7 @@ func TestARestartFindsEverythingAgain(t *testing.T) {
 }
 
 func TestAReusedAddressIsBelievedAtOnce(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t)
 	b.node("node-a")
 	b.node("node-b")
@@ -197,6 +202,7 @@ func TestAReusedAddressIsBelievedAtOnce(t *testing.T) {
 }
 
 func TestANICWithTheMachinesAddressIsRefused(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t)
 	b.node("node-a")
 	b.in("node-a", "ip address add 10.201.0.200/24 dev ext0")
@@ -212,6 +218,7 @@ func TestANICWithTheMachinesAddressIsRefused(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t)
 	b.node("node-a")
 	d := b.open("node-a")
@@ -250,6 +257,7 @@ func TestKilledAnywhere(t *testing.T) {
 		childOfKilledAnywhere(t, name)
 		return
 	}
+	t.Parallel()
 	b := newTestbed(t)
 	self, err := os.Executable()
 	if err != nil {
