@@ -3,6 +3,7 @@ package clients
 import (
 	"bufio"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,6 +56,10 @@ func TestCompose(t *testing.T) {
 				}
 				return nil
 			})
+			if done := compose.Try(t, "exec", "-T", "worker", "wget", "-q", "-O", "-", "http://store:5432/hosts"); done.Code != 0 {
+				t.Errorf("the worker finds no store: %s", done.Stderr)
+			}
+			publishes(t, compose)
 			compose.Docker(t, "up", "-d", "--scale", "worker=3")
 			if got := services(t, docker); got != "db web worker worker worker" {
 				t.Errorf("scaled, these run: %s", got)
@@ -67,12 +72,31 @@ func TestCompose(t *testing.T) {
 			}
 			compose.Docker(t, "stop", "-t", "0", "worker")
 			compose.Docker(t, "start", "worker")
-			compose.Docker(t, "down", "-t", "0")
-			if got := docker.Docker(t, "ps", "-aq", "--filter", "label=com.docker.compose.project="+unique(t)); got != "" {
-				t.Errorf("compose down left %s", got)
+			compose.Docker(t, "down", "-t", "0", "-v")
+			for _, list := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}} {
+				if got := docker.Docker(t, append(list, "--filter", "label=com.docker.compose.project="+unique(t))...); got != "" {
+					t.Errorf("compose down left in docker %s: %s", list[0], got)
+				}
 			}
 		})
 	}
+}
+
+// publishes reads from this machine what the web service publishes.
+func publishes(t *testing.T, compose *bed.Bed) {
+	t.Helper()
+	out := compose.Docker(t, "port", "web", "80")
+	bed.Eventually(t, func() error {
+		answer, err := http.Get("http://" + out + "/hosts")
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answers %s", out, answer.Status)
+		}
+		return nil
+	})
 }
 
 // services are those of the project that run, one word for each container.
@@ -122,21 +146,9 @@ func removeProject(t *testing.T, docker *bed.Bed, name string) {
 	for id := range strings.FieldsSeq(string(out)) {
 		docker.Remove(t, id)
 	}
-}
-
-// TestComposeWithItsOwnNetwork has a file as most are: compose makes a network for it.
-func TestComposeWithItsOwnNetwork(t *testing.T) {
-	shared := setting.Shared(t)
-	for name, find := range composes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			docker := project(t, shared, "network.yml")
-			compose := docker.With(find(t))
-			t.Cleanup(func() { removeProject(t, docker, unique(t)) })
-			done := compose.Try(t, "up", "-d")
-			if said := done.Stdout + done.Stderr; done.Code == 0 || !strings.Contains(said, "managing networks is not implemented") || strings.Contains(said, "Traceback") {
-				t.Errorf("compose up: code %d, %s", done.Code, said)
-			}
-		})
+	for _, prune := range [][]string{{"network", "prune", "-f"}, {"volume", "prune", "-af"}} {
+		if out, err := docker.Client(ctx, append(prune, "--filter", "label=com.docker.compose.project="+name)...).CombinedOutput(); err != nil {
+			t.Errorf("docker %s prune: %s", prune[0], out)
+		}
 	}
 }
