@@ -15,6 +15,7 @@ type Builders interface {
 	Dial(ctx context.Context, r wire.BuilderRequest) (wire.Stream, error)
 	Archive(accountID, digest string, w io.Writer) error
 	End(ctx context.Context, accountID string, forget bool) error
+	List() ([]wire.BuilderInfo, error)
 	Close()
 }
 
@@ -95,4 +96,12 @@ func (a *Agent) EndBuilder(ctx context.Context, r wire.EndBuilderRequest) error 
 		return nil
 	}
 	return a.builders.End(ctx, r.AccountID, r.Forget)
+}
+
+// ListBuilders implements wire.Agent.
+func (a *Agent) ListBuilders(context.Context) ([]wire.BuilderInfo, error) {
+	if a.builders == nil {
+		return nil, nil
+	}
+	return a.builders.List()
 }

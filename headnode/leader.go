@@ -62,6 +62,7 @@ func (h *head) term(ctx context.Context) {
 	loops.Go(func() { h.metrics.Loop(ctx, "journals", h.nodes.Follow) })
 	loops.Go(func() { h.metrics.Loop(ctx, "reconcile", h.reconciler.Run) })
 	loops.Go(func() { h.metrics.Loop(ctx, "images", h.images.Spread) })
+	loops.Go(func() { h.metrics.Loop(ctx, "builders", h.builds.Tend) })
 	loops.Go(func() { h.metrics.Loop(ctx, "networks", h.networks.Tell) })
 	loops.Go(func() { h.metrics.Loop(ctx, "volumes", h.volumes.Run) })
 	loops.Go(func() { h.metrics.Loop(ctx, "attend", h.attendant.Run) })

@@ -7,4 +7,7 @@ type Builder struct {
 	AccountID string `json:"account_id"`
 	NodeID    string `json:"node_id"`
 	NICs      []NIC  `json:"nics,omitempty"`
+	// Memory is what its node has promised to it, in bytes: the limit of its
+	// package while it runs, and 0 while it does not.
+	Memory int64 `json:"memory,omitempty"`
 }

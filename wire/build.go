@@ -22,6 +22,15 @@ type Builders interface {
 	// EndBuilder ends the account's builder and all that it does, and with
 	// forget also removes what it keeps. There may be none.
 	EndBuilder(ctx context.Context, r EndBuilderRequest) error
+	// ListBuilders tells which accounts' builders run on the node, or have left
+	// their caches there.
+	ListBuilders(ctx context.Context) ([]BuilderInfo, error)
+}
+
+// BuilderInfo is what a node tells of a builder.
+type BuilderInfo struct {
+	AccountID string `json:"account_id"`
+	Runs      bool   `json:"runs,omitempty"`
 }
 
 // BuilderRequest says for whom a builder is and what it may use. What holds
@@ -73,6 +82,12 @@ func (c *Client) EndBuilder(ctx context.Context, r EndBuilderRequest) error {
 	return c.call(ctx, http.MethodPost, "/builder/end", r, nil)
 }
 
+// ListBuilders implements Builders.
+func (c *Client) ListBuilders(ctx context.Context) (all []BuilderInfo, err error) {
+	err = c.call(ctx, http.MethodGet, "/builders", nil, &all)
+	return all, err
+}
+
 func (h *handler) builderRoutes(route func(string, http.HandlerFunc)) {
 	route("POST "+pathPrefix+"/builder", h.builder)
 	route("POST "+pathPrefix+"/builder/take", answer(h, func(ctx context.Context, _ string, in BuiltRequest) (model.Image, error) {
@@ -81,6 +96,7 @@ func (h *handler) builderRoutes(route func(string, http.HandlerFunc)) {
 	route("POST "+pathPrefix+"/builder/end", perform(h, func(ctx context.Context, _ string, in EndBuilderRequest) error {
 		return h.agent.EndBuilder(ctx, in)
 	}))
+	route("GET "+pathPrefix+"/builders", answer(h, func(ctx context.Context, _ string, _ none) ([]BuilderInfo, error) { return h.agent.ListBuilders(ctx) }))
 }
 
 func (h *handler) builder(w http.ResponseWriter, r *http.Request) {

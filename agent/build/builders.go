@@ -234,6 +234,26 @@ func (b *Builders) End(ctx context.Context, accountID string, forget bool) error
 	return os.RemoveAll(b.cacheDir(accountID))
 }
 
+// List tells of all builders that run, and of the caches of those that do not.
+func (b *Builders) List() ([]wire.BuilderInfo, error) {
+	caches, err := os.ReadDir(b.cfg.StateDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot list the builders' caches: %w", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []wire.BuilderInfo
+	for account := range b.active {
+		all = append(all, wire.BuilderInfo{AccountID: account, Runs: true})
+	}
+	for _, cache := range caches {
+		if _, runs := b.active[cache.Name()]; !runs {
+			all = append(all, wire.BuilderInfo{AccountID: cache.Name()})
+		}
+	}
+	return all, nil
+}
+
 // Close ends all builders and waits for their ends.
 func (b *Builders) Close() {
 	b.mu.Lock()

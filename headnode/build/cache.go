@@ -14,11 +14,8 @@ import (
 // BuildCache implements dockerapi.Builds. An account that has never built has
 // no builder to ask.
 func (s *Service) BuildCache(ctx context.Context, a model.Account) ([]dockerapi.BuildRecord, error) {
-	if _, ok := s.Store.View().Builder(a.ID); !ok {
-		return nil, nil
-	}
-	b, err := s.connect(ctx, a)
-	if err != nil {
+	b, err := s.visit(ctx, a)
+	if err != nil || b == nil {
 		return nil, err
 	}
 	defer b.Close()
@@ -43,11 +40,8 @@ func (s *Service) BuildCache(ctx context.Context, a model.Account) ([]dockerapi.
 
 // PruneBuilds implements dockerapi.Builds.
 func (s *Service) PruneBuilds(ctx context.Context, a model.Account, r dockerapi.PruneBuildsRequest) (removed []string, reclaimed int64, err error) {
-	if _, ok := s.Store.View().Builder(a.ID); !ok {
-		return nil, 0, nil
-	}
-	b, err := s.connect(ctx, a)
-	if err != nil {
+	b, err := s.visit(ctx, a)
+	if err != nil || b == nil {
 		return nil, 0, err
 	}
 	defer b.Close()

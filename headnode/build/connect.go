@@ -27,8 +27,7 @@ type builder struct {
 
 // connect starts the account's builder, if it does not run, and connects to it.
 func (s *Service) connect(ctx context.Context, a model.Account) (*builder, error) {
-	v := s.Store.View()
-	pkg, err := defaultPackage(v)
+	pkg, err := defaultPackage(s.Store.View())
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +35,25 @@ func (s *Service) connect(ctx context.Context, a model.Account) (*builder, error
 	if err != nil {
 		return nil, err
 	}
+	return s.dial(ctx, a, pkg, home)
+}
+
+// visit connects to the account's builder where its cache is; nil if it has
+// none.
+func (s *Service) visit(ctx context.Context, a model.Account) (*builder, error) {
+	v := s.Store.View()
+	home, ok := v.Builder(a.ID)
+	if !ok {
+		return nil, nil
+	}
+	pkg, err := defaultPackage(v)
+	if err != nil {
+		return nil, err
+	}
+	return s.dial(ctx, a, pkg, home)
+}
+
+func (s *Service) dial(ctx context.Context, a model.Account, pkg *model.Package, home model.Builder) (*builder, error) {
 	agent := s.Agents.Agent(home.NodeID)
 	stream, err := agent.Builder(ctx, request(s.Store.View(), a, pkg, home))
 	if err != nil {

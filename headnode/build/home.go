@@ -18,15 +18,18 @@ import (
 // choose too, at the same time.
 const homeTries = 8
 
-// home tells where an account's builds are: where they were, as long as that
-// node is there and takes containers. Another choice costs the cache.
+// home tells where an account's builds are, and has that node promise the
+// builder its memory: where they were, as long as that node is there and has the
+// memory. Another choice costs the cache.
 func (s *Service) home(ctx context.Context, a model.Account, pkg *model.Package) (model.Builder, error) {
 	var err error
 	for range homeTries {
 		v := s.Store.View()
 		before, _ := v.Builder(a.ID)
 		if n, ok := v.Node(before.NodeID); ok && n.Approved && s.Agents.Connected(n.ID) {
-			return before, nil
+			if err = s.promise(ctx, &before, pkg.Memory); err == nil || !model.IsKind(err, model.KindExhausted) {
+				return before, err
+			}
 		}
 		var next model.Builder
 		if next, err = s.chooseHome(v, a, pkg); err != nil {
@@ -43,12 +46,22 @@ func (s *Service) home(ctx context.Context, a model.Account, pkg *model.Package)
 	return model.Builder{}, err
 }
 
+// promise has a builder's node promise it that much memory.
+func (s *Service) promise(ctx context.Context, b *model.Builder, memory int64) error {
+	if b.Memory == memory {
+		return nil
+	}
+	b.Memory = memory
+	_, err := s.Store.Propose(ctx, command.PutBuilder{Builder: *b, Before: b.NodeID})
+	return err
+}
+
 // chooseHome takes the first node, in the account's own order, that placement
 // would let a container of the package's size onto, and an address on the
 // default network.
 func (s *Service) chooseHome(v *state.View, a model.Account, pkg *model.Package) (model.Builder, error) {
 	request := placement.Request{AccountID: a.ID, Need: model.Resources{Memory: pkg.Memory}}
-	chosen := model.Builder{AccountID: a.ID}
+	chosen := model.Builder{AccountID: a.ID, Memory: pkg.Memory}
 	if n := defaultNetwork(v, a.ID); n != nil {
 		addr, err := ipam.Next(*n, func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) }, netip.Addr{})
 		if err != nil {

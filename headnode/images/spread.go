@@ -78,7 +78,9 @@ type spreader struct {
 	copies sync.WaitGroup
 	away   map[string]time.Time       // since when nodes are not connected
 	shed   map[string]map[string]bool // images that nodes with full disks were asked about
-	swept  time.Time
+
+	accounts map[string]bool // when last looked at
+	swept    time.Time
 
 	mu     sync.Mutex
 	busy   map[target]bool
@@ -100,6 +102,7 @@ func (sp *spreader) begin(ctx context.Context, now time.Time) {
 	}
 	v := sp.s.store.View()
 	sp.look(v, now)
+	sp.farewell(v)
 	sp.relieve(ctx, v)
 	for _, img := range v.Images() {
 		lacks := sp.lacks(img, now)
@@ -133,6 +136,20 @@ func (sp *spreader) look(v *state.View, now time.Time) {
 			sp.away[n.ID] = now
 		}
 	}
+}
+
+// farewell notes which accounts are gone: what only they had is swept away.
+func (sp *spreader) farewell(v *state.View) {
+	now := map[string]bool{}
+	for _, a := range v.Accounts() {
+		now[a.ID] = true
+	}
+	for id := range sp.accounts {
+		if !now[id] {
+			sp.s.debts.oweSweep()
+		}
+	}
+	sp.accounts = now
 }
 
 // lost reports whether others have to make up for a node.

@@ -16,3 +16,7 @@ func (unreachable) TakeBuilt(context.Context, wire.BuiltRequest) (model.Image, e
 }
 
 func (unreachable) EndBuilder(context.Context, wire.EndBuilderRequest) error { return errUnreachable }
+
+func (unreachable) ListBuilders(context.Context) ([]wire.BuilderInfo, error) {
+	return nil, errUnreachable
+}

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"fmt"
+
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
@@ -28,14 +30,40 @@ func (t *transaction) putBuilder(c command.PutBuilder) error {
 	if err := t.checkNICs(model.Container{AccountID: b.AccountID, NICs: b.NICs}); err != nil {
 		return err
 	}
-	return t.insert(tableBuilders, &b)
+	if err := t.checkCapacity(n, model.Resources{Memory: b.Memory}); err != nil {
+		return err
+	}
+	return t.insertBuilder(&b)
 }
 
-// forgetBuilder forgets where an account's images are built.
+// insertBuilder adds a builder and promises it its memory.
+func (t *transaction) insertBuilder(b *model.Builder) error {
+	if err := t.insert(tableBuilders, b); err != nil {
+		return err
+	}
+	return t.promiseOf(b.NodeID, 0, model.Resources{Memory: b.Memory})
+}
+
+// forgetBuilder forgets where an account's images are built, and frees what was
+// promised there.
 func (t *transaction) forgetBuilder(accountID string) error {
 	b, ok := t.Builder(accountID)
 	if !ok {
 		return nil
 	}
+	if err := t.promiseOf(b.NodeID, 0, model.Resources{Memory: -b.Memory}); err != nil {
+		return err
+	}
 	return t.delete(tableBuilders, &b)
+}
+
+func loadBuilder(t *transaction, data []byte) error {
+	b, err := decodeRow[model.Builder](data)
+	if err != nil {
+		return err
+	}
+	if exists(t.txn, tableBuilders, indexID, b.AccountID) {
+		return fmt.Errorf("the builder of account %s is there twice", b.AccountID)
+	}
+	return t.insertBuilder(b)
 }

@@ -51,3 +51,29 @@ func TestABuilderGoesWithItsNodeAndItsAccount(t *testing.T) {
 		}
 	}
 }
+
+func TestABuildersMemoryIsPromised(t *testing.T) {
+	t.Parallel()
+	j := newJournal(t)
+	put := builderLike(reservation(1, "x"))
+	promised := func() int64 { return j.View().Promised("node-1").Memory }
+	put.Builder.Memory = 10
+	j.must(put)
+	if promised() != 10 {
+		t.Errorf("%d bytes are promised", promised())
+	}
+	put.Before = "node-1"
+	put.Builder.Memory = 1 << 50
+	if err := j.try(put); !model.IsKind(err, model.KindExhausted) || promised() != 10 {
+		t.Errorf("more than the node has: %v, %d bytes are promised", err, promised())
+	}
+	put.Builder.Memory = 7
+	j.must(put)
+	if promised() != 7 {
+		t.Errorf("after a change %d bytes are promised", promised())
+	}
+	j.must(command.RemoveAccount{ID: "account-1"})
+	if promised() != 0 {
+		t.Errorf("without its account %d bytes are promised", promised())
+	}
+}

@@ -72,7 +72,7 @@ func savedTables() []savedTable {
 		{tableImageNames, loadRow[model.ImageName](tableImageNames)},
 		{tableVolumes, loadVolume},
 		{tableContainers, loadContainer},
-		{tableBuilders, loadRow[model.Builder](tableBuilders)},
+		{tableBuilders, loadBuilder},
 		{tableEvents, loadEvent},
 		{tableHeads, loadRow[model.Head](tableHeads)},
 		{tableRemovedHeads, loadRow[removedHead](tableRemovedHeads)},

@@ -3,7 +3,7 @@ package state
 import (
 	"net/netip"
 
-	"github.com/hashicorp/go-memdb"
+	"github.com/spearheadcloud/spearhead/raftstore/tables"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -11,7 +11,7 @@ import (
 // View is the state after some entry. It never changes and is safe for any
 // number of goroutines. Lists are sorted by id or name unless said otherwise.
 type View struct {
-	txn *memdb.Txn
+	txn *tables.Txn
 }
 
 // Index is that of the last entry that this view includes.
@@ -85,6 +85,11 @@ func (v *View) MACUsed(mac string) bool {
 // the first build.
 func (v *View) Builder(accountID string) (model.Builder, bool) {
 	return first[model.Builder](v.txn, tableBuilders, indexID, accountID)
+}
+
+// Builders lists those that have their homes on a node.
+func (v *View) Builders(nodeID string) []*model.Builder {
+	return match[model.Builder](v.txn, tableBuilders, indexNode, nodeID)
 }
 
 // Nodes lists all nodes.

@@ -31,6 +31,11 @@ func (a *Agent) TakeBuilt(_ context.Context, r wire.BuiltRequest) (model.Image, 
 // EndBuilder implements wire.Agent.
 func (a *Agent) EndBuilder(context.Context, wire.EndBuilderRequest) error { return nil }
 
+// ListBuilders implements wire.Agent.
+func (a *Agent) ListBuilders(context.Context) ([]wire.BuilderInfo, error) {
+	return []wire.BuilderInfo{{AccountID: NoBuilder}, {AccountID: "account", Runs: true}}, nil
+}
+
 // echo is a stream that gives back what it is given.
 type echo struct {
 	*io.PipeReader

@@ -25,3 +25,6 @@ func (a *Agent) TakeBuilt(_ context.Context, r wire.BuiltRequest) (model.Image, 
 
 // EndBuilder implements wire.Agent: there is none.
 func (a *Agent) EndBuilder(context.Context, wire.EndBuilderRequest) error { return a.enter() }
+
+// ListBuilders implements wire.Agent: there are none.
+func (a *Agent) ListBuilders(context.Context) ([]wire.BuilderInfo, error) { return nil, a.enter() }
