@@ -47,6 +47,7 @@ func newApp() *cli.App {
 			nodeCommand(),
 			tokenCommand(),
 			gossipCommand(),
+			capacityCommand(),
 			networkCommand(),
 			volumeCommand(),
 			poolCommand(),

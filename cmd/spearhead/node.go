@@ -102,7 +102,7 @@ func listNodes(c *cli.Context) error {
 		}
 		rows := newTable(c.App.Writer, "NAME", "ADDRESS", "STATE", "CONTAINERS", "MEMORY PROMISED", "STORAGE", "RUNTIME", "VERSION")
 		for _, node := range nodes {
-			memory := fmt.Sprintf("%s of %s", size(node.Promised.Memory), size(node.Info.Capacity.Memory))
+			memory := promised(size(node.Promised.Memory), size(node.Info.Capacity.Memory), 0)
 			rows.add(node.Name, node.Address, nodeState(node), node.Containers, memory, node.Info.Storage, node.Info.Runtime, node.Info.Version)
 		}
 		if err := rows.print(); err != nil {

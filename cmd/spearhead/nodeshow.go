@@ -56,6 +56,12 @@ func aboutNode(n adminapi.NodeStatus) []string {
 	}
 	add("rack", n.Rack)
 	add("zone", n.Zone)
+	if n.Reservoir {
+		add("reservoir", "yes: filled last")
+	}
+	if n.MaxContainers > 0 {
+		add("containers", fmt.Sprintf("%d at most", n.MaxContainers))
+	}
 	add("labels", labelText(n.Labels))
 	add("traits", strings.Join(n.Traits, " "))
 	add("networks", strings.Join(n.Info.NICTags, " "))
@@ -78,7 +84,7 @@ func promised(some, all string, ratio float64) string {
 	if some == "" {
 		some = "none"
 	}
-	text := fmt.Sprintf("%s promised of %s", some, all)
+	text := fmt.Sprintf("%s of %s promised", some, all)
 	if ratio != 0 {
 		text += fmt.Sprintf(", ratio %g", ratio)
 	}
@@ -99,10 +105,11 @@ func aboutHardware(i *model.Inventory) []string {
 	if i == nil {
 		return nil
 	}
-	lines := []string{
-		fmt.Sprintf("%-12s %s", "machine", strings.TrimSpace(i.Vendor+" "+i.Product)),
-		fmt.Sprintf("%-12s %d of %s, %s of memory", "processors", i.CPUs, i.Processor, size(i.Memory)),
+	var lines []string
+	if machine := strings.TrimSpace(i.Vendor + " " + i.Product); machine != "" {
+		lines = append(lines, fmt.Sprintf("%-12s %s", "machine", machine))
 	}
+	lines = append(lines, fmt.Sprintf("%-12s %d of %s, %s of memory", "processors", i.CPUs, i.Processor, size(i.Memory)))
 	for _, d := range i.Disks {
 		sort := "solid state"
 		if d.Rotational {

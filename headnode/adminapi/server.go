@@ -108,6 +108,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("GET /v1/heads", answer(s, s.heads))
 	mux.HandleFunc("DELETE /v1/heads/{name}", answer(s, s.removeHead))
 	mux.HandleFunc("GET /v1/backup", s.backup)
+	mux.HandleFunc("POST /v1/capacity", answer(s, s.capacity))
 	mux.HandleFunc("POST /v1/gossip/rotate", answer(s, s.rotate))
 	mux.HandleFunc("POST /v1/restore", answer(s, s.restore))
 	s.volumeRoutes(mux)
