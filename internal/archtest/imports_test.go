@@ -42,7 +42,8 @@ var importRules = []importRule{
 	{"headnode/imageconfig", []string{"model"}, pureReason},
 	{"internal/logopt", []string{"model"}, pureReason},
 	{"raftstore/command", []string{"model"}, pureReason},
-	{"raftstore/state", []string{"model", "raftstore/command"}, pureReason},
+	{"raftstore/state", []string{"model", "raftstore/command", "raftstore/tables"}, pureReason},
+	{"raftstore/tables", nil, pureReason},
 
 	{"raftstore", []string{"raftstore", "model", "pki", "internal"},
 		"replicated state knows nothing of machines or front doors: they come to it"},
@@ -71,7 +72,7 @@ var fences = []fence{
 	{"github.com/google/nftables", []string{"network", "rack"}, true, "one place talks to the kernel's network"},
 	{"github.com/hashicorp/raft", []string{"raftstore"}, false, "whoever wants agreement proposes a command to raftstore"},
 	{"github.com/hashicorp/raft-boltdb", []string{"raftstore"}, false, "the log is raftstore's own business"},
-	{"github.com/hashicorp/go-memdb", []string{"raftstore"}, false, "readers use the view of raftstore/state"},
+	{"github.com/google/btree", []string{"raftstore/tables"}, false, "readers use the view of raftstore/state"},
 	{"github.com/hashicorp/memberlist", []string{"gossip"}, false, "membership is known through gossip alone"},
 	{"github.com/opencontainers/runtime-spec", []string{"runtime"}, false, "OCI's words stay in runtime; the rest speaks model"},
 	{"github.com/containerd/containerd", []string{"image"}, true, "containerd is how image works inside, not what it is"},

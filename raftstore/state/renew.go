@@ -12,7 +12,7 @@ import (
 func (s *State) Adopt(present *View, index uint64) error {
 	t := s.begin(index)
 	for _, table := range []string{tableHeads, tableRemovedHeads} {
-		if _, err := t.txn.DeleteAll(table, indexID); err != nil {
+		if err := t.txn.Clear(table); err != nil {
 			return fmt.Errorf("cannot clear table %s: %w", table, err)
 		}
 		it, err := present.txn.Get(table, indexID)

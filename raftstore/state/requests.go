@@ -1,11 +1,10 @@
 package state
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 
-	"github.com/hashicorp/go-memdb"
+	"github.com/spearheadcloud/spearhead/raftstore/tables"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -26,32 +25,10 @@ type request struct {
 	Text  string     `json:"text,omitempty"` // of the refusal
 }
 
-func requestsTable() *memdb.TableSchema {
+func requestsTable() *tables.Table {
 	return table(tableRequests,
 		unique(indexID, func(r *request) []string { return []string{r.ID} }),
-		&memdb.IndexSchema{Name: indexEntry, Unique: true, Indexer: requestOrder{}})
-}
-
-// requestOrder sorts requests by entry.
-type requestOrder struct{}
-
-func (requestOrder) FromObject(row any) (bool, []byte, error) {
-	r, ok := row.(*request)
-	if !ok {
-		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
-	}
-	return true, binary.BigEndian.AppendUint64(nil, r.Index), nil
-}
-
-func (requestOrder) FromArgs(args ...any) ([]byte, error) {
-	if len(args) != 1 {
-		return nil, errArguments
-	}
-	index, ok := args[0].(uint64)
-	if !ok {
-		return nil, errArguments
-	}
-	return binary.BigEndian.AppendUint64(nil, index), nil
+		numbered(indexEntry, true, func(r *request) []byte { return indexKey(r.Index) }, indexArgument))
 }
 
 // refusal is what was answered, nil if the request came into force.

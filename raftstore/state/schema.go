@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-memdb"
+	"github.com/spearheadcloud/spearhead/raftstore/tables"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -81,9 +81,8 @@ type meta struct {
 	NodesGone  uint64 // the entry that last removed a node
 }
 
-func schema() *memdb.DBSchema {
-	s := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
-	for _, t := range []*memdb.TableSchema{
+func schema() []*tables.Table {
+	return []*tables.Table{
 		table(tableAccounts,
 			unique(indexID, func(a *model.Account) []string { return []string{a.ID} }),
 			unique(indexLogin, func(a *model.Account) []string { return []string{a.Login} })),
@@ -104,7 +103,7 @@ func schema() *memdb.DBSchema {
 		buildersTable(),
 		volumesTable(),
 		table(tableEvents,
-			&memdb.IndexSchema{Name: indexID, Unique: true, Indexer: eventIndex{}}),
+			numbered(indexID, true, func(e *model.Event) []byte { return eventKey(e.Index, e.Order) }, eventArguments)),
 		table(tableSettings,
 			unique(indexID, func(s *setting) []string { return []string{s.Name} })),
 		table(tableVersions,
@@ -124,13 +123,10 @@ func schema() *memdb.DBSchema {
 			unique(indexID, func(p *promised) []string { return []string{p.NodeID} })),
 		table(tableMeta,
 			unique(indexID, func(*meta) []string { return []string{tableMeta} })),
-	} {
-		s.Tables[t.Name] = t
 	}
-	return s
 }
 
-func containersTable() *memdb.TableSchema {
+func containersTable() *tables.Table {
 	return table(tableContainers,
 		unique(indexID, func(c *model.Container) []string { return []string{c.ID} }),
 		unique(indexName, func(c *model.Container) []string { return []string{c.AccountID, c.Name} }),
@@ -166,7 +162,7 @@ func containersTable() *memdb.TableSchema {
 	)
 }
 
-func buildersTable() *memdb.TableSchema {
+func buildersTable() *tables.Table {
 	return table(tableBuilders,
 		unique(indexID, func(b *model.Builder) []string { return []string{b.AccountID} }),
 		many(indexNode, func(b *model.Builder) [][]byte { return [][]byte{key(b.NodeID)} }),
@@ -175,7 +171,7 @@ func buildersTable() *memdb.TableSchema {
 	)
 }
 
-func volumesTable() *memdb.TableSchema {
+func volumesTable() *tables.Table {
 	return table(tableVolumes,
 		unique(indexID, func(v *model.Volume) []string { return []string{v.ID} }),
 		many(indexName, func(v *model.Volume) [][]byte {
@@ -220,20 +216,45 @@ func macKeys(nics []model.NIC) (keys [][]byte) {
 	return keys
 }
 
-func table(name string, indexes ...*memdb.IndexSchema) *memdb.TableSchema {
-	t := &memdb.TableSchema{Name: name, Indexes: map[string]*memdb.IndexSchema{}}
-	for _, i := range indexes {
-		t.Indexes[i.Name] = i
+func table(name string, indexes ...*tables.Index) *tables.Table {
+	return &tables.Table{Name: name, Indexes: indexes}
+}
+
+// unique is the index of a key of strings that each row has exactly once. It
+// can be searched by whole parts and last one part's beginning.
+func unique[T any](name string, parts func(*T) []string) *tables.Index {
+	return &tables.Index{
+		Name: name, Unique: true, Exact: stringArguments,
+		Keys: keysOf(func(row *T) [][]byte { return [][]byte{key(parts(row)...)} }),
+		Prefix: func(args ...any) ([]byte, error) {
+			k, err := stringArguments(args...)
+			if err != nil || len(k) == 0 {
+				return nil, errArguments
+			}
+			return k[:len(k)-1], nil
+		},
 	}
-	return t
 }
 
-func unique[T any](name string, parts func(*T) []string) *memdb.IndexSchema {
-	return &memdb.IndexSchema{Name: name, Unique: true, Indexer: uniqueIndex[T](parts)}
+// many is the index of keys that a row may have several times or not at all,
+// and that rows may share. It can be searched by whole parts.
+func many[T any](name string, keys func(*T) [][]byte) *tables.Index {
+	return &tables.Index{Name: name, Keys: keysOf(keys), Exact: stringArguments, Prefix: stringArguments}
 }
 
-func many[T any](name string, keys func(*T) [][]byte) *memdb.IndexSchema {
-	return &memdb.IndexSchema{Name: name, AllowMissing: true, Indexer: manyIndex[T](keys)}
+// numbered is the index of a key of numbers, which Exact takes as arguments.
+func numbered[T any](name string, unique bool, keyOf func(*T) []byte, exact func(args ...any) ([]byte, error)) *tables.Index {
+	return &tables.Index{Name: name, Unique: unique, Exact: exact, Keys: keysOf(func(row *T) [][]byte { return [][]byte{keyOf(row)} })}
+}
+
+func keysOf[T any](keys func(*T) [][]byte) func(any) ([][]byte, error) {
+	return func(row any) ([][]byte, error) {
+		r, ok := row.(*T)
+		if !ok {
+			return nil, fmt.Errorf("a row of type %T is in the wrong table", row)
+		}
+		return keys(r), nil
+	}
 }
 
 // key joins parts so that no two lists of parts give the same key and a list
@@ -270,7 +291,7 @@ func newestFirst(t time.Time) []byte {
 
 var errArguments = errors.New("wrong arguments for an index")
 
-func stringArguments(args []any) ([]byte, error) {
+func stringArguments(args ...any) ([]byte, error) {
 	parts := make([]string, len(args))
 	for i, a := range args {
 		s, ok := a.(string)
@@ -282,58 +303,22 @@ func stringArguments(args []any) ([]byte, error) {
 	return key(parts...), nil
 }
 
-// uniqueIndex is the indexer of a key that each row has exactly once.
-type uniqueIndex[T any] func(*T) []string
-
-func (x uniqueIndex[T]) FromObject(row any) (bool, []byte, error) {
-	r, ok := row.(*T)
-	if !ok {
-		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
-	}
-	return true, key(x(r)...), nil
-}
-
-func (uniqueIndex[T]) FromArgs(args ...any) ([]byte, error) { return stringArguments(args) }
-
-// PrefixFromArgs takes whole parts, and last one part's beginning.
-func (uniqueIndex[T]) PrefixFromArgs(args ...any) ([]byte, error) {
-	k, err := stringArguments(args)
-	if err != nil || len(k) == 0 {
+// indexArgument is the key of the index of an entry.
+func indexArgument(args ...any) ([]byte, error) {
+	if len(args) != 1 {
 		return nil, errArguments
 	}
-	return k[:len(k)-1], nil
-}
-
-// manyIndex is the indexer of keys that a row may have several times or not at
-// all, and that rows may share.
-type manyIndex[T any] func(*T) [][]byte
-
-func (x manyIndex[T]) FromObject(row any) (bool, [][]byte, error) {
-	r, ok := row.(*T)
+	index, ok := args[0].(uint64)
 	if !ok {
-		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
+		return nil, errArguments
 	}
-	keys := x(r)
-	return len(keys) > 0, keys, nil
+	return indexKey(index), nil
 }
 
-func (manyIndex[T]) FromArgs(args ...any) ([]byte, error) { return stringArguments(args) }
+func indexKey(index uint64) []byte { return binary.BigEndian.AppendUint64(nil, index) }
 
-// PrefixFromArgs takes whole parts.
-func (manyIndex[T]) PrefixFromArgs(args ...any) ([]byte, error) { return stringArguments(args) }
-
-// eventIndex sorts events by index and order.
-type eventIndex struct{}
-
-func (eventIndex) FromObject(row any) (bool, []byte, error) {
-	e, ok := row.(*model.Event)
-	if !ok {
-		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
-	}
-	return true, eventKey(e.Index, e.Order), nil
-}
-
-func (eventIndex) FromArgs(args ...any) ([]byte, error) {
+// eventArguments is the key of an event's index and order.
+func eventArguments(args ...any) ([]byte, error) {
 	if len(args) != 2 {
 		return nil, errArguments
 	}

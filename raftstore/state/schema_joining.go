@@ -1,7 +1,7 @@
 package state
 
 import (
-	"github.com/hashicorp/go-memdb"
+	"github.com/spearheadcloud/spearhead/raftstore/tables"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -13,15 +13,15 @@ const (
 	tableKeyring  = "keyring"
 )
 
-func tokensTable() *memdb.TableSchema {
+func tokensTable() *tables.Table {
 	return table(tableTokens, unique(indexID, func(t *model.Token) []string { return []string{t.ID} }))
 }
 
-func departedTable() *memdb.TableSchema {
+func departedTable() *tables.Table {
 	return table(tableDeparted, unique(indexID, func(d *departed) []string { return []string{d.ID} }))
 }
 
 // keyringTable has one row at most.
-func keyringTable() *memdb.TableSchema {
+func keyringTable() *tables.Table {
 	return table(tableKeyring, unique(indexID, func(*model.Keyring) []string { return []string{tableKeyring} }))
 }

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/hashicorp/go-memdb"
+	"github.com/spearheadcloud/spearhead/raftstore/tables"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -20,12 +20,12 @@ const (
 // State is the tables. Apply must be called by one goroutine at a time; View
 // may be called by any at any time.
 type State struct {
-	db *memdb.MemDB
+	db *tables.DB
 }
 
 // New returns an empty state.
 func New() *State {
-	db, err := memdb.NewMemDB(schema())
+	db, err := tables.New(schema())
 	if err != nil {
 		// The schema is a constant of the program.
 		panic(fmt.Sprintf("state: invalid schema: %v", err))

@@ -1,10 +1,7 @@
 package state
 
 import (
-	"encoding/binary"
-	"fmt"
-
-	"github.com/hashicorp/go-memdb"
+	"github.com/spearheadcloud/spearhead/raftstore/tables"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -39,40 +36,18 @@ type nodeChange struct {
 	Index  uint64
 }
 
-func holdingsTable() *memdb.TableSchema {
+func holdingsTable() *tables.Table {
 	return table(tableHoldings, unique(indexID, func(h *holding) []string { return []string{h.AccountID} }))
 }
 
-func sizedTable() *memdb.TableSchema {
+func sizedTable() *tables.Table {
 	return table(tableSized, unique(indexID, func(s *packageUse) []string { return []string{s.Package} }))
 }
 
-func nodeChangesTable() *memdb.TableSchema {
+func nodeChangesTable() *tables.Table {
 	return table(tableNodeChanges,
 		unique(indexID, func(n *nodeChange) []string { return []string{n.NodeID} }),
-		&memdb.IndexSchema{Name: indexChanged, Indexer: changeIndex{}})
-}
-
-// changeIndex sorts changes of nodes by their entry.
-type changeIndex struct{}
-
-func (changeIndex) FromObject(row any) (bool, []byte, error) {
-	n, ok := row.(*nodeChange)
-	if !ok {
-		return false, nil, fmt.Errorf("a row of type %T is in the wrong table", row)
-	}
-	return true, binary.BigEndian.AppendUint64(nil, n.Index), nil
-}
-
-func (changeIndex) FromArgs(args ...any) ([]byte, error) {
-	if len(args) != 1 {
-		return nil, errArguments
-	}
-	index, ok := args[0].(uint64)
-	if !ok {
-		return nil, errArguments
-	}
-	return binary.BigEndian.AppendUint64(nil, index), nil
+		numbered(indexChanged, false, func(n *nodeChange) []byte { return indexKey(n.Index) }, indexArgument))
 }
 
 // hold adds a container to the sums of its account and its package; sign is 1
