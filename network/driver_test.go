@@ -312,13 +312,16 @@ func BenchmarkAttach(b *testing.B) {
 	bed.attach(d, "warm", 250)
 	defer bed.detach(d, "warm")
 	var attach, detach time.Duration
+	best := time.Hour
 	for b.Loop() {
 		t0 := time.Now()
 		bed.attach(d, "one", 11)
 		t1 := time.Now()
 		bed.detach(d, "one")
+		best = min(best, t1.Sub(t0))
 		attach, detach = attach+t1.Sub(t0), detach+time.Since(t1)
 	}
 	b.ReportMetric(float64(attach.Microseconds())/float64(b.N), "µs/attach")
+	b.ReportMetric(float64(best.Microseconds()), "µs/best-attach")
 	b.ReportMetric(float64(detach.Microseconds())/float64(b.N), "µs/detach")
 }
