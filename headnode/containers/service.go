@@ -92,6 +92,9 @@ type Service struct {
 	fleet   fleet
 
 	working workSet
+
+	failedStarts failedStarts
+
 	lists   listCache
 	fabrics Fabrics
 }

@@ -12,12 +12,18 @@ import (
 
 // Start implements dockerapi.Containers.
 func (s *Service) Start(ctx context.Context, a model.Account, ref string) error {
-	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
+	id := ""
+	err := s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
+		id = c.ID
 		if err := s.prepareStart(ctx, n, &c); err != nil {
 			return wire.Ack{}, err
 		}
 		return n.Start(ctx, c.ID)
 	})
+	if model.IsKind(err, model.KindUnavailable) {
+		s.failedStarts.tell(id)
+	}
+	return err
 }
 
 // Restart implements dockerapi.Containers.

@@ -3,6 +3,7 @@ package containers
 import (
 	"context"
 	"strconv"
+	"sync"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/model"
@@ -24,10 +25,21 @@ func (s *Service) Wait(ctx context.Context, a model.Account, ref string, cond do
 		return dockerapi.WaitResult{}, err
 	}
 	w := waiter{id: c.ID, cond: cond, restart: c.Spec.Restart, started: c.State, last: resultOf(c.State), index: v.Index(), order: lastOrder}
+	failed, end := s.failedStarts.wait(c.ID)
+	defer end()
 	registered()
 	if cond == dockerapi.WaitNotRunning && ended(c.State.Status) {
 		return w.last, nil
 	}
+	if cond != dockerapi.WaitRemoved || !c.Spec.AutoRemove {
+		err = s.store.Wait(ctx, w.look)
+		return w.last, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer stop()
+	beside.Go(func() { s.discardUnstarted(ctx, &c, failed) })
 	err = s.store.Wait(ctx, w.look)
 	return w.last, err
 }

@@ -50,3 +50,27 @@ func TestWaitUnderFastRestarts(t *testing.T) {
 		})
 	}
 }
+
+// docker run --rm goes on waiting for the removal of a container that could not be started.
+func TestWhatCouldNotBeStartedIsRemovedForWhoWaits(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a)
+	r := request("web")
+	r.Spec.AutoRemove = true
+	m := create(t, c, a, r)
+	registered, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := c.Containers.Wait(ctx, a, "web", dockerapi.WaitRemoved, func() { close(registered) })
+		ended <- err
+	}()
+	<-registered
+	node := c.Agent("node-1")
+	node.Cut(true)
+	wantKind(t, c.Containers.Start(ctx, a, "web"), model.KindUnavailable, "")
+	node.Cut(false)
+	if err := <-ended; err != nil || node.Has(m.ID) {
+		t.Errorf("the wait ends with %v, the node has the container: %t", err, node.Has(m.ID))
+	}
+}
