@@ -33,7 +33,7 @@ func TestFailedStoreEndsTheHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &head{cfg: cfg, home: home, log: cfg.Logger}
+	h := newHead(cfg, home)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var opened revert.Stack

@@ -39,10 +39,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("cannot run head: %w", err)
 	}
-	h := &head{
-		cfg: cfg, home: home, log: cfg.Logger.With(slog.String("head", cfg.Name)),
-		metrics: metrics.New(cfg.Name, home.record.HeadID, cfg.Version),
-	}
+	h := newHead(cfg, home)
 
 	// The stack closes in reverse: first nobody can ask any more, then the
 	// nodes and the ring are let go, and the state is closed last.
@@ -83,6 +80,13 @@ type head struct {
 	endpoints []endpoint
 	peersEnd  endpoint // stops last: other heads need it while requests end
 	requests  requestCount
+}
+
+func newHead(cfg Config, home *home) *head {
+	return &head{
+		cfg: cfg, home: home, log: cfg.Logger.With(slog.String("head", cfg.Name)),
+		metrics: metrics.New(cfg.Name, home.record.HeadID, cfg.Version),
+	}
 }
 
 func (h *head) open(ctx context.Context, opened *revert.Stack) error {

@@ -1,6 +1,7 @@
 package headtest
 
 import (
+	"log/slog"
 	"strings"
 	"sync"
 )
@@ -22,4 +23,9 @@ func (c *Center) Logged() string {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
 	return c.log.text.String()
+}
+
+// Logger writes to what Logged returns.
+func (c *Center) Logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(&c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
