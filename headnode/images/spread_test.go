@@ -152,3 +152,15 @@ func TestNodesTakeAnImageFromItsHolders(t *testing.T) {
 func copyOf(img model.Image) wire.CopyRequest {
 	return wire.CopyRequest{Image: img, Holders: []wire.Holder{{NodeID: "any"}}}
 }
+
+func TestImagesOfAnAccountThatIsGoneAreSweptAway(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 2)
+	a := c.Account("ann", model.PolicyTenant)
+	pull(t, c, a, "busybox")
+	spread(t, c)
+	id := headtest.Image("busybox").ID
+	c.Until("both nodes hold it", func() bool { return really(t, c, id, "node-1", "node-2") == 2 })
+	c.Propose(command.RemoveAccount{ID: a.ID})
+	c.Until("no node holds it", func() bool { return really(t, c, id, "node-1", "node-2") == 0 })
+}
