@@ -112,6 +112,7 @@ func TestANodeLosesItsPower(t *testing.T) {
 func TestAffinityUnderConcurrency(t *testing.T) {
 	b := whole(t)
 	t.Cleanup(func() { removeNamed(t, b, "^/apart-") })
+	b.Docker(t, "pull", "-q", b.Image)
 	var creating sync.WaitGroup
 	done := make([]answer, 10)
 	for i := range done {
