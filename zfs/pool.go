@@ -143,18 +143,48 @@ func (p *Pool) mount(ctx context.Context, dataset, dir string) error {
 	if err != nil && !errors.Is(err, errMounted) {
 		return fmt.Errorf("cannot mount dataset: %w", err)
 	}
+	return await(ctx, func() bool { return isMountpoint(dir) }, func(cause error) error {
+		return unavailable(fmt.Errorf("dataset %s does not show at its mountpoint: %w", dataset, errors.Join(cause, err)))
+	})
+}
+
+// await polls, for the kernel tells nobody of what zfs-fuse mounts, until cond
+// holds, or answers with what late makes of the reason that it does not.
+func await(ctx context.Context, cond func() bool, late func(error) error) error {
 	ctx, cancel := context.WithTimeout(ctx, mountWait)
 	defer cancel()
 	ticker := time.NewTicker(mountPoll)
 	defer ticker.Stop()
-	for !isMountpoint(dir) {
+	for !cond() {
 		select {
 		case <-ctx.Done():
-			return unavailable(fmt.Errorf("dataset %s does not show at its mountpoint: %w", dataset, errors.Join(ctx.Err(), err)))
+			return late(ctx.Err())
 		case <-ticker.C:
 		}
 	}
 	return nil
+}
+
+// Unmount unmounts a dataset that nobody uses, so that nothing of what it held
+// is remembered; Mount mounts it again. One that is not mounted is no error.
+func (p *Pool) Unmount(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	dir := p.Dir(name)
+	if !isMountpoint(dir) {
+		return nil
+	}
+	err := p.retryBusy(ctx, func() error {
+		_, err := p.run.zfs(ctx, "unmount", p.full(name))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot unmount dataset: %w", err)
+	}
+	return await(ctx, func() bool { return !isMountpoint(dir) }, func(cause error) error {
+		return unavailable(fmt.Errorf("dataset %s still shows at its mountpoint: %w", name, cause))
+	})
 }
 
 const (

@@ -20,7 +20,7 @@ import (
 type Datasets interface {
 	Create(ctx context.Context, name string, properties map[string]string) (string, error)
 	Mount(ctx context.Context, name string) (string, error)
-	Dir(name string) string
+	Unmount(ctx context.Context, name string) error
 	Destroy(ctx context.Context, name string) error
 	Children(ctx context.Context, parent, property string) (map[string]string, error)
 	Get(ctx context.Context, name string, properties ...string) (map[string]string, error)
@@ -237,13 +237,26 @@ func noSuchSnapshot(name string) error {
 }
 
 func (d *datasets) restore(ctx context.Context, id, name string) error {
-	err := d.tree.Rollback(ctx, volumeDataset(id)+"@"+name)
+	err := d.replace(ctx, id, func() error { return d.tree.Rollback(ctx, volumeDataset(id)+"@"+name) })
 	switch {
 	case model.IsKind(err, model.KindNotFound):
 		return noSuchSnapshot(name)
 	case model.IsKind(err, model.KindConflict):
 		return model.WrapError(model.KindConflict, err, "the volume cannot be restored now: it is in use, or a volume was cloned from a newer snapshot")
 	}
+	return err
+}
+
+// replace has work change all of what a volume holds, and mounts it anew: else
+// the kernel may show for a while what it remembers of the old files.
+func (d *datasets) replace(ctx context.Context, id string, work func() error) error {
+	if err := work(); err != nil {
+		return err
+	}
+	if err := d.tree.Unmount(ctx, volumeDataset(id)); err != nil {
+		return err
+	}
+	_, err := d.dir(ctx, id)
 	return err
 }
 
@@ -352,7 +365,8 @@ func (d *datasets) receiveOnto(ctx context.Context, id string, size int64, strea
 	if _, err := d.dir(ctx, id); err != nil {
 		return err
 	}
-	if err := d.tree.Receive(ctx, volumeDataset(id), stream); err != nil {
+	err := d.replace(ctx, id, func() error { return d.tree.Receive(ctx, volumeDataset(id), stream) })
+	if err != nil {
 		return err
 	}
 	d.dropHidden(ctx, []string{id})
