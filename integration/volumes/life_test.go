@@ -10,43 +10,40 @@ import (
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
-func TestVolumesOutliveContainers(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, b *bed.Bed) {
-		name := volume(t, b, "", "--label", "kind="+unique(t))
-		if got := b.Docker(t, "volume", "inspect", "--format", "{{.Driver}} {{.Scope}} {{.Mountpoint}} {{index .Labels \"kind\"}}", name); got != "local local /volumes/"+name+" "+unique(t) {
-			t.Errorf("inspect: %s", got)
-		}
-		mount := []string{"-v", name + ":/data"}
-		once(t, b, mount, "echo kept > /data/file")
-		if got := once(t, b, mount, "cat /data/file"); got != "kept" {
-			t.Errorf("another container reads %q", got)
-		}
-		volume(t, b, "", "--label", "other=x") // the same again is the same
-		if got := once(t, b, mount, "cat /data/file"); got != "kept" {
-			t.Errorf("after another create, a container reads %q", got)
-		}
-		id := b.Run(t, append(mount, b.Image, "sleep", "1000")...)
-		refused(t, b, "volume is in use - ["+id+"]", "volume", "rm", name)
-		b.Docker(t, "stop", "-t", "0", id)
-		refused(t, b, "volume is in use", "volume", "rm", "-f", name)
-		if got := b.Docker(t, "ps", "-a", "-q", "--no-trunc", "--filter", "volume="+name); got != id {
-			t.Errorf("containers of the volume: %s", got)
-		}
-		if got := b.Docker(t, "volume", "ls", "-q", "--filter", "label=kind="+unique(t), "--filter", "dangling=true"); got != "" {
-			t.Errorf("a used volume dangles: %s", got)
-		}
-		b.Docker(t, "rm", id)
-		if got := b.Docker(t, "volume", "ls", "-q", "--filter", "label=kind="+unique(t), "--filter", "dangling=true"); got != name {
-			t.Errorf("dangling: %q", got)
-		}
-		b.Docker(t, "volume", "rm", name)
-		refused(t, b, "no such volume", "volume", "inspect", name)
-		volume(t, b, "")
-		if got := once(t, b, mount, "ls /data"); got != "" {
-			t.Errorf("a volume made anew holds %q", got)
-		}
-	})
+func volumesOutliveContainers(t *testing.T, b *bed.Bed) {
+	name := volume(t, b, "", "--label", "kind="+unique(t))
+	if got := b.Docker(t, "volume", "inspect", "--format", "{{.Driver}} {{.Scope}} {{.Mountpoint}} {{index .Labels \"kind\"}}", name); got != "local local /volumes/"+name+" "+unique(t) {
+		t.Errorf("inspect: %s", got)
+	}
+	mount := []string{"-v", name + ":/data"}
+	once(t, b, mount, "echo kept > /data/file")
+	if got := once(t, b, mount, "cat /data/file"); got != "kept" {
+		t.Errorf("another container reads %q", got)
+	}
+	volume(t, b, "", "--label", "other=x") // the same again is the same
+	if got := once(t, b, mount, "cat /data/file"); got != "kept" {
+		t.Errorf("after another create, a container reads %q", got)
+	}
+	id := b.Run(t, append(mount, b.Image, "sleep", "1000")...)
+	refused(t, b, "volume is in use - ["+id+"]", "volume", "rm", name)
+	b.Docker(t, "stop", "-t", "0", id)
+	refused(t, b, "volume is in use", "volume", "rm", "-f", name)
+	if got := b.Docker(t, "ps", "-a", "-q", "--no-trunc", "--filter", "volume="+name); got != id {
+		t.Errorf("containers of the volume: %s", got)
+	}
+	if got := b.Docker(t, "volume", "ls", "-q", "--filter", "label=kind="+unique(t), "--filter", "dangling=true"); got != "" {
+		t.Errorf("a used volume dangles: %s", got)
+	}
+	b.Docker(t, "rm", id)
+	if got := b.Docker(t, "volume", "ls", "-q", "--filter", "label=kind="+unique(t), "--filter", "dangling=true"); got != name {
+		t.Errorf("dangling: %q", got)
+	}
+	b.Docker(t, "volume", "rm", name)
+	refused(t, b, "no such volume", "volume", "inspect", name)
+	volume(t, b, "")
+	if got := once(t, b, mount, "ls /data"); got != "" {
+		t.Errorf("a volume made anew holds %q", got)
+	}
 }
 
 func TestBadVolumesAreRefused(t *testing.T) {
@@ -64,7 +61,6 @@ func TestBadVolumesAreRefused(t *testing.T) {
 		"invalid mode: sideways":              {"run", "-v", "bad-volume:/d:sideways", b.Image, "true"},
 		"destination can't be '/'":            {"run", "-v", "bad-volume:/", b.Image, "true"},
 		"must not set ReadOnly mode":          {"run", "--mount", "type=volume,target=/d,readonly", b.Image, "true"},
-		"swarm is unavailable":                {"volume", "update", "--availability", "drain", "bad-volume"},
 		"no such volume":                      {"volume", "rm", "bad-volume"},
 	} {
 		refused(t, b, want, args...)
@@ -94,103 +90,94 @@ func image(t *testing.T, b *bed.Bed) string {
 	return name
 }
 
-func TestVolumesOfImages(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, b *bed.Bed) {
-		img, name := image(t, b), unique(t)
-		removeLater(t, b, name)
-		const look = "stat -c %a:%u:%g /srv/www; cat /srv/www/below/file 2>&1; stat -c %u /srv/www/below/file"
-		for what, options := range map[string][]string{
-			"the image's own": nil, "named": {"-v", name + ":/srv/www"}, "anonymous": {"-v", "/srv/www"},
-		} {
-			got := b.Docker(t, append(append([]string{"run", "--rm"}, options...), img, "sh", "-c", look)...)
-			if got != "1770:33:44\nhello\n33" {
-				t.Errorf("%s volume holds: %s", what, got)
-			}
+func volumesOfImages(t *testing.T, b *bed.Bed) {
+	img, name := image(t, b), unique(t)
+	removeLater(t, b, name)
+	const look = "stat -c %a:%u:%g /srv/www; cat /srv/www/below/file 2>&1; stat -c %u /srv/www/below/file"
+	for what, options := range map[string][]string{
+		"the image's own": nil, "named": {"-v", name + ":/srv/www"}, "anonymous": {"-v", "/srv/www"},
+	} {
+		got := b.Docker(t, append(append([]string{"run", "--rm"}, options...), img, "sh", "-c", look)...)
+		if got != "1770:33:44\nhello\n33" {
+			t.Errorf("%s volume holds: %s", what, got)
 		}
-		if got := b.Docker(t, "run", "--rm", "-v", name+"-bare:/srv/www:nocopy", img, "ls", "-A", "/srv/www"); got != "" {
-			t.Errorf("with nocopy the volume holds %s", got)
-		}
-		removeLater(t, b, name+"-bare")
-		if got := b.Docker(t, "run", "--rm", "--tmpfs", "/srv/www", img, "ls", "-A", "/srv/www"); got != "" {
-			t.Errorf("a tmpfs in its place holds %s", got)
-		}
-		once(t, b, []string{"-v", name + ":/d"}, "echo mine > /d/below/file")
-		if got := b.Docker(t, "run", "--rm", "-v", name+":/srv/www", img, "cat", "/srv/www/below/file"); got != "mine" {
-			t.Errorf("a volume that held something was filled: %s", got)
-		}
-	})
+	}
+	if got := b.Docker(t, "run", "--rm", "-v", name+"-bare:/srv/www:nocopy", img, "ls", "-A", "/srv/www"); got != "" {
+		t.Errorf("with nocopy the volume holds %s", got)
+	}
+	removeLater(t, b, name+"-bare")
+	if got := b.Docker(t, "run", "--rm", "--tmpfs", "/srv/www", img, "ls", "-A", "/srv/www"); got != "" {
+		t.Errorf("a tmpfs in its place holds %s", got)
+	}
+	once(t, b, []string{"-v", name + ":/d"}, "echo mine > /d/below/file")
+	if got := b.Docker(t, "run", "--rm", "-v", name+":/srv/www", img, "cat", "/srv/www/below/file"); got != "mine" {
+		t.Errorf("a volume that held something was filled: %s", got)
+	}
 }
 
-func TestAnonymousVolumesGoWithContainers(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, b *bed.Bed) {
-		drawn := func(id string) string {
-			return b.Inspect(t, id, "{{range .Mounts}}{{.Name}}{{end}}")
-		}
-		gone := func(name string) {
-			t.Helper()
-			bed.Eventually(t, func() error {
-				if done := b.Try(t, "volume", "inspect", name); done.Code == 0 {
-					return fmt.Errorf("volume %s is still there", name)
-				}
-				return nil
-			})
-		}
-		stays := b.Run(t, "-v", "/data", b.Image, "sleep", "1000")
-		name := drawn(stays)
-		if len(name) != 64 {
-			t.Fatalf("the volume is named %q", name)
-		}
-		other := b.Run(t, "--volumes-from", stays+":ro", b.Image, "sleep", "1000")
-		b.Docker(t, "exec", stays, "touch", "/data/file")
-		if done := b.Try(t, "exec", other, "sh", "-c", "ls /data; touch /data/more"); done.Code == 0 || !strings.Contains(done.Stdout, "file") || !strings.Contains(done.Stderr, "Read-only") {
-			t.Errorf("the volume from another container, read-only: %+v", done)
-		}
-		b.Docker(t, "rm", "-f", "-v", stays) // the other has it still
-		if got := b.Docker(t, "exec", other, "ls", "/data"); got != "file" {
-			t.Errorf("after rm -v of one of two, the other sees %q", got)
-		}
-		b.Docker(t, "rm", "-f", "-v", other) // it was not made for this one
-		b.Docker(t, "volume", "rm", name)
+func anonymousVolumesGoWithContainers(t *testing.T, b *bed.Bed) {
+	drawn := func(id string) string {
+		return b.Inspect(t, id, "{{range .Mounts}}{{.Name}}{{end}}")
+	}
+	gone := func(name string) {
+		t.Helper()
+		bed.Eventually(t, func() error {
+			if done := b.Try(t, "volume", "inspect", name); done.Code == 0 {
+				return fmt.Errorf("volume %s is still there", name)
+			}
+			return nil
+		})
+	}
+	stays := b.Run(t, "-v", "/data", b.Image, "sleep", "1000")
+	name := drawn(stays)
+	if len(name) != 64 {
+		t.Fatalf("the volume is named %q", name)
+	}
+	other := b.Run(t, "--volumes-from", stays+":ro", b.Image, "sleep", "1000")
+	b.Docker(t, "exec", stays, "touch", "/data/file")
+	if done := b.Try(t, "exec", other, "sh", "-c", "ls /data; touch /data/more"); done.Code == 0 || !strings.Contains(done.Stdout, "file") || !strings.Contains(done.Stderr, "Read-only") {
+		t.Errorf("the volume from another container, read-only: %+v", done)
+	}
+	b.Docker(t, "rm", "-f", "-v", stays) // the other has it still
+	if got := b.Docker(t, "exec", other, "ls", "/data"); got != "file" {
+		t.Errorf("after rm -v of one of two, the other sees %q", got)
+	}
+	b.Docker(t, "rm", "-f", "-v", other) // it was not made for this one
+	b.Docker(t, "volume", "rm", name)
 
-		removed := b.Run(t, "-v", "/data", b.Image, "sleep", "1000")
-		name = drawn(removed)
-		b.Docker(t, "rm", "-f", "-v", removed)
-		gone(name)
-		auto := b.Docker(t, "run", "-d", "--rm", "-v", "/data", b.Image, "sleep", "1000")
-		name = drawn(auto)
-		b.Docker(t, "stop", "-t", "0", auto)
-		gone(name)
-		kept := b.Run(t, "-v", "/data", b.Image, "true")
-		name = drawn(kept)
-		b.Docker(t, "wait", kept)
-		b.Docker(t, "rm", kept)
-		if got := b.Docker(t, "volume", "prune", "-f"); !strings.Contains(got, name) {
-			t.Errorf("prune removed %s, and not %s", got, name)
-		}
-	})
+	removed := b.Run(t, "-v", "/data", b.Image, "sleep", "1000")
+	name = drawn(removed)
+	b.Docker(t, "rm", "-f", "-v", removed)
+	gone(name)
+	auto := b.Docker(t, "run", "-d", "--rm", "-v", "/data", b.Image, "sleep", "1000")
+	name = drawn(auto)
+	b.Docker(t, "stop", "-t", "0", auto)
+	gone(name)
+	kept := b.Run(t, "-v", "/data", b.Image, "true")
+	name = drawn(kept)
+	b.Docker(t, "wait", kept)
+	b.Docker(t, "rm", kept)
+	if got := b.Docker(t, "volume", "prune", "-f"); !strings.Contains(got, name) {
+		t.Errorf("prune removed %s, and not %s", got, name)
+	}
 }
 
-func TestPartsOfVolumes(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, b *bed.Bed) {
-		name := volume(t, b, "")
-		once(t, b, []string{"-v", name + ":/data"}, "mkdir -p /data/a/b && echo deep > /data/a/b/file && ln -s / /data/root && ln -s a/b /data/link")
-		part := func(subpath string) []string {
-			return []string{"--mount", "type=volume,source=" + name + ",target=/part,volume-subpath=" + subpath}
+func partsOfVolumes(t *testing.T, b *bed.Bed) {
+	name := volume(t, b, "")
+	once(t, b, []string{"-v", name + ":/data"}, "mkdir -p /data/a/b && echo deep > /data/a/b/file && ln -s / /data/root && ln -s a/b /data/link")
+	part := func(subpath string) []string {
+		return []string{"--mount", "type=volume,source=" + name + ",target=/part,volume-subpath=" + subpath}
+	}
+	for _, subpath := range []string{"a/b", "link"} {
+		if got := once(t, b, part(subpath), "cat /part/file; touch /part/"+subpath[:1]); got != "deep" {
+			t.Errorf("%s holds %q", subpath, got)
 		}
-		for _, subpath := range []string{"a/b", "link"} {
-			if got := once(t, b, part(subpath), "cat /part/file; touch /part/"+subpath[:1]); got != "deep" {
-				t.Errorf("%s holds %q", subpath, got)
-			}
-		}
-		if got := once(t, b, part("root"), "ls /part"); got != "a\nlink\nroot" {
-			t.Errorf("a link to / leads to %q", got)
-		}
-		refused(t, b, "cannot access path a/none", append(append([]string{"run", "--rm"}, part("a/none")...), b.Image, "true")...)
-		refused(t, b, "subpath must be a relative path", append(append([]string{"run", "--rm"}, part("../up")...), b.Image, "true")...)
-	})
+	}
+	if got := once(t, b, part("root"), "ls /part"); got != "a\nlink\nroot" {
+		t.Errorf("a link to / leads to %q", got)
+	}
+	refused(t, b, "cannot access path a/none", append(append([]string{"run", "--rm"}, part("a/none")...), b.Image, "true")...)
+	refused(t, b, "subpath must be a relative path", append(append([]string{"run", "--rm"}, part("../up")...), b.Image, "true")...)
 }
 
 func TestFilesOfVolumesCanBeCopied(t *testing.T) {
@@ -284,7 +271,7 @@ func TestRemovalWhileTheNodeIsAway(t *testing.T) {
 	}
 	b.Fault(t, "kill", node)
 	b.Docker(t, "volume", "rm", name)
-	b.Fault(t, "restart", node)
+	b.Fault(t, "start", node)
 	bed.Eventually(t, func() error {
 		if n := homes(t, b)[node]; n > before[node] {
 			return fmt.Errorf("node %s holds %d volumes", node, n)

@@ -2,13 +2,11 @@ package volumes
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,50 +16,46 @@ import (
 // setting is filled by TestMain before any test runs, and only read after.
 var setting = bed.Setting{Options: []string{"--nodes", "2"}}
 
-// pooled is the rack with ZFS, which the first test that needs it brings up.
-var pooled struct {
-	sync.Once
-	*bed.Bed
-	dir string
-	err error
+func TestMain(m *testing.M) { os.Exit(setting.Main(m)) }
+
+// everywhere are the tests that pass on both sorts of storage.
+var everywhere = map[string]func(*testing.T, *bed.Bed){
+	"outlive":   volumesOutliveContainers,
+	"images":    volumesOfImages,
+	"anonymous": anonymousVolumesGoWithContainers,
+	"parts":     partsOfVolumes,
 }
 
-func TestMain(m *testing.M) {
-	code := setting.Main(m)
-	if pooled.Bed != nil {
-		if err := pooled.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	if pooled.dir != "" {
-		_ = os.RemoveAll(pooled.dir)
-	}
-	os.Exit(code)
+func TestOnDirectories(t *testing.T) {
+	t.Parallel()
+	all(t, setting.Shared(t), everywhere)
 }
 
-// onZFS is the rack with ZFS, or a skip.
-func onZFS(t *testing.T) *bed.Bed {
-	t.Helper()
-	setting.Shared(t)
+func TestOnZFS(t *testing.T) {
+	t.Parallel()
+	setting.Shared(t) // or a skip
 	if _, err := exec.LookPath("zfs"); err != nil {
 		t.Skip("needs ZFS or zfs-fuse: volumes as datasets")
 	}
-	pooled.Do(func() {
-		if pooled.dir, pooled.err = os.MkdirTemp("", "spearhead-volumes-"); pooled.err == nil {
-			pooled.Bed, pooled.err = setting.New(context.Background(), filepath.Join(pooled.dir, "zfs"), "--nodes", "2", "--storage", "zfs")
+	b, err := setting.New(context.Background(), filepath.Join(t.TempDir(), "zfs"), "--nodes", "2", "--storage", "zfs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
 		}
 	})
-	if pooled.err != nil {
-		t.Fatal(pooled.err)
-	}
-	return pooled.Bed
+	all(t, b, everywhere)
+	all(t, b, map[string]func(*testing.T, *bed.Bed){
+		"sizes": sizes, "snapshots": snapshotsAndClones, "streams": streams, "move": move,
+	})
 }
 
-// each runs a test on both sorts of storage.
-func each(t *testing.T, test func(*testing.T, *bed.Bed)) {
-	t.Run("directories", func(t *testing.T) { t.Parallel(); test(t, setting.Shared(t)) })
-	t.Run("datasets", func(t *testing.T) { t.Parallel(); test(t, onZFS(t)) })
+func all(t *testing.T, b *bed.Bed, tests map[string]func(*testing.T, *bed.Bed)) {
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, b) })
+	}
 }
 
 var noName = regexp.MustCompile(`[^a-z0-9]+`)

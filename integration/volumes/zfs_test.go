@@ -22,9 +22,7 @@ func operate(t *testing.T, b *bed.Bed, want string, args ...string) string {
 }
 
 // A volume that is full is full for those who mount it, and for nobody else.
-func TestSizes(t *testing.T) {
-	t.Parallel()
-	b := onZFS(t)
+func sizes(t *testing.T, b *bed.Bed) {
 	name := volume(t, b, "", "-o", "size=16m")
 	refused(t, b, "already exists with another size", "volume", "create", "-o", "size=32m", name)
 	const fill = "dd if=/dev/urandom of=/data/big bs=1M count=%d conv=fsync 2>&1; true"
@@ -51,9 +49,7 @@ func TestSizes(t *testing.T) {
 	refused(t, b, "No compute resources available", "run", "--rm", "-v", huge+":/d", b.Image, "true")
 }
 
-func TestSnapshotsAndClones(t *testing.T) {
-	t.Parallel()
-	b := onZFS(t)
+func snapshotsAndClones(t *testing.T, b *bed.Bed) {
 	name := volume(t, b, "")
 	ref := "dev/" + name
 	operate(t, b, "on no node yet", "snapshot", ref, "monday")
@@ -90,9 +86,7 @@ func TestSnapshotsAndClones(t *testing.T) {
 	operate(t, b, "no such volume", "snapshots", ref)
 }
 
-func TestStreams(t *testing.T) {
-	t.Parallel()
-	b := onZFS(t)
+func streams(t *testing.T, b *bed.Bed) {
 	name, file := volume(t, b, ""), filepath.Join(t.TempDir(), "backup")
 	once(t, b, []string{"-v", name + ":/data"}, "echo first > /data/file")
 	operate(t, b, "", "snapshot", "dev/"+name, "base")
@@ -135,9 +129,7 @@ func nodeOf(t *testing.T, b *bed.Bed, name string) string {
 	return ""
 }
 
-func TestMove(t *testing.T) {
-	t.Parallel()
-	b := onZFS(t)
+func move(t *testing.T, b *bed.Bed) {
 	name := volume(t, b, "", "-o", "size=64m")
 	mount := []string{"-v", name + ":/data"}
 	once(t, b, mount, "echo early > /data/file")
