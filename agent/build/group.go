@@ -85,8 +85,8 @@ func (g group) makeIn(controller, dir string, l *model.Limits) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for name, value := range settings(controller, l) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0o644); err != nil && !optional(name, err) {
+	for _, s := range settings(controller, l) {
+		if err := os.WriteFile(filepath.Join(dir, s.name), []byte(s.value), 0o644); err != nil && !optional(s.name, err) {
 			return err
 		}
 	}
@@ -106,15 +106,18 @@ func (g group) makeIn(controller, dir string, l *model.Limits) error {
 // optional reports whether a kernel may lack a setting: accounting of swap is
 // often off, and then memory alone is limited.
 func optional(name string, err error) bool {
-	return errors.Is(err, fs.ErrNotExist) && name == "memory.swap.max"
+	return errors.Is(err, fs.ErrNotExist) && (name == "memory.swap.max" || name == "memory.memsw.limit_in_bytes")
 }
 
-// settings are what to write where.
-func settings(controller string, l *model.Limits) map[string]string {
-	set := map[string]string{}
+// setting is a file of a group and what to write there.
+type setting struct{ name, value string }
+
+// settings are what to write, in order: memory with swap may not be less than
+// memory without.
+func settings(controller string, l *model.Limits) (set []setting) {
 	put := func(name string, value int64) {
 		if value > 0 {
-			set[name] = strconv.FormatInt(value, 10)
+			set = append(set, setting{name, strconv.FormatInt(value, 10)})
 		}
 	}
 	period := l.CPUPeriod
@@ -126,13 +129,16 @@ func settings(controller string, l *model.Limits) map[string]string {
 		put("memory.max", l.Memory)
 		put("pids.max", l.Pids)
 		if l.MemorySwap >= l.Memory && l.Memory > 0 {
-			set["memory.swap.max"] = strconv.FormatInt(l.MemorySwap-l.Memory, 10)
+			set = append(set, setting{"memory.swap.max", strconv.FormatInt(l.MemorySwap-l.Memory, 10)})
 		}
 		if l.CPUQuota > 0 {
-			set["cpu.max"] = fmt.Sprintf("%d %d", l.CPUQuota, period)
+			set = append(set, setting{"cpu.max", fmt.Sprintf("%d %d", l.CPUQuota, period)})
 		}
 	case "memory":
 		put("memory.limit_in_bytes", l.Memory)
+		if l.MemorySwap >= l.Memory && l.Memory > 0 {
+			put("memory.memsw.limit_in_bytes", l.MemorySwap)
+		}
 	case "pids":
 		put("pids.max", l.Pids)
 	case "cpu":
