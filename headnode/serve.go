@@ -172,7 +172,7 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		Store: h.circle.Heads, CA: h.home.ca, Name: h.cfg.Name, ID: h.home.record.HeadID,
 		DataCenter: h.home.record.DataCenter, Version: h.cfg.Version, DockerHost: h.dockerHost(),
 		GossipKeys: h.ring.Keys, GossipJoin: h.gossipMembers,
-		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.ring.Twin, Agent: h.nodes.Agent, RemoveHead: h.circle.Remove,
+		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.twin, Agent: h.nodes.Agent, RemoveHead: h.circle.Remove,
 		Backup: h.backup, Restore: h.restore, Rotate: h.rotateKeys,
 		Findings: h.circle.FindingsOfLeader,
 		Explain:  h.containers.Explain, Volumes: h.volumes,
@@ -180,6 +180,16 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		Logger:  h.log,
 	})
 	return endpoint{"operator", l, &http.Server{Handler: handler, ReadHeaderTimeout: dockerapi.ReadHeaderTimeout}}, nil
+}
+
+// twin is the address of another machine that uses a node's identity: as the
+// ring tells, or the node's own, when two agents answer there by turns.
+func (h *head) twin(nodeID string) (address string, there bool) {
+	if address, there = h.ring.Twin(nodeID); there || !h.nodes.Doubled(nodeID) {
+		return address, there
+	}
+	n, there := h.store.View().Node(nodeID)
+	return n.Address, there
 }
 
 // listenPrivate makes a socket under another name, and gives it its own when
