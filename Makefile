@@ -25,6 +25,10 @@ builder: ## build bin/spearhead-buildkitd, with which nodes carry docker build o
 	@scripts/setup build
 	@scripts/buildkit
 
+.PHONY: deb
+deb: build ## build a Debian package of what is in bin (make builder first, to have builds in it)
+	@scripts/deb
+
 .PHONY: dev
 dev: ## install what is missing, build, start a data center on this machine (needs root)
 	@scripts/setup dev

@@ -33,8 +33,9 @@ func (d *creation) identity() error {
 		switch {
 		case key == "":
 			return invalid("invalid value for Labels: a label has no name")
-		case strings.HasPrefix(key, "com.docker.swarm.constraints"),
-			key == "spearhead.brand", key == "spearhead.reschedule":
+		case key == model.LabelReschedule && c.Labels[key] != "true" && c.Labels[key] != "false":
+			return invalid("invalid value for Labels[%q]: %.40q; it is true or false", key, c.Labels[key])
+		case strings.HasPrefix(key, "com.docker.swarm.constraints"), key == "spearhead.brand":
 			d.refuse(true, "Labels["+strconv.Quote(key)+"]")
 		}
 	}
