@@ -344,7 +344,7 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 	n := open(t, k, life, dir)
 	n.WrapRecords(func(r task.Records) task.Records { return &mortalRecords{r, life} })
 	r := wiretest.Request()
-	r.Container.NICs = []model.NIC{{NetworkID: "n", Interface: "eth0"}}
+	r.Container.NICs, r.Container.Spec.Network = []model.NIC{{NetworkID: "n", Interface: "eth0"}}, ""
 	id := r.Container.ID
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -363,6 +363,10 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 			{"update", func() error {
 				return second(n.Update(ctx, id, model.ContainerUpdate{Limits: &model.Limits{Memory: 1}}))
 			}},
+			{"connect", func() error {
+				return second(n.Connect(ctx, id, wire.ConnectRequest{NIC: model.NIC{NetworkID: "m", Interface: "eth1"}, Network: model.Network{ID: "m"}}))
+			}},
+			{"disconnect", func() error { return second(n.Disconnect(ctx, id, wire.DisconnectRequest{NetworkID: "n"})) }},
 			{"pause again", func() error { return second(n.Pause(ctx, id)) }},
 			{"stop", func() error { return second(n.Stop(ctx, id, wire.StopRequest{})) }},
 			{"start again", func() error { return second(n.Start(ctx, id)) }},
@@ -446,6 +450,9 @@ func judge(t *testing.T, k *kerneltest.Kernel, dir string, killAt int, id string
 // wantAsTheKernel checks what is said of a container that runs.
 func wantAsTheKernel(t *testing.T, n *node, killAt int, id string, s model.ContainerState) {
 	t.Helper()
+	if diff := cmp.Diff(n.RecordedNetworks(t, id), n.kernel.Networks(id)); diff != "" {
+		t.Errorf("killed at step %d: networks (-recorded +in the kernel):\n%s", killAt, diff)
+	}
 	status, memory := model.StatusRunning, int64(0)
 	if n.kernel.Frozen(id) {
 		status = model.StatusPaused

@@ -57,7 +57,7 @@ func (d *runtimeDriver) Start(_ context.Context, r runtime.StartRequest) (starte
 			return d.violate("start of %s: registered %t, running %t, left over %t", r.ID, p != nil, d.running[r.ID] != nil, d.bundles[r.ID])
 		case !d.mounts[r.ID]:
 			return d.violate("start of %s without its root", r.ID)
-		case strings.HasPrefix(r.Netns, "/sandbox/") && !d.sandboxes[r.ID]:
+		case strings.HasPrefix(r.Netns, "/sandbox/") && d.sandboxes[r.ID] == nil:
 			return d.violate("start of %s without its network", r.ID)
 		}
 		if args := r.Spec.Args(); len(args) > 0 && args[0] == "missing" {
@@ -322,7 +322,11 @@ type networkDriver struct {
 
 func (d *networkDriver) Attach(_ context.Context, a network.Attachment) (string, error) {
 	return "/sandbox/" + a.Container, d.do(d.life, "attach", func() error {
-		d.sandboxes[a.Container] = true
+		networks := []string{}
+		for _, nic := range a.NICs {
+			networks = append(networks, nic.NetworkID)
+		}
+		d.sandboxes[a.Container] = networks
 		return nil
 	})
 }

@@ -23,7 +23,7 @@ type Kernel struct {
 	images     map[string]bool
 	roots      map[string]string // container → image
 	mounts     map[string]bool
-	sandboxes  map[string]bool
+	sandboxes  map[string][]string // ids of networks
 	volumes    map[string]bool // whether they were filled
 	exposed    map[string]bool // containers that see parts of volumes
 	execs      map[string]*exec
@@ -59,7 +59,7 @@ func New() *Kernel {
 		images:     map[string]bool{wiretest.ImageID: true},
 		roots:      make(map[string]string),
 		mounts:     make(map[string]bool),
-		sandboxes:  make(map[string]bool),
+		sandboxes:  make(map[string][]string),
 		volumes:    make(map[string]bool),
 		exposed:    make(map[string]bool),
 		execs:      make(map[string]*exec),
@@ -127,6 +127,13 @@ func (k *Kernel) Pid(id string) int {
 		return p.Pid
 	}
 	return 0
+}
+
+// Networks are the ids of those that a container is on.
+func (k *Kernel) Networks(id string) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.sandboxes[id]
 }
 
 // Reboot ends everything that does not survive the machine's restart: no
