@@ -24,8 +24,8 @@ type Kernel struct {
 	roots      map[string]string // container → image
 	mounts     map[string]bool
 	sandboxes  map[string][]string // ids of networks
-	volumes    map[string]bool // whether they were filled
-	exposed    map[string]bool // containers that see parts of volumes
+	volumes    map[string]bool     // whether they were filled
+	exposed    map[string]bool     // containers that see parts of volumes
 	execs      map[string]*exec
 	exits      []runtime.Exit // not acknowledged
 	listeners  map[chan runtime.Exit]bool
