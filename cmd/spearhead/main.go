@@ -49,6 +49,7 @@ func newApp() *cli.App {
 			gossipCommand(),
 			capacityCommand(),
 			networkCommand(),
+			fwruleCommand(),
 			volumeCommand(),
 			poolCommand(),
 			packageCommand(),

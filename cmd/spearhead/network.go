@@ -30,11 +30,14 @@ func networkCommand() *cli.Command {
 					&cli.StringFlag{Name: "last", Usage: "last `ADDRESS` that is given out"},
 					&cli.StringSliceFlag{Name: "resolver", Usage: "`ADDRESS` of a name server; may be repeated"},
 					&cli.IntFlag{Name: "mtu", Usage: "largest packet in `BYTES`; 0 is the NIC's"},
+					&cli.StringFlag{Name: "subnet6", Usage: "its IPv6 addresses, `ADDRESS/BITS`, with the router at the first one"},
+					&cli.StringSliceFlag{Name: "account", Usage: "only the account with this `LOGIN` may use it; may be repeated"},
 					&cli.BoolFlag{Name: "default", Usage: "containers that name no network get this one"},
 				},
 				Action: createNetwork,
 			},
-			{Name: "ls", Usage: "list the networks", Action: listNetworks},
+			{Name: "ls", Usage: "list the networks, those of accounts too", Action: listNetworks},
+			{Name: "rm", Usage: "remove a network that nothing is on", ArgsUsage: "NAME", Action: removeNetwork},
 		},
 	})
 }
@@ -84,6 +87,12 @@ func networkFromFlags(c *cli.Context, name string) (model.Network, error) {
 			return model.Network{}, usageErrorf("--%s %s is not an address", field.flag, c.String(field.flag))
 		}
 	}
+	if text := c.String("subnet6"); text != "" {
+		if network.Subnet6, err = netip.ParsePrefix(text); err != nil {
+			return model.Network{}, usageErrorf("--subnet6 %s is not ADDRESS/BITS", text)
+		}
+	}
+	network.Accounts = c.StringSlice("account")
 	for _, text := range c.StringSlice("resolver") {
 		resolver, err := netip.ParseAddr(text)
 		if err != nil {
@@ -103,12 +112,32 @@ func listNetworks(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		rows := newTable(c.App.Writer, "NAME", "KIND", "NIC TAG", "VLAN", "SUBNET", "GATEWAY", "GIVEN OUT", "DEFAULT")
+		accounts, err := head.Accounts(c.Context)
+		if err != nil {
+			return err
+		}
+		logins := map[string]string{}
+		for _, a := range accounts {
+			logins[a.ID] = a.Login
+		}
+		rows := newTable(c.App.Writer, "NAME", "KIND", "ACCOUNT", "NIC TAG", "VLAN OR VNI", "SUBNET", "GATEWAY", "GIVEN OUT", "DEFAULT")
 		for _, n := range networks {
-			rows.add(n.Name, n.Kind, n.NICTag, n.VLAN, n.Subnet, n.Gateway, fmt.Sprintf("%s to %s", n.First, n.Last), yes(n.Default))
+			wire := uint32(n.VLAN)
+			if n.Kind == model.NetworkFabric {
+				wire = n.VNI
+			}
+			rows.add(n.Name, n.Kind, logins[n.AccountID], n.NICTag, wire, n.Subnet, n.Gateway, fmt.Sprintf("%s to %s", n.First, n.Last), yes(n.Default))
 		}
 		return rows.print()
 	})
+}
+
+func removeNetwork(c *cli.Context) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	return operator(c, func(head *adminapi.Client) error { return head.RemoveNetwork(c.Context, args[0]) })
 }
 
 // yes marks a row of a table.

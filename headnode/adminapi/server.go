@@ -87,6 +87,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("DELETE /v1/accounts/{login}/keys/{key}", answer(s, s.removeKey))
 	mux.HandleFunc("GET /v1/networks", answer(s, s.networks))
 	mux.HandleFunc("PUT /v1/networks", answer(s, s.putNetwork))
+	mux.HandleFunc("DELETE /v1/networks/{name}", answer(s, s.removeNetwork))
 	mux.HandleFunc("GET /v1/packages", answer(s, s.packages))
 	mux.HandleFunc("PUT /v1/packages", answer(s, s.putPackage))
 	mux.HandleFunc("PATCH /v1/packages/{name}", answer(s, s.changePackage))
@@ -112,6 +113,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("POST /v1/gossip/rotate", answer(s, s.rotate))
 	mux.HandleFunc("POST /v1/restore", answer(s, s.restore))
 	s.volumeRoutes(mux)
+	s.ruleRoutes(mux)
 	return mux
 }
 

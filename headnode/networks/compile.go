@@ -19,11 +19,13 @@ type atlas struct {
 	parts     map[string]*part          // by account
 }
 
-// part is an account's NICs.
+// part is an account's NICs and what its firewall rules say to them.
 type part struct {
-	version uint64
-	members map[string][]model.Member  // by network, in the order of ids
-	on      map[string]map[string]bool // node → networks that it has NICs of
+	version   uint64
+	members   map[string][]model.Member   // by network, in the order of ids
+	on        map[string]map[string]bool  // node → networks that it has NICs of
+	firewalls map[string][]model.Firewall // by node, in the order of ids
+	sets      map[string]model.AddressSet // by id
 }
 
 func newAtlas() *atlas {
@@ -82,7 +84,7 @@ func (a *atlas) followWires(v *state.View) bool {
 
 // read collects an account's NICs.
 func (a *atlas) read(v *state.View, accountID string, version uint64) *part {
-	p := &part{version: version, members: map[string][]model.Member{}, on: map[string]map[string]bool{}}
+	p := &part{version: version, members: map[string][]model.Member{}, on: map[string]map[string]bool{}, firewalls: map[string][]model.Firewall{}, sets: map[string]model.AddressSet{}}
 	for _, c := range v.Containers(accountID) {
 		for i := range c.NICs {
 			nic := &c.NICs[i]
@@ -97,6 +99,7 @@ func (a *atlas) read(v *state.View, accountID string, version uint64) *part {
 			p.on[c.NodeID][nic.NetworkID] = true
 		}
 	}
+	p.compileRules(v, accountID)
 	for _, members := range p.members {
 		slices.SortFunc(members, func(a, b model.Member) int { return strings.Compare(a.ContainerID, b.ContainerID) })
 	}
@@ -123,6 +126,9 @@ func (a *atlas) of(nodeID string) model.NetworkState {
 	var s model.NetworkState
 	for _, id := range slices.Sorted(maps.Keys(views)) {
 		s.Networks = append(s.Networks, *views[id])
+	}
+	for _, account := range slices.Sorted(maps.Keys(a.parts)) {
+		a.parts[account].addFirewalls(&s, nodeID)
 	}
 	return s
 }

@@ -280,3 +280,46 @@ func TestAnAccountGetsAFabricWhereThereIsNoNetworkForAll(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 }
+
+// TestRulesFollowTags: what a node is told of the firewall changes with rules
+// and with the containers that they name.
+func TestRulesFollowTags(t *testing.T) {
+	t.Parallel()
+	c, jill := furnished(t)
+	tagged := func(name, role string) model.Container {
+		return create(t, c, jill, model.CreateContainer{Name: name, Spec: model.ContainerSpec{Labels: map[string]string{"role": role}}})
+	}
+	www, db := tagged("www", "www"), tagged("db", "db")
+	rule := model.Rule{ID: "r1", AccountID: jill.ID, Text: "FROM tag role = www TO tag role = db BLOCK tcp PORT 5432", Enabled: true}
+	c.Propose(command.PutRule{Rule: rule})
+	told := func(of *model.Container) (f model.Firewall, sets map[string]int) {
+		d := nodeOf(c, of).Networks()
+		sets = map[string]int{}
+		for _, s := range d.Sets {
+			sets[s.ID] = len(s.Prefixes)
+		}
+		for _, f := range d.Firewalls {
+			if f.ContainerID == of.ID {
+				return f, sets
+			}
+		}
+		return f, sets
+	}
+	c.Until("the rule holds on both sides", func() bool {
+		in, from := told(&db)
+		out, to := told(&www)
+		return len(in.Rules) == 1 && in.Rules[0].Inbound && !in.Rules[0].Allow && from[in.Rules[0].Sets[0]] == 1 &&
+			len(out.Rules) == 1 && !out.Rules[0].Inbound && to[out.Rules[0].Sets[0]] == 1
+	})
+	tagged("www2", "www")
+	c.Until("another container is meant too", func() bool {
+		in, from := told(&db)
+		return len(in.Rules) == 1 && from[in.Rules[0].Sets[0]] == 2
+	})
+	rule.Enabled = false
+	c.Propose(command.PutRule{Rule: rule})
+	c.Until("a disabled rule is forgotten", func() bool {
+		in, _ := told(&db)
+		return len(in.Rules) == 0
+	})
+}

@@ -267,3 +267,34 @@ func TestKilledAgentsForgetNothing(t *testing.T) {
 		t.Errorf("on the network are %v, want %v", out, want)
 	}
 }
+
+// TestRulesHoldWithinMoments of an operator's word, for containers that have
+// the tags and for those that get them later.
+func TestRulesHoldWithinMoments(t *testing.T) {
+	t.Parallel()
+	b := setting.Shared(t)
+	own := unique(t)
+	network(t, b, own)
+	serve(t, b, own+"-db", "--network", own, "--label", "role="+own+"-db")
+	serve(t, b, own+"-www", "--network", own, "--label", "role="+own+"-www")
+	reads := func(from string, want bool) {
+		t.Helper()
+		bed.Eventually(t, func() error {
+			if page, ok := get(t, b, from, own+"-db"); ok != want {
+				return fmt.Errorf("%s reads %q, %t, want %t", from, page, ok, want)
+			}
+			return nil
+		})
+	}
+	reads(own+"-www", true)
+	id := strings.TrimSpace(b.Operator(t, "fwrule", "create", "FROM tag role = "+own+"-www TO tag role = "+own+"-db BLOCK tcp PORT 80 PRIORITY 10"))
+	reads(own+"-www", false)
+	serve(t, b, own+"-late", "--network", own, "--label", "role="+own+"-www")
+	reads(own+"-late", false)
+	if out := b.Operator(t, "fwrule", "ls"); !strings.Contains(out, id) || !strings.Contains(out, "BLOCK tcp PORT 80") {
+		t.Errorf("fwrule ls: %s", out)
+	}
+	b.Operator(t, "fwrule", "disable", id)
+	reads(own+"-www", true)
+	b.Operator(t, "fwrule", "rm", id)
+}

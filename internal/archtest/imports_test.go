@@ -25,6 +25,7 @@ const (
 var importRules = []importRule{
 	{"model", nil, "model holds plain nouns; everything may import it, so it imports nothing"},
 	{"model/affinity", []string{"model"}, pureReason},
+	{"model/fwrule", []string{"model"}, pureReason},
 	{"internal", []string{"internal"}, "internal packages have no domain: they would drag it everywhere"},
 	{"pki", []string{"pki", "model", "internal"}, leafReason},
 	{"gossip", []string{"gossip", "model", "internal"}, leafReason},

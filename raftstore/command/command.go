@@ -182,6 +182,8 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberConnectNIC:       fields[ConnectNIC],
 	NumberDisconnectNIC:    fields[DisconnectNIC],
 	NumberNICsTold:         fields[NICsTold],
+	NumberPutRule:          fields[PutRule],
+	NumberRemoveRule:       fields[RemoveRule],
 }
 
 func decodeFields(e envelope) (Command, error) {

@@ -64,6 +64,8 @@ func all() []Command {
 		CondemnCopy{ID: "v", NodeID: "n"},
 		DropCopy{ID: "v", NodeID: "n"},
 		ResetJournal{NodeID: "n", Containers: []ContainerFound{{ID: "c"}}},
+		PutRule{Rule: model.Rule{ID: "r", AccountID: "a", Text: "FROM any TO all vms ALLOW icmp", Enabled: true}},
+		RemoveRule{ID: "r"},
 		CreateNetwork{Network: model.Network{ID: "n", Kind: model.NetworkFabric, VNI: 7}},
 		RemoveNetwork{ID: "n", Time: now},
 		ConnectNIC{ContainerID: "c", NIC: model.NIC{NetworkID: "n", MAC: "02:00:00:00:00:01"}, Time: now},

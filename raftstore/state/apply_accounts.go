@@ -58,10 +58,11 @@ func (t *transaction) removeAccount(c command.RemoveAccount) error {
 	if n := len(t.Volumes(a.ID)); n > 0 {
 		return model.Errorf(model.KindConflict, "account %s has %d volumes; remove them first", a.Login, n)
 	}
-	for _, n := range t.Networks() {
-		if n.AccountID == a.ID {
-			return model.Errorf(model.KindConflict, "account %s has the network %s; remove it first", a.Login, n.Name)
-		}
+	if err := t.removeNetworksOf(a.ID); err != nil {
+		return err
+	}
+	if err := t.removeRulesOf(a.ID); err != nil {
+		return err
 	}
 	for _, n := range t.ImageNames(a.ID) {
 		if err := t.delete(tableImageNames, n); err != nil {

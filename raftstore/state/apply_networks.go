@@ -66,6 +66,19 @@ func (t *transaction) removeNetwork(cmd command.RemoveNetwork) error {
 	return t.delete(tableNetworks, &n)
 }
 
+// removeNetworksOf removes the networks of an account without containers.
+func (t *transaction) removeNetworksOf(accountID string) error {
+	for _, n := range t.Networks() {
+		if n.AccountID != accountID {
+			continue
+		}
+		if err := t.delete(tableNetworks, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // endpoints names what the owner of a network has on it, in Docker's way. What
 // others have is only counted.
 func (t *transaction) endpoints(n *model.Network) (names []string) {

@@ -61,6 +61,8 @@ var rules = map[command.Number]rule{
 	command.NumberConnectNIC:       on((*transaction).connectNIC),
 	command.NumberDisconnectNIC:    on((*transaction).disconnectNIC),
 	command.NumberNICsTold:         on((*transaction).nicsTold),
+	command.NumberPutRule:          on((*transaction).putRule),
+	command.NumberRemoveRule:       on((*transaction).removeRule),
 }
 
 // on makes a rule of a method for commands of one type.

@@ -116,6 +116,7 @@ func schema() []*tables.Table {
 		tokensTable(),
 		departedTable(),
 		keyringTable(),
+		rulesTable(),
 		holdingsTable(),
 		sizedTable(),
 		nodeChangesTable(),

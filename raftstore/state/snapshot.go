@@ -80,6 +80,7 @@ func savedTables() []savedTable {
 		{tableTokens, loadRow[model.Token](tableTokens)},
 		{tableDeparted, loadRow[departed](tableDeparted)},
 		{tableKeyring, loadRow[model.Keyring](tableKeyring)},
+		{tableRules, loadRow[model.Rule](tableRules)},
 	}
 }
 
