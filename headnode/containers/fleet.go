@@ -71,7 +71,10 @@ func (f *fleet) read(v *state.View, id string, connected func(string) bool) {
 		f.down[id] = true
 	}
 	for _, c := range f.pending {
-		if _, there := v.Container(c.ID); !there && c.NodeID == id {
+		if c.NodeID != id {
+			continue
+		}
+		if held, there := v.Container(c.ID); !there || held.NodeID != id {
 			f.nodes.Promise(id, c.Reserved)
 		}
 	}
