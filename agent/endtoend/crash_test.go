@@ -3,7 +3,7 @@ package endtoend
 import (
 	"context"
 	"fmt"
-
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +66,15 @@ func crashes() (all []crash) {
 		_, err := n.client.Update(ctx, r.Container.ID, limits)
 		return err
 	}, "agent/update-recorded", "runtime.update", "cgroup.set", "agent/update-applied")
+	add("connect", start, func(ctx context.Context, n *node, r wire.CreateRequest) error {
+		nic, alley := alleyNIC(n)
+		_, err := n.client.Connect(ctx, r.Container.ID, wire.ConnectRequest{NIC: nic, Network: alley})
+		return err
+	}, "agent/rewire-recorded", "network/attach/after-guard", "network/attach/after-veth", "agent/rewire-applied")
+	add("disconnect", start, func(ctx context.Context, n *node, r wire.CreateRequest) error {
+		_, err := n.client.Disconnect(ctx, r.Container.ID, wire.DisconnectRequest{NetworkID: street.ID})
+		return err
+	}, "agent/rewire-recorded", "network/attach/after-unplug", "agent/rewire-applied")
 	add("restart", start, func(ctx context.Context, n *node, r wire.CreateRequest) error {
 		_, err := n.client.Restart(ctx, r.Container.ID, wire.StopRequest{})
 		return err
@@ -87,6 +96,17 @@ func crashes() (all []crash) {
 		return err
 	}, "agent/health-found")
 	return all
+}
+
+// alleyNIC is a NIC on another network of the same wire.
+func alleyNIC(n *node) (model.NIC, model.Network) {
+	n.nextHost++
+	alley := street
+	alley.ID, alley.Name = "alley", "alley"
+	return model.NIC{
+		NetworkID: alley.ID, Interface: "eth1", MAC: fmt.Sprintf("02:00:0a:4d:01:%02x", n.nextHost),
+		Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, n.nextHost}), 24), Firewall: true,
+	}, alley
 }
 
 func nothing(*node, wire.CreateRequest) {}
