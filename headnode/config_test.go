@@ -13,7 +13,7 @@ func TestLogDriversOfAConfiguration(t *testing.T) {
 		"json-file splunk": `logs.drivers names "splunk"`,
 	} {
 		c := Config{
-			Name: "h", StateDir: "/s", Socket: "/s/socket", DockerListen: ":1", RaftListen: ":2", GossipListen: ":3",
+			Name: "h", StateDir: "/s", Socket: "/s/socket", DockerListen: ":1", RaftListen: ":2", PeerListen: ":4", GossipListen: ":3",
 			Advertise: []string{"h"}, LogDrivers: strings.Fields(names),
 		}
 		err := c.Validate()
