@@ -49,7 +49,7 @@ func (d *Driver) Attach(ctx context.Context, a Attachment) (path string, err err
 	if former == nil {
 		former = new(sandboxRecord)
 		b.close()
-		b.wall = nil
+		b.wall, b.walled = nil, true // a new namespace has none
 		defer func() {
 			if err != nil {
 				err = errors.Join(err, d.detach(b))
@@ -124,7 +124,7 @@ func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segm
 	if err := d.serveNames(b, ns); err != nil {
 		return err
 	}
-	if err := d.applyWall(b, ns); err != nil {
+	if err := d.applyWall(b); err != nil {
 		return err
 	}
 	if err := failpoint.Hit("network/attach/after-firewall"); err != nil {
@@ -247,7 +247,7 @@ func (d *Driver) detach(b *sandbox) error {
 	if err := b.remove(); err != nil {
 		return err
 	}
-	b.rec, b.wall = sandboxRecord{}, nil
+	b.rec, b.wall, b.walled = sandboxRecord{}, nil, false
 	d.mu.Lock()
 	delete(d.boxes, b.id)
 	d.mu.Unlock()

@@ -108,7 +108,7 @@ func openIn(ctx context.Context, cfg Config, hostNS *os.File) (d *Driver, err er
 	if d.host, err = openAt(hostNS); err != nil {
 		return nil, err
 	}
-	if d.upstream, err = resolver.NewUpstream(hostNS, d.ownServers); err != nil {
+	if d.upstream, err = resolver.NewUpstream(hostNS, func() []netip.Addr { return resolver.ServersOf(cfg.ResolvConf) }); err != nil {
 		return nil, err
 	}
 	if err := d.takeOver(); err != nil {

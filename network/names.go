@@ -3,10 +3,7 @@ package network
 import (
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
-
-	"github.com/miekg/dns"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/resolver"
@@ -127,20 +124,4 @@ func upstreamOf(r *sandboxRecord) string {
 		words = append(words, "own")
 	}
 	return strings.Join(words, " ")
-}
-
-// ownServers are the node's name servers (resolv.conf(5)), as its file says
-// now.
-func (d *Driver) ownServers() []netip.Addr {
-	conf, err := dns.ClientConfigFromFile(d.cfg.ResolvConf)
-	if err != nil {
-		return nil
-	}
-	var servers []netip.Addr
-	for _, s := range conf.Servers {
-		if a, err := netip.ParseAddr(s); err == nil && !slices.Contains(servers, a) {
-			servers = append(servers, a)
-		}
-	}
-	return servers
 }

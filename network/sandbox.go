@@ -38,7 +38,8 @@ type sandbox struct {
 
 	mu       sync.Mutex // guards what follows, and is held while it changes
 	rec      sandboxRecord
-	wall     *wall            // nil: not known, or none
+	walled   bool             // wall is what the kernel has
+	wall     *wall            // nil: none
 	resolver *resolver.Server // nil without one
 	asks     string           // whom the resolver asks
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
 // directory is what heads told of networks, for looking up. It never changes.
@@ -100,15 +101,10 @@ func (d *Driver) SetNetworks(_ context.Context, s model.NetworkState) error {
 func (d *Driver) refresh(b *sandbox) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.standing() == nil {
+	if len(b.rec.Ports) == 0 || !namespace.IsPinned(b.pin()) {
 		return nil // gone meanwhile, or not there yet
 	}
-	ns, err := b.namespace()
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	return d.applyWall(b, ns)
+	return d.applyWall(b)
 }
 
 // remotes are the NICs of a fabric on other nodes. One that a container here

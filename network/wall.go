@@ -3,7 +3,6 @@ package network
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"reflect"
 	"slices"
 
@@ -137,30 +136,33 @@ func checkRule(r model.FirewallRule) error {
 
 // applyWall makes the container's firewall what it must be. The caller holds
 // b.mu.
-func (d *Driver) applyWall(b *sandbox, ns *os.File) error {
+func (d *Driver) applyWall(b *sandbox) error {
 	want, err := newWall(b, d.told.Load())
+	if err != nil || b.walled && reflect.DeepEqual(b.wall, want) {
+		return err
+	}
+	ns, err := b.namespace()
 	if err != nil {
 		return err
 	}
-	if b.wall != nil && reflect.DeepEqual(b.wall, want) {
-		return nil
-	}
-	has := b.wall
-	b.wall = nil // until it is known again
+	defer ns.Close()
+	known := b.walled
+	b.walled = false // until it is known again
 	switch {
 	case want == nil:
 		err = transact(ns, func(c *nftables.Conn) error {
 			removeTable(c, nftables.TableFamilyINet, inetTable)
 			return nil
 		})
-	case has != nil && want.sameRules(has):
-		err = transact(ns, func(c *nftables.Conn) error { return want.change(c, has) })
+	case known && b.wall != nil && want.sameRules(b.wall):
+		err = transact(ns, func(c *nftables.Conn) error { return want.change(c, b.wall) })
 	default:
 		err = transact(ns, want.build)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot set the firewall of container %s: %w", model.ShortID(b.id), err)
 	}
+	b.walled = true
 	b.wall = want
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -148,4 +149,19 @@ func (u *Upstream) keep(network string, server netip.Addr, s *socket) {
 		return
 	}
 	u.idle[server] = append(u.idle[server], s)
+}
+
+// ServersOf are the name servers that a file like /etc/resolv.conf names
+// (resolv.conf(5)); none if there is no such file.
+func ServersOf(path string) (servers []netip.Addr) {
+	conf, err := dns.ClientConfigFromFile(path)
+	if err != nil {
+		return nil
+	}
+	for _, s := range conf.Servers {
+		if a, err := netip.ParseAddr(s); err == nil && !slices.Contains(servers, a) {
+			servers = append(servers, a)
+		}
+	}
+	return servers
 }
