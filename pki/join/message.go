@@ -26,8 +26,8 @@ type Request struct {
 type Answer struct {
 	Pending     bool   `json:"pending,omitempty"`
 	ID          string `json:"id"`
-	Address     string `json:"address,omitempty"` // of a node, as heads will dial it
-	DataCenter  string `json:"data_center"`       // its name
+	Address     string `json:"address,omitempty"`     // of a node, as heads will dial it
+	DataCenter  string `json:"data_center"`           // its name
 	Certificate []byte `json:"certificate,omitempty"` // PEM
 	CA          []byte `json:"ca,omitempty"`          // its certificate, PEM
 	// GossipKeys are the ring's, the first of which encrypts; Label is the
