@@ -17,6 +17,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/nodes/nodestest"
 	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
+	"github.com/spearheadcloud/spearhead/headnode/volumes"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -42,9 +43,11 @@ type Center struct {
 	Images     *images.Service
 	Networks   *networks.Service
 	Containers *containers.Service
+	Volumes    *volumes.Service
 	Reconciler *reconcile.Reconciler
 
-	stop func()
+	stop         func()
+	stopClearing func()
 }
 
 // New starts a data center with count nodes, the network "external"
@@ -185,6 +188,7 @@ func (c *Center) start() {
 	c.Images = images.New(images.Config{Store: store, Agents: c.Nodes, Logger: log})
 	c.Networks = networks.New(networks.Config{Store: c.heads, Agents: c.Nodes, Logger: log})
 	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Fabrics: c.Networks, Requests: 128, Logger: log})
+	c.Volumes = volumes.New(volumes.Config{Store: c.heads, Agents: c.Nodes, Logger: log})
 	c.Reconciler = reconcile.New(reconcile.Config{
 		Store: c.heads, Agent: c.Nodes.Agent, Working: c.working, Images: c.Images.Settle, Sweep: c.Images.Sweep, Logger: log,
 	})
@@ -194,8 +198,16 @@ func (c *Center) start() {
 	loops.Go(func() { c.Nodes.Follow(ctx) })
 	loops.Go(func() { c.Reconciler.Run(ctx) })
 	loops.Go(func() { c.Networks.Tell(ctx) })
+	var clearing sync.WaitGroup
+	clear, cancelClear := context.WithCancel(ctx)
+	clearing.Go(func() { c.Volumes.Run(clear) })
+	c.stopClearing = func() {
+		cancelClear()
+		clearing.Wait()
+	}
 	c.stop = sync.OnceFunc(func() {
 		cancel()
+		c.stopClearing()
 		loops.Wait()
 		c.Nodes.Close()
 		c.heads.Close()
@@ -204,6 +216,10 @@ func (c *Center) start() {
 		}
 	})
 }
+
+// StopClearing lets volumes that were removed, and copies of volumes, stay
+// where they are until the next Restart.
+func (c *Center) StopClearing() { c.stopClearing() }
 
 // working tells what the head's requests are doing: there are no other heads.
 func (c *Center) working(context.Context) (func(id string) bool, error) {

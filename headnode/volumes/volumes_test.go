@@ -1,0 +1,343 @@
+package volumes_test
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/headnode/headtest"
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// quota makes a node hold volumes to their sizes.
+func quota(i *model.NodeInfo) { i.VolumeQuota = true }
+
+// bed is a data center with nodes that have ZFS, and an account.
+type bed struct {
+	*headtest.Center
+	t *testing.T
+	a model.Account
+}
+
+func newBed(t *testing.T, nodes ...string) *bed {
+	t.Helper()
+	c := headtest.New(t, 0)
+	for _, name := range nodes {
+		c.AddNode(name, quota)
+	}
+	b := &bed{c, t, c.Account("jill", model.PolicyTenant)}
+	if _, err := c.Images.Pull(headtest.Context(t), b.a, dockerapi.PullRequest{Ref: "busybox"}, func(wire.PullProgress) {}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// mount makes a container that mounts a volume, and returns it.
+func (b *bed) mount(volume string, change ...func(*model.CreateContainer)) model.Container {
+	b.t.Helper()
+	r := model.CreateContainer{Spec: model.ContainerSpec{Image: "busybox", Mounts: []model.Mount{{Type: model.MountVolume, Source: volume, Target: "/data"}}}}
+	for _, f := range change {
+		f(&r)
+	}
+	c, _, err := b.Containers.Create(headtest.Context(b.t), b.a, r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return c
+}
+
+func (b *bed) remove(c model.Container, volumes bool) {
+	b.t.Helper()
+	if err := b.Containers.Remove(headtest.Context(b.t), b.a, c.ID, wire.RemoveRequest{Force: true, Volumes: volumes}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bed) volume(name string) model.Volume {
+	b.t.Helper()
+	v, err := b.Volumes.Volume(headtest.Context(b.t), b.a, name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v.Volume
+}
+
+// holders are the nodes that have files of a volume.
+func (b *bed) holders(id string) (names []string) {
+	for _, n := range b.Store.View().Nodes() {
+		if _, has := b.Agent(n.Name).HasVolume(id); has {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+func (b *bed) nodeName(id string) string {
+	n, _ := b.Store.View().Node(id)
+	return n.Name
+}
+
+// other is a node that is not the one of that id.
+func (b *bed) other(id string) string {
+	for _, n := range b.Store.View().Nodes() {
+		if n.ID != id {
+			return n.Name
+		}
+	}
+	return ""
+}
+
+func TestFirstContainerMakesTheVolume(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "one", "two", "three")
+	ctx := headtest.Context(t)
+	v, err := b.Volumes.CreateVolume(ctx, b.a, model.Volume{Name: "data", Driver: "local", Size: 5 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Volumes.CreateVolume(ctx, b.a, model.Volume{Name: "data", Size: 6 << 20}); !model.IsKind(err, model.KindConflict) {
+		t.Errorf("the same name with another size: %v", err)
+	}
+	if again, err := b.Volumes.CreateVolume(ctx, b.a, model.Volume{Name: "data"}); err != nil || again.ID != v.ID || again.Size != v.Size {
+		t.Errorf("the same name again: %+v, %v", again, err)
+	}
+	if got := b.holders(v.ID); got != nil {
+		t.Errorf("before its first use it is on %v", got)
+	}
+	first := b.mount("data")
+	for range 5 {
+		if c := b.mount("data"); c.NodeID != first.NodeID {
+			t.Errorf("a container is on %s, and its volume on %s", c.NodeID, first.NodeID)
+		}
+	}
+	node := b.nodeName(first.NodeID)
+	if size, ok := b.Agent(node).HasVolume(v.ID); !ok || size != 5<<20 || len(b.holders(v.ID)) != 1 {
+		t.Errorf("the volume is on %v, of %d bytes", b.holders(v.ID), size)
+	}
+	if c := b.mount("fresh"); b.volume("fresh").NodeID != c.NodeID {
+		t.Errorf("a volume that nobody made before is %+v", b.volume("fresh"))
+	}
+}
+
+func TestRemovedVolumesGoFromTheirNodes(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "one")
+	ctx := headtest.Context(t)
+	c := b.mount("data")
+	v := b.volume("data")
+	if err := b.Volumes.RemoveVolume(ctx, b.a, "data"); !model.IsKind(err, model.KindConflict) {
+		t.Errorf("a volume in use is removed: %v", err)
+	}
+	b.remove(c, true) // it has a name, and stays
+	b.Agent("one").Cut(true)
+	b.Until("the node is lost", func() bool { return !b.Nodes.Connected(c.NodeID) })
+	if err := b.Volumes.RemoveVolume(ctx, b.a, "data"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Volumes.Volume(ctx, b.a, "data"); !model.IsKind(err, model.KindNotFound) {
+		t.Errorf("the removed volume: %v", err)
+	}
+	b.Restart() // another head takes it up
+	b.Agent("one").Cut(false)
+	b.Until("the files are gone", func() bool { return b.holders(v.ID) == nil && len(b.Store.View().AllVolumes()) == 0 })
+}
+
+func TestAnonymousVolumesGoWithTheirContainer(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "one")
+	for name, volumes := range map[string]bool{"kept": false, "removed": true} {
+		c := b.mount("", func(r *model.CreateContainer) { r.Name = name })
+		id := c.Spec.Mounts[0].VolumeID
+		b.remove(c, volumes)
+		if !volumes {
+			if got := b.holders(id); len(got) != 1 {
+				t.Errorf("the volume of %s is on %v", name, got)
+			}
+			continue
+		}
+		b.Until("the volume of the container is gone", func() bool { return b.holders(id) == nil })
+	}
+	// A creation that came to nothing leaves none.
+	b.Agent("one").FailCreate(model.Errorf(model.KindExhausted, "no room"))
+	before := len(b.Store.View().AllVolumes())
+	_, _, err := b.Containers.Create(headtest.Context(t), b.a, model.CreateContainer{Spec: model.ContainerSpec{
+		Image: "busybox", Mounts: []model.Mount{{Type: model.MountVolume, Target: "/d"}},
+	}})
+	if !model.IsKind(err, model.KindExhausted) {
+		t.Errorf("creation: %v", err)
+	}
+	b.Until("the volume of the failed creation is gone", func() bool { return len(b.Store.View().AllVolumes()) == before })
+}
+
+func TestImageVolumesAndVolumesFrom(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "one", "two")
+	img := headtest.Image("stateful")
+	img.Config.Volumes = []string{"/srv", "/var/lib/db", "/tmp"}
+	for _, node := range []string{"one", "two"} {
+		b.Agent(node).Publish("docker.io/library/stateful:latest", img)
+	}
+	if _, err := b.Images.Pull(headtest.Context(t), b.a, dockerapi.PullRequest{Ref: "stateful"}, func(wire.PullProgress) {}); err != nil {
+		t.Fatal(err)
+	}
+	c := b.mount("named", func(r *model.CreateContainer) {
+		r.Name, r.Spec.Image, r.Spec.Mounts[0].Target, r.Spec.Tmpfs = "first", "stateful", "/srv", map[string]string{"/tmp": ""}
+	})
+	var targets []string
+	for _, m := range c.Spec.Mounts {
+		targets = append(targets, m.Target)
+	}
+	if !slices.Equal(targets, []string{"/srv", "/var/lib/db"}) || c.Spec.Mounts[0].Anonymous || !c.Spec.Mounts[1].Anonymous {
+		t.Errorf("mounts are %+v", c.Spec.Mounts)
+	}
+	from, _, err := b.Containers.Create(headtest.Context(t), b.a, model.CreateContainer{
+		Spec: model.ContainerSpec{Image: "busybox"}, Asked: model.Asked{VolumesFrom: []string{"first:ro"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range from.Spec.Mounts {
+		if m.VolumeID != c.Spec.Mounts[i].VolumeID || !m.ReadOnly || m.Anonymous || from.NodeID != c.NodeID {
+			t.Errorf("from the other container: %+v", m)
+		}
+	}
+}
+
+func TestOperatorsWork(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "one", "two")
+	ctx := headtest.Context(t)
+	b.remove(b.mount("data"), false)
+	v := b.volume("data")
+	node := b.Agent(b.nodeName(v.NodeID))
+	node.Fill(v.ID, "monday")
+	if err := b.Volumes.Snapshot(ctx, b.a, "data", "monday"); err != nil {
+		t.Fatal(err)
+	}
+	node.Fill(v.ID, "tuesday")
+	if err := b.Volumes.Clone(ctx, b.a, "data", "monday", "copy"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Volumes.Clone(ctx, b.a, "data", "sunday", "other"); !model.IsKind(err, model.KindNotFound) {
+		t.Errorf("a clone of no snapshot: %v", err)
+	}
+	if _, err := b.Volumes.Volume(ctx, b.a, "other"); !model.IsKind(err, model.KindNotFound) {
+		t.Errorf("what could not be cloned is there: %v", err)
+	}
+	read := func(name string) string {
+		t.Helper()
+		s, err := b.Volumes.Send(ctx, b.a, name, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		content, err := io.ReadAll(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	if got := read("copy"); got != `"monday"` {
+		t.Errorf("the clone holds %s", got)
+	}
+	if err := b.Volumes.Receive(ctx, b.a, "from-file", "two", 1<<20, strings.NewReader(`"stream"`)); err != nil || read("from-file") != `"stream"` {
+		t.Errorf("received: %v", err)
+	}
+	if err := b.Volumes.Receive(ctx, b.a, "half", "", 0, strings.NewReader(`"stre`)); !model.IsKind(err, model.KindInvalid) {
+		t.Errorf("half of a stream: %v", err)
+	}
+	b.Until("the half is gone", func() bool {
+		return !slices.ContainsFunc(b.Store.View().AllVolumes(), func(v *model.Volume) bool { return v.Name == "half" })
+	})
+	for _, size := range []int64{8 << 20, 4 << 20, 0} {
+		if err := b.Volumes.Resize(ctx, b.a, "data", size); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := node.HasVolume(v.ID); got != size || b.volume("data").Size != size {
+			t.Errorf("resized to %d: the node has %d, the state %+v", size, got, b.volume("data"))
+		}
+	}
+	if err := b.Volumes.Resize(ctx, b.a, "data", 1<<50); !model.IsKind(err, model.KindExhausted) {
+		t.Errorf("larger than the node: %v", err)
+	}
+}
+
+func TestMove(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "one", "two")
+	ctx := headtest.Context(t)
+	c := b.mount("data")
+	v := b.volume("data")
+	from, to := b.nodeName(v.NodeID), b.other(v.NodeID)
+	b.Agent(from).Fill(v.ID, "files")
+	if err := b.Volumes.Move(ctx, b.a, "data", to); !model.IsKind(err, model.KindConflict) {
+		t.Errorf("a volume in use is moved: %v", err)
+	}
+	b.remove(c, false)
+	if err := b.Volumes.Move(ctx, b.a, "data", from); !model.IsKind(err, model.KindConflict) {
+		t.Errorf("a volume is moved to where it is: %v", err)
+	}
+	b.Agent(to).Cut(true)
+	if err := b.Volumes.Move(ctx, b.a, "data", to); !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("a move to a node that is away: %v", err)
+	}
+	b.Agent(to).Cut(false)
+	b.Until("what the move has left is gone", func() bool { return len(b.volume("data").Copies) == 0 })
+	if err := b.Volumes.Move(ctx, b.a, "data", to); err != nil {
+		t.Fatal(err)
+	}
+	b.Until("the old files are gone", func() bool { return slices.Equal(b.holders(v.ID), []string{to}) })
+	if c := b.mount("data"); b.nodeName(c.NodeID) != to {
+		t.Errorf("a container goes to %s, the volume to %s", b.nodeName(c.NodeID), to)
+	}
+}
+
+// Whatever a head that died in a move has left, one copy can be mounted and the
+// other goes.
+func TestHeadDiesInAMove(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(b *bed, v model.Volume, to string){
+		"before the copy": func(*bed, model.Volume, string) {},
+		"after the copy": func(b *bed, v model.Volume, to string) {
+			if err := b.Agent(to).ReceiveVolume(headtest.Context(b.t), v.ID, wire.ReceiveVolumeRequest{}, strings.NewReader(`"files"`)); err != nil {
+				b.t.Fatal(err)
+			}
+		},
+		"after the entry": func(b *bed, v model.Volume, to string) {
+			if err := b.Agent(to).ReceiveVolume(headtest.Context(b.t), v.ID, wire.ReceiveVolumeRequest{}, strings.NewReader(`"files"`)); err != nil {
+				b.t.Fatal(err)
+			}
+			n, _ := b.Store.View().NodeByName(to)
+			b.Propose(command.MoveVolume{ID: v.ID, From: v.NodeID, To: n.ID})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, "one", "two")
+			b.t = t
+			b.remove(b.mount("data"), false)
+			v := b.volume("data")
+			from, to := b.nodeName(v.NodeID), b.other(v.NodeID)
+			b.Agent(from).Fill(v.ID, "files")
+			n, _ := b.Store.View().NodeByName(to)
+			b.StopClearing()
+			b.Propose(command.AddCopy{ID: v.ID, NodeID: n.ID})
+			leave(b, v, to)
+			b.Restart()
+			home := from
+			if name == "after the entry" {
+				home = to
+			}
+			b.Until("one copy is left", func() bool {
+				return slices.Equal(b.holders(v.ID), []string{home}) && len(b.volume("data").Copies) == 0
+			})
+			if c := b.mount("data"); b.nodeName(c.NodeID) != home {
+				t.Errorf("the container is on %s, the volume on %s", b.nodeName(c.NodeID), home)
+			}
+		})
+	}
+}
