@@ -186,6 +186,7 @@ func TestALostNodesContainersAreDeadOrElsewhere(t *testing.T) {
 		}
 	}
 	stays, _ := c.run("stays", nil)
+	dead, _ := c.run("dead", nil)
 	no = false
 	for _, name := range []string{"node-1", "node-2"} {
 		c.change(name, model.NodeChange{Cordoned: &no})
@@ -195,10 +196,14 @@ func TestALostNodesContainersAreDeadOrElsewhere(t *testing.T) {
 	c.change(from, model.NodeChange{Lost: &yes, Cordoned: &yes})
 	c.Until("one runs elsewhere, the other is dead", func() bool {
 		return c.name(c.container(moves).NodeID) != from && c.container(moves).State.Status.Running() &&
-			c.container(stays).State.Status == model.StatusDead
+			c.container(stays).State.Status == model.StatusDead && c.container(dead).State.Status == model.StatusDead
 	})
+	if err := c.Containers.Remove(headtest.Context(t), c.account, "dead", wire.RemoveRequest{}); err != nil {
+		t.Errorf("a dead container of a lost node cannot be removed: %v", err)
+	}
 	before := c.Agent(from).Granted()
 	c.Agent(from).Cut(false)
+	c.Until("the container that stayed is found again", func() bool { return c.container(stays).State.Status.Running() })
 	c.Until("what moved is gone from it", func() bool { return !c.Agent(from).Has(moves) })
 	if c.Agent(from).Granted() != before {
 		t.Error("a lost node got a lease")

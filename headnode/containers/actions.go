@@ -56,6 +56,9 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wir
 		if model.IsKind(err, model.KindConflict) && !r.Force {
 			return ack, cannotRemoveRunning(c)
 		}
+		if model.IsKind(err, model.KindUnavailable) && c.State.Status == model.StatusDead && s.givenUp(c.NodeID) {
+			return wire.Ack{}, nil // nobody will ever answer
+		}
 		return ack, err
 	})
 	if err != nil {
@@ -70,6 +73,12 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wir
 		s.removeAnonymous(ctx, found)
 	}
 	return err
+}
+
+// givenUp reports whether an operator has said that a node does not come back.
+func (s *Service) givenUp(nodeID string) bool {
+	n, ok := s.store.View().Node(nodeID)
+	return ok && n.Lost
 }
 
 func cannotRemoveRunning(c model.Container) error {

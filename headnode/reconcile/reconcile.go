@@ -171,7 +171,26 @@ func (r *Reconciler) settle(ctx context.Context, nodeID string, agent wire.Agent
 	r.mu.Lock()
 	r.findings[nodeID] = found
 	r.mu.Unlock()
+	if err := r.find(ctx, v, nodeID, again, log); err != nil {
+		return err
+	}
 	return r.lose(ctx, v, found.Missing, log)
+}
+
+// find takes back that containers are dead which their node has after all: an
+// operator had given the node up, or its disk was not wiped.
+func (r *Reconciler) find(ctx context.Context, v *state.View, nodeID string, records []wire.ContainerRecord, log *slog.Logger) error {
+	for _, rec := range records {
+		c, ok := v.Container(rec.ID)
+		if !ok || c.NodeID != nodeID || c.Move != nil || c.State.Status != model.StatusDead || rec.State.Status == model.StatusDead {
+			continue
+		}
+		log.Info("the node has a container that counted as dead", slog.String("container", rec.ID))
+		if _, err := r.Store.Propose(ctx, command.FindContainer{ID: rec.ID, NodeID: nodeID, State: rec.State}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lossReason is what the owner of a lost container reads.
@@ -203,7 +222,7 @@ func stayed(before, again []wire.ContainerRecord) []wire.ContainerRecord {
 func created(v *state.View, nodeID string) []string {
 	var ids []string
 	for _, c := range v.ContainersOnNode(nodeID) {
-		if c.Phase == model.PhaseCreated {
+		if c.Phase == model.PhaseCreated && c.Move == nil { // else it is on its way there
 			ids = append(ids, c.ID)
 		}
 	}
