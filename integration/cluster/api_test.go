@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -41,7 +43,10 @@ func newAPI(t *testing.T, b *bed.Bed) *api {
 	return &api{"https://" + strings.TrimPrefix(b.Setting("DOCKER_HOST"), "tcp://"), &http.Client{Transport: transport}}
 }
 
-// answer is what came of a call; status 0 is none at all.
+// unsent is the status of a call for which no connection could be had.
+const unsent = -1
+
+// answer is what came of a call; status 0 is nothing that could be read.
 type answer struct {
 	status  int
 	body    []byte
@@ -66,6 +71,10 @@ func (a *api) call(ctx context.Context, limit time.Duration, method, path string
 	}
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := a.http.Do(r)
+	var broken *net.OpError
+	if errors.As(err, &broken) && broken.Op == "dial" {
+		return answer{status: unsent}
+	}
 	if err != nil {
 		return answer{}
 	}
