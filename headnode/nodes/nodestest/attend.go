@@ -49,6 +49,13 @@ func (a *Agent) Granted() int {
 	return a.standing.granted
 }
 
+// Attended is how many times the node was attended to.
+func (a *Agent) Attended() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.standing.marks
+}
+
 // Attend implements wire.Agent.
 func (a *Agent) Attend(_ context.Context, in wire.Attention) (wire.Standing, error) {
 	if err := a.enter(); err != nil {
