@@ -142,7 +142,7 @@ func (k *Keeper) Attend(a wire.Attention) (wire.Standing, error) {
 	fenced := k.StopAfter > 0 && k.lease.left() <= 0
 	if k.lease.returned(a.Mark) {
 		k.lease.stopAfter = k.StopAfter // which the leader was told with the mark
-		if fenced {
+		if fenced && k.lease.left() > 0 {
 			k.Logger.Info("the data center has this node back", "op", "lease")
 		}
 		if k.lease.began-k.saved > saveAfter || fenced {
