@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -98,16 +99,16 @@ func TestHeadComesBackWithoutDisturbance(t *testing.T) {
 	}
 }
 
-// awaitRole waits until a head is what raft calls role.
-func awaitRole(t *testing.T, m *member, role raft.RaftState) {
+// awaitRole waits until a head is one of what raft calls roles.
+func awaitRole(t *testing.T, m *member, roles ...raft.RaftState) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(30 * time.Second); m.raft.State() != role; {
+	for deadline := time.After(30 * time.Second); !slices.Contains(roles, m.raft.State()); {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%s is %s, not %s", m.id, m.raft.State(), role)
+			t.Fatalf("%s is %s, not one of %v", m.id, m.raft.State(), roles)
 		}
 	}
 }
