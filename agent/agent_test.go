@@ -345,6 +345,8 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 	n.WrapRecords(func(r task.Records) task.Records { return &mortalRecords{r, life} })
 	r := wiretest.Request()
 	r.Container.NICs, r.Container.Spec.Network = []model.NIC{{NetworkID: "n", Interface: "eth0"}}, ""
+	r.Container.Spec.Mounts = []model.Mount{{Type: model.MountVolume, VolumeID: "v", Target: "/data"}}
+	r.Volumes = []wire.VolumeRef{{ID: "v"}}
 	id := r.Container.ID
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -389,6 +391,11 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 	// What a dead process leaves is its file as it is.
 	copied := copyRecords(t, dir)
 	judge(t, k, copied, killAt, id, &acked)
+	if _, created := acked.Load("create"); created {
+		if filled, there := k.HasVolume("v"); !filled || !there {
+			t.Errorf("killed at step %d: the volume of a created container is there %t, filled %t", killAt, there, filled)
+		}
+	}
 	cancel()
 	life.Bury()
 	<-done

@@ -32,7 +32,7 @@ type check struct {
 }
 
 // Run checks that agents made by subject keep the contract of wire.Agent, but
-// for the files of containers, for which there is RunFiles.
+// for the files of containers and for volumes, for which there is RunFiles.
 func Run(t *testing.T, subject Subject) {
 	run(t, subject, []check{
 		{"LifeIsToldInOrder", (*suite).lifeIsToldInOrder},
@@ -59,13 +59,15 @@ func Run(t *testing.T, subject Subject) {
 	})
 }
 
-// RunFiles checks what the contract says of containers' files. The agents hold
-// what is unpacked into a container's folder /in as it is.
+// RunFiles checks what the contract says of containers' files and of volumes.
+// The agents hold what is unpacked into a container's folder /in as it is, and
+// the volume VolumeID.
 func RunFiles(t *testing.T, subject Subject) {
 	run(t, subject, []check{
 		{"FilesComeBack", (*suite).filesComeBack},
 		{"MissingFilesAreNotFound", (*suite).missingFilesAreNotFound},
 		{"CommitMakesAnImage", (*suite).commitMakesAnImage},
+		{"VolumesAreCarried", (*suite).volumesAreCarried},
 	})
 }
 
