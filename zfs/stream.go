@@ -1,0 +1,149 @@
+package zfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// Send returns the stream of a snapshot, whole or, with the name of an older
+// snapshot of the same dataset as base, of what changed since. Its reader must
+// close it. It ends with an error when zfs is silent for the deadline of a
+// command, or ctx ends.
+func (p *Pool) Send(ctx context.Context, snapshot, base string) (io.ReadCloser, error) {
+	if err := checkSnapshot(snapshot); err != nil {
+		return nil, err
+	}
+	args := []string{"send"}
+	if base != "" {
+		if !snapshotRule.MatchString(base) {
+			return nil, model.Errorf(model.KindInvalid, "invalid snapshot name %.64q", base)
+		}
+		args = append(args, "-i", "@"+base)
+	}
+	cmd := p.run.prepare(append(args, p.full(snapshot))...)
+	stderr := &bounded{limit: 4096}
+	cmd.Stderr = stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("cannot send snapshot: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, unavailable(fmt.Errorf("cannot send snapshot: %w", err))
+	}
+	s := &sending{cmd: cmd, out: out, stderr: stderr, patience: p.run.timeout}
+	s.unbind = context.AfterFunc(ctx, s.kill)
+	return s, nil
+}
+
+// sending is a zfs send that runs.
+type sending struct {
+	cmd      *exec.Cmd
+	out      io.ReadCloser
+	stderr   *bounded
+	patience time.Duration
+	unbind   func() bool
+
+	wait sync.Once
+	err  error // of the command, once it has been waited for
+}
+
+func (s *sending) kill() { _ = s.cmd.Process.Kill() }
+
+// Read implements io.Reader. Its patience is with zfs only: the time that the
+// stream's reader takes between two calls does not count.
+func (s *sending) Read(b []byte) (int, error) {
+	impatient := time.AfterFunc(s.patience, s.kill)
+	n, err := s.out.Read(b)
+	impatient.Stop()
+	if err == nil {
+		return n, nil
+	}
+	if failed := s.end(); failed != nil {
+		return n, failed
+	}
+	return n, io.EOF
+}
+
+func (s *sending) end() error {
+	s.wait.Do(func() {
+		s.unbind()
+		if err := s.cmd.Wait(); err != nil {
+			s.err = classify("send", s.stderr.String(), err)
+		}
+	})
+	return s.err
+}
+
+// Close ends the command if it still runs. What became of it a reader has
+// learned from Read.
+func (s *sending) Close() error {
+	s.kill()
+	_ = s.end()
+	return nil
+}
+
+// Receive makes the dataset name of a whole stream, or adds an incremental one
+// to it, and leaves it unmounted. What was written to it since the stream's
+// base is lost. A stream that ends early, or is damaged, is KindInvalid and
+// changes nothing.
+func (p *Pool) Receive(ctx context.Context, name string, stream io.Reader) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	cmd := p.run.prepare("receive", "-u", "-F", p.full(name))
+	stderr := &bounded{limit: 4096}
+	cmd.Stderr = stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("cannot receive stream: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return unavailable(fmt.Errorf("cannot receive stream: %w", err))
+	}
+	kill := func() { _ = cmd.Process.Kill() }
+	unbind := context.AfterFunc(ctx, kill)
+	defer unbind()
+	_, copied := io.Copy(patientWriter{in, p.run.timeout, kill}, stream)
+	_ = in.Close() // zfs may have ended already
+	ending := time.AfterFunc(p.run.timeout, kill)
+	err = cmd.Wait()
+	ending.Stop()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case copied != nil && !errors.Is(copied, io.ErrClosedPipe) && err == nil:
+		return fmt.Errorf("cannot receive stream: %w", copied)
+	case err != nil:
+		return receiveFailure(classify("receive", stderr.String(), errors.Join(err, copied)))
+	}
+	return nil
+}
+
+// receiveFailure blames the stream for what zfs does not know a better name of.
+func receiveFailure(err error) error {
+	if model.IsKind(err, model.KindInternal) {
+		return model.WrapError(model.KindInvalid, err, "the stream is damaged, ends too early, or does not follow what is there")
+	}
+	return err
+}
+
+// patientWriter writes to a command that is killed when it takes nothing for
+// too long.
+type patientWriter struct {
+	to       io.Writer
+	patience time.Duration
+	kill     func()
+}
+
+func (w patientWriter) Write(b []byte) (int, error) {
+	impatient := time.AfterFunc(w.patience, w.kill)
+	defer impatient.Stop()
+	return w.to.Write(b)
+}
