@@ -58,8 +58,10 @@ type Head struct {
 	// Ended has the error with which the head ended by itself.
 	Ended chan error
 
-	tie  *tie
-	kill func()
+	tie *tie
+
+	mu   sync.Mutex
+	kill func() // nil while it does not run
 }
 
 // NewRing starts heads and nodes, and puts in what New does. It ends with the
@@ -155,7 +157,7 @@ func (r *Ring) Until(what string, cond func() bool) {
 func (r *Ring) Up() []*Head {
 	var up []*Head
 	for _, h := range r.Heads {
-		if h.kill != nil {
+		if h.runs() {
 			up = append(up, h)
 		}
 	}
@@ -227,10 +229,19 @@ func (r *Ring) freeAddress() string {
 // Kill ends the head as a crash of its process does: it hands nothing over, and
 // what its requests go on to do reaches no node.
 func (h *Head) Kill() {
-	if h.kill != nil {
-		h.kill()
-		h.kill = nil
+	h.mu.Lock()
+	kill := h.kill
+	h.kill = nil
+	h.mu.Unlock()
+	if kill != nil {
+		kill()
 	}
+}
+
+func (h *Head) runs() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.kill != nil
 }
 
 // Start runs the head on the files that it has.
@@ -264,16 +275,17 @@ func (h *Head) TryStart() error {
 	h.assemble(log)
 	server := &http.Server{Handler: h.Circle.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	ctx, cancel := context.WithCancel(context.Background())
+	seeds := []string{h.ring.Heads[0].self.PeerAddress}
 	var loops sync.WaitGroup
 	loops.Go(func() { server.Serve(tls.NewListener(l, h.identity.ServerTLS(pki.RoleHead))) })
 	loops.Go(func() { h.Nodes.Watch(ctx) })
 	loops.Go(func() { h.lead(ctx) })
 	loops.Go(func() {
-		if err := h.Circle.Announce(ctx, h.self, []string{h.ring.Heads[0].self.PeerAddress}); err != nil {
+		if err := h.Circle.Announce(ctx, h.self, seeds); err != nil {
 			h.Ended <- err
 		}
 	})
-	h.kill = func() {
+	kill := func() {
 		h.tie.cut()
 		server.Close()
 		cancel()
@@ -282,6 +294,9 @@ func (h *Head) TryStart() error {
 		loops.Wait()
 		h.Nodes.Close()
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kill = kill
 	return nil
 }
 
