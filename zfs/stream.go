@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -49,6 +50,7 @@ type sending struct {
 	stderr   *bounded
 	patience time.Duration
 	unbind   func() bool
+	hung     atomic.Bool
 
 	wait sync.Once
 	err  error // of the command, once it has been waited for
@@ -59,7 +61,10 @@ func (s *sending) kill() { _ = s.cmd.Process.Kill() }
 // Read implements io.Reader. Its patience is with zfs only: the time that the
 // stream's reader takes between two calls does not count.
 func (s *sending) Read(b []byte) (int, error) {
-	impatient := time.AfterFunc(s.patience, s.kill)
+	impatient := time.AfterFunc(s.patience, func() {
+		s.hung.Store(true)
+		s.kill()
+	})
 	n, err := s.out.Read(b)
 	impatient.Stop()
 	if err == nil {
@@ -74,7 +79,11 @@ func (s *sending) Read(b []byte) (int, error) {
 func (s *sending) end() error {
 	s.wait.Do(func() {
 		s.unbind()
-		if err := s.cmd.Wait(); err != nil {
+		err := s.cmd.Wait()
+		switch {
+		case s.hung.Load():
+			s.err = unavailable(errHangs)
+		case err != nil:
 			s.err = classify("send", s.stderr.String(), err)
 		}
 	})
@@ -110,14 +119,21 @@ func (p *Pool) Receive(ctx context.Context, name string, stream io.Reader) error
 	kill := func() { _ = cmd.Process.Kill() }
 	unbind := context.AfterFunc(ctx, kill)
 	defer unbind()
-	_, copied := io.Copy(patientWriter{in, p.run.timeout, kill}, stream)
+	var hung atomic.Bool
+	giveUp := func() {
+		hung.Store(true)
+		kill()
+	}
+	_, copied := io.Copy(patientWriter{in, p.run.timeout, giveUp}, stream)
 	_ = in.Close() // zfs may have ended already
-	ending := time.AfterFunc(p.run.timeout, kill)
+	ending := time.AfterFunc(p.run.timeout, giveUp)
 	err = cmd.Wait()
 	ending.Stop()
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case hung.Load():
+		return unavailable(errHangs)
 	case copied != nil && !errors.Is(copied, io.ErrClosedPipe) && err == nil:
 		return fmt.Errorf("cannot receive stream: %w", copied)
 	case err != nil:
@@ -125,6 +141,8 @@ func (p *Pool) Receive(ctx context.Context, name string, stream io.Reader) error
 	}
 	return nil
 }
+
+var errHangs = errors.New("zfs neither took nor gave anything for too long")
 
 // receiveFailure blames the stream for what zfs does not know a better name of.
 func receiveFailure(err error) error {
