@@ -17,14 +17,16 @@ const (
 
 // raftConfig has timeouts for heads in one data center: a dead leader is
 // replaced in about one to two seconds, and a leader that a busy machine keeps
-// from running for a few hundred milliseconds stays. Pre-vote is on by default
+// from running for half a second stays. Pre-vote is on by default
 // and keeps a head that was cut off from forcing an election when it is back.
 func raftConfig(cfg Config) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(cfg.ID)
-	c.HeartbeatTimeout = 600 * time.Millisecond
-	c.ElectionTimeout = 600 * time.Millisecond
-	c.LeaderLeaseTimeout = 500 * time.Millisecond
+	c.HeartbeatTimeout = 750 * time.Millisecond
+	c.ElectionTimeout = 750 * time.Millisecond
+	// Fresh reads do not depend on the lease, so that it is nearly as long as
+	// it may be.
+	c.LeaderLeaseTimeout = 700 * time.Millisecond
 	c.CommitTimeout = 50 * time.Millisecond // see nudges
 	c.MaxAppendEntries = 256
 	c.SnapshotInterval = 30 * time.Second
