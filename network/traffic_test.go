@@ -3,6 +3,7 @@ package network
 import (
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"testing"
@@ -133,11 +134,57 @@ func wantPings(t *testing.T, pings ...ping) {
 	all.Wait()
 }
 
+// received is the word that arrives at an address in one namespace when another
+// one sends it by UDP from an address of its choice.
+func received(t testing.TB, at, from, to, as string) string {
+	t.Helper()
+	var l, c net.PacketConn
+	if err := inside(t, at, func() (err error) { l, err = net.ListenPacket("udp6", to); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := inside(t, from, func() (err error) { c, err = net.ListenPacket("udp6", as); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.WriteTo([]byte("word"), l.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	l.SetReadDeadline(time.Now().Add(quiet))
+	b := make([]byte, 16)
+	n, _, _ := l.ReadFrom(b)
+	return string(b[:n])
+}
+
+// advertise tells a neighbour, out of a namespace's eth0, that an address has
+// the MAC of that.
+func advertise(t testing.TB, path, neighbour, address string) {
+	t.Helper()
+	a, to := netip.MustParseAddr(address).As16(), netip.MustParseAddr(neighbour).As16()
+	sendICMP6(t, path, to, func(mac net.HardwareAddr) []byte {
+		m := append([]byte{136, 0, 0, 0, 0x20, 0, 0, 0}, a[:]...) // override what is known
+		return append(append(m, 2, 1), mac...)
+	})
+}
+
 // sendRouterAdvertisement sends one for the prefix fd66::/64 out of a
 // namespace's eth0.
-func sendRouterAdvertisement(t testing.TB, path string) error {
+func sendRouterAdvertisement(t testing.TB, path string) {
 	t.Helper()
-	return inside(t, path, func() error {
+	sendICMP6(t, path, [16]byte{0xff, 2, 15: 1}, func(net.HardwareAddr) []byte {
+		m := make([]byte, 16, 48)
+		m[0], m[4], m[6], m[7] = 134, 64, 7, 8 // type, hop limit, lifetime as a router
+		prefix := make([]byte, 32)
+		prefix[0], prefix[1], prefix[2], prefix[3] = 3, 4, 64, 0xc0
+		prefix[6], prefix[10], prefix[16], prefix[17] = 7, 7, 0xfd, 0x66
+		return append(m, prefix...)
+	})
+}
+
+// sendICMP6 sends a message of neighbour discovery.
+func sendICMP6(t testing.TB, path string, to [16]byte, message func(net.HardwareAddr) []byte) {
+	t.Helper()
+	err := inside(t, path, func() error {
 		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
 		if err != nil {
 			return err
@@ -147,15 +194,14 @@ func sendRouterAdvertisement(t testing.TB, path string) error {
 		if err != nil {
 			return err
 		}
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 255); err != nil {
-			return err
+		for _, hops := range []int{unix.IPV6_MULTICAST_HOPS, unix.IPV6_UNICAST_HOPS} {
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, hops, 255); err != nil {
+				return err
+			}
 		}
-		m := make([]byte, 16, 48)
-		m[0], m[4], m[6], m[7] = 134, 64, 7, 8 // type, hop limit, lifetime as a router
-		prefix := make([]byte, 32)
-		prefix[0], prefix[1], prefix[2], prefix[3] = 3, 4, 64, 0xc0
-		prefix[6], prefix[10], prefix[16], prefix[17] = 7, 7, 0xfd, 0x66
-		to := &unix.SockaddrInet6{ZoneId: uint32(link.Index), Addr: [16]byte{0xff, 2, 15: 1}}
-		return unix.Sendto(fd, append(m, prefix...), 0, to)
+		return unix.Sendto(fd, message(link.HardwareAddr), 0, &unix.SockaddrInet6{ZoneId: uint32(link.Index), Addr: to})
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
