@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
+	"os"
+	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 
@@ -28,6 +31,11 @@ type headFile struct {
 	Logs               struct {
 		Drivers []string `toml:"drivers"`
 	} `toml:"logs"`
+	DNS struct {
+		Listen   string         `toml:"listen"`
+		Suffix   string         `toml:"suffix"`
+		Transfer []netip.Prefix `toml:"transfer"`
+	} `toml:"dns"`
 }
 
 func headCommand() *cli.Command {
@@ -50,6 +58,10 @@ func headCommand() *cli.Command {
 			"  image_holders = 2             nodes that hold each image that an account names, 1 to 3\n" +
 			"  account_requests = 64         that one account may have under way at once\n" +
 			"  account_streams = 64          the same for attach, logs -f and the like\n\n" +
+			"  [dns]                         NAME.inst.LOGIN.DATACENTER.SUFFIX, SERVICE.svc.LOGIN.DATACENTER.SUFFIX\n" +
+			"  listen = \"\"                   where to answer, \":53\"; nowhere by default\n" +
+			"  suffix = \"example.org\"        delegate DATACENTER.example.org to the heads\n" +
+			"  transfer = []                 networks of secondaries, which may have the whole zone\n\n" +
 			"  [logs]\n" +
 			"  drivers = []                  log drivers that containers may have, json-file among them; all by default",
 		Subcommands: append([]*cli.Command{
@@ -80,8 +92,15 @@ func runHead(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(headGC)
+	}
 	return headnode.Run(c.Context, config)
 }
+
+// headGC lets the heap grow by so many percent between two collections: half of
+// what is usual, because most of a large data center's head is state that stays.
+const headGC = 50
 
 const defaultHeadConfig = "/etc/spearhead/head.toml"
 
@@ -119,6 +138,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		AccountRequests:    file.AccountRequests,
 		AccountStreams:     file.AccountStreams,
 		LogDrivers:         file.Logs.Drivers,
+		DNS:                headnode.DNS{Listen: file.DNS.Listen, Suffix: file.DNS.Suffix, Transfer: file.DNS.Transfer},
 		Version:            version,
 		Logger:             logger(c),
 	}, nil
