@@ -21,6 +21,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/headnode/volumes"
+	"github.com/spearheadcloud/spearhead/headnode/zones"
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
@@ -70,6 +71,7 @@ type head struct {
 
 	nodes      *nodes.Set
 	images     *images.Service
+	zones      *zones.Listener // nil: nobody asks here
 	networks   *networks.Service
 	containers *containers.Service
 	builds     *build.Service
@@ -174,6 +176,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: h.store, Dial: h.dial, Logger: h.log,
 		Connected: func(ctx context.Context, c nodes.Connection) {
 			h.reconciler.Connected(ctx, c.NodeID, c.Agent, c.Drained)
+			h.volumes.Settle(ctx, c.NodeID, c.Agent)
 		},
 	})
 	h.images = images.New(images.Config{
@@ -185,13 +188,13 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images, Fabrics: h.networks,
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Placed: h.metrics.Placed, Logger: h.log,
 	})
-	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Logger: h.log})
+	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Working: h.circle.WorkedOn, Logger: h.log})
 	h.builds = build.New(build.Config{Store: h.circle.Heads, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})
 	h.reconciler = reconcile.New(reconcile.Config{
-		Store: leaderStore{h.store, h.circle.Heads}, Agent: h.nodes.Agent, Working: h.circle.WorkedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
+		Store: h.store, Agent: h.nodes.Agent, Working: h.circle.WorkedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})
 	h.attendant = attend.New(attend.Config{Store: h.store, Agent: h.nodes.Agent, Containers: h.containers, CA: h.home.ca, Logger: h.log})
-	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds, Reconciler: h.reconciler})
+	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds, Reconciler: h.reconciler, Volumes: h.volumes})
 	opened.Add(h.nodes.Close)
 	return nil
 }

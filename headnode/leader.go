@@ -7,9 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/model"
-	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
@@ -68,16 +66,6 @@ func (h *head) term(ctx context.Context) {
 	loops.Go(func() { h.metrics.Loop(ctx, "attend", h.attendant.Run) })
 	loops.Wait()
 }
-
-// leaderStore is the store of what only the leader does: its proposals fail
-// when this head does not lead.
-type leaderStore struct {
-	*raftstore.Store
-	heads *quorum.Store
-}
-
-// Fresh implements reconcile.Store.
-func (s leaderStore) Fresh(ctx context.Context) error { return s.heads.Fresh(ctx) }
 
 // handOver lets another head lead before this one stops, so that writes go on.
 func (h *head) handOver(ctx context.Context) {

@@ -30,7 +30,9 @@ func (c *Circle) Reserve(ctx context.Context, in containers.Intent) (peers.Reser
 var errNotLeading = model.WrapError(model.KindUnavailable, peers.ErrAgain, "this head does not lead; try again")
 
 // Working implements peers.Work.
-func (c *Circle) Working() []string { return c.use.Containers.Working() }
+func (c *Circle) Working() []string {
+	return append(c.use.Containers.Working(), c.use.Volumes.Working()...)
+}
 
 // HoldImages implements peers.Work.
 func (c *Circle) HoldImages() ([]string, func(), error) { return c.use.Images.Hold() }
@@ -94,8 +96,9 @@ func (r reserver) Reserve(ctx context.Context, in containers.Intent) (model.Cont
 	return made.Container, r.c.Store.WaitApplied(ctx, made.Index)
 }
 
-// WorkedOn asks all heads what their requests are creating or updating at this
-// moment, and returns what tells whether an id is among it.
+// WorkedOn asks all heads what their requests are creating, updating or moving
+// at this moment, and returns what tells whether an id is among it. The Store
+// shows what they had seen then.
 func (c *Circle) WorkedOn(ctx context.Context) (func(id string) bool, error) {
 	var mu sync.Mutex
 	busy := map[string]bool{}
@@ -112,6 +115,9 @@ func (c *Circle) WorkedOn(ctx context.Context) (func(id string) bool, error) {
 		note(ids)
 		return err
 	})
+	if err == nil {
+		err = c.Heads.Fresh(ctx)
+	}
 	return func(id string) bool { return busy[id] }, err
 }
 

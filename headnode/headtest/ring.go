@@ -314,23 +314,19 @@ func (h *Head) assemble(log *slog.Logger) {
 		Store: heads, Decisions: h.Store, Reserver: h.Circle.Reserver(), Agents: h.Nodes, Images: h.Images, Requests: 128, Logger: log,
 	})
 	h.Reconciler = reconcile.New(reconcile.Config{
-		Store: leading{h.Store, h.Circle}, Agent: h.Nodes.Agent, Working: h.Circle.WorkedOn,
+		Store: h.Store, Agent: h.Nodes.Agent, Working: h.Circle.WorkedOn,
 		Images: h.Images.Settle, Sweep: h.Images.Sweep, Interval: time.Second, Logger: log,
 	})
-	h.Circle.Use(circle.UseCases{Containers: h.Containers, Images: h.Images, Builds: noBuilds{}, Reconciler: h.Reconciler})
+	h.Circle.Use(circle.UseCases{Containers: h.Containers, Images: h.Images, Builds: noBuilds{}, Reconciler: h.Reconciler, Volumes: noVolumes{}})
 }
 
 type noBuilds struct{}
 
 func (noBuilds) CancelBuild(context.Context, model.Account, string) error { return nil }
 
-// leading is the store of what only the leader does.
-type leading struct {
-	*raftstore.Store
-	circle *circle.Circle
-}
+type noVolumes struct{}
 
-func (l leading) Fresh(ctx context.Context) error { return l.circle.Heads.Fresh(ctx) }
+func (noVolumes) Working() []string { return nil }
 
 // lead runs what only a leader does, as package headnode does.
 func (h *Head) lead(ctx context.Context) {

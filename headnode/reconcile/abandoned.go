@@ -23,9 +23,6 @@ func (r *Reconciler) abandoned(ctx context.Context, begun func(*model.Container)
 		return nil
 	}
 	working, err := r.Working(ctx)
-	if err == nil {
-		err = r.Store.Fresh(ctx)
-	}
 	if err != nil {
 		if ctx.Err() == nil {
 			r.Logger.Warn("cannot tell yet what other heads work on", slog.Any("err", err))

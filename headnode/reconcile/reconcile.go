@@ -27,8 +27,6 @@ const (
 type Store interface {
 	Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
 	View() *state.View
-	// Fresh returns when View shows all that any head had seen before.
-	Fresh(ctx context.Context) error
 }
 
 // Config is what a Reconciler stands on.
@@ -37,7 +35,8 @@ type Config struct {
 	// Agent is the node's agent, also of a node that is not connected.
 	Agent func(nodeID string) wire.Agent
 	// Working asks all heads what their requests are creating or updating at
-	// this moment, and returns what tells whether an id is among it.
+	// this moment, so that Store shows what they had seen, and returns what
+	// tells whether an id is among it.
 	Working func(ctx context.Context) (func(id string) bool, error)
 	// Images makes the state agree with the images that a node holds.
 	Images func(ctx context.Context, nodeID string) error

@@ -3,6 +3,7 @@ package volumes
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -46,7 +47,7 @@ func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
 		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter || s.moving.has(vol.ID) {
 			continue
 		}
-		if err := s.tidy(ctx, vol); err != nil && ctx.Err() == nil {
+		if err := s.tidyIdle(ctx, vol); err != nil && ctx.Err() == nil {
 			failed[vol.ID] = time.Now()
 			s.log.Warn("cannot remove a volume's files yet", slog.String("volume", vol.ID), slog.String("node", vol.NodeID), slog.Any("err", err))
 			continue
@@ -58,6 +59,27 @@ func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
 			delete(failed, id)
 		}
 	}
+}
+
+// tidyIdle is tidy for a volume that no head is moving. Heads take a volume into
+// what they work on before its copy shows in the state, and out of it after its
+// end shows; so the state is looked at before they are asked, and again.
+func (s *Service) tidyIdle(ctx context.Context, vol *model.Volume) error {
+	if s.working != nil {
+		working, err := s.working(ctx)
+		if err != nil {
+			return err
+		}
+		if working(vol.ID) {
+			return model.Errorf(model.KindConflict, "another head is moving the volume")
+		}
+		now, ok := s.store.View().Volume(vol.ID)
+		if !ok || !now.Removing && len(now.Copies) == 0 {
+			return nil
+		}
+		vol = &now
+	}
+	return s.tidy(ctx, vol)
 }
 
 // tidy has nodes remove what they have of a volume and need not have, and then
@@ -122,6 +144,12 @@ func (w *workSet) remove(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.ids, id)
+}
+
+func (w *workSet) list() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.ids))
 }
 
 func (w *workSet) has(id string) bool {

@@ -12,10 +12,8 @@ import (
 
 // Move brings a volume that no container mounts to another node. One entry
 // makes the copy the volume, and the old files dead: whatever is killed when,
-// exactly one of the two can be mounted, and the other is removed.
-//
-// Only the leader may do it: it is the leader that gives up copies which nobody
-// is making any more.
+// exactly one of the two can be mounted, and the other is removed. The leader
+// gives up copies that no head is making any more.
 func (s *Service) Move(ctx context.Context, a model.Account, name, nodeName string) error {
 	vol, from, err := s.find(a, name)
 	if err != nil {
