@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -209,7 +210,13 @@ func hashOf(t interface{ Fatal(...any) }, s *State) string {
 
 // apply sends c through the log's form, as raft does.
 func apply(t interface{ Fatal(...any) }, s *State, index uint64, c command.Command) error {
-	data, err := command.Encode(command.Entry{Command: c})
+	_, err := applyAs(t, s, index, "", c)
+	return err
+}
+
+// applyAs is apply for a request with an id.
+func applyAs(t interface{ Fatal(...any) }, s *State, index uint64, id string, c command.Command) (uint64, error) {
+	data, err := command.Encode(command.Entry{Request: id, Command: c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,8 +224,16 @@ func apply(t interface{ Fatal(...any) }, s *State, index uint64, c command.Comma
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Apply(index, decoded)
-	return err
+	return s.Apply(index, decoded)
+}
+
+// containersOf is all that the state says of containers.
+func containersOf(s *State) string {
+	var out strings.Builder
+	for _, c := range s.View().AllContainers() {
+		fmt.Fprintf(&out, "%+v\n", *c)
+	}
+	return out.String()
 }
 
 func TestAnyCommandsKeepThePromises(t *testing.T) {
@@ -226,9 +241,21 @@ func TestAnyCommandsKeepThePromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := New(), New()
 		var index uint64
+		answered := map[string]string{} // by request
+		ids := []string{""}
 		both := func(c command.Command) {
 			index++
-			errA, errB := apply(t, a, index, c), apply(t, b, index, c)
+			id := rapid.SampledFrom(ids).Draw(t, "request")
+			before := containersOf(a)
+			atA, errA := applyAs(t, a, index, id, c)
+			_, errB := applyAs(t, b, index, id, c)
+			answer := fmt.Sprint(atA, errA)
+			if first, again := answered[id]; id != "" && again {
+				if answer != first || containersOf(a) != before {
+					t.Fatalf("%T: a request was answered with %s, and its repetition with %s", c, first, answer)
+				}
+			}
+			answered[id] = answer
 			if fmt.Sprint(errA) != fmt.Sprint(errB) {
 				t.Fatalf("%T: one replica says %v, the other %v", c, errA, errB)
 			}
@@ -247,6 +274,7 @@ func TestAnyCommandsKeepThePromises(t *testing.T) {
 		both(testNetwork(2))
 		both(testNode(1, 4))
 		both(testNode(2, 4))
+		ids = []string{"", "", "r1", "r2", "r3"}
 		for range rapid.IntRange(0, 40).Draw(t, "length") {
 			both(randomCommand(t))
 		}
