@@ -97,23 +97,19 @@ func (f *fleet) look(connected func(string) bool) bool {
 	return news
 }
 
-// choose has placement decide. Whether the chosen node is connected is looked
-// at once more, and before a refusal whether all are.
+// chooseTries bounds how often a decision is made anew because other nodes are
+// connected than a moment before.
+const chooseTries = 4
+
+// choose has placement decide. If the chosen node is not connected any more,
+// or before a refusal, all nodes are looked at anew.
 func (f *fleet) choose(r placement.Request, connected func(string) bool) (placement.Decision, error) {
 	r.Seed = rand.Uint64()
-	for {
+	for try := 1; ; try++ {
 		d, err := f.nodes.Decide(r)
-		switch {
-		case err != nil:
-			if f.look(connected) {
-				continue
-			}
+		if err == nil && connected(d.NodeID) || try == chooseTries || !f.look(connected) {
 			return d, err
-		case connected(d.NodeID):
-			return d, nil
 		}
-		f.nodes.Connect(d.NodeID, false)
-		f.down[d.NodeID] = true
 	}
 }
 
