@@ -3,7 +3,10 @@
 GO      := scripts/go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-# Whole-machine tests come after the others, one package at a time.
+# Whole-machine tests come after the others, two packages at a time: they wait more than they
+# work, and each has a rack of its own. They run the program as it is shipped, without cgo, and
+# share what is compiled with it.
+WHOLE    = CGO_ENABLED=0 -timeout 15m -p 2
 UNITS    = $(shell $(GO) list ./... | grep -v /integration)
 SYSTEM   = $(shell $(GO) list ./... | grep /integration)
 # How long `make fuzz` tries each target.
@@ -39,7 +42,7 @@ dev: ## install what is missing, build, start a data center on this machine (nee
 .PHONY: test
 test: ## all tests that this machine can run, with a closing count (needs root for all of them)
 	@scripts/setup test
-	@$(GO) run ./internal/cmd/gotest -race -timeout 15m $(UNITS) -- -race -timeout 15m -p 1 $(SYSTEM)
+	@$(GO) run ./internal/cmd/gotest -race -timeout 15m $(UNITS) -- $(WHOLE) $(SYSTEM)
 
 .PHONY: root-test
 root-test: ## the tests of the packages that touch the kernel (needs root)
@@ -49,7 +52,7 @@ root-test: ## the tests of the packages that touch the kernel (needs root)
 .PHONY: integration
 integration: ## the tests of a whole data center with the docker client (needs root)
 	@scripts/setup test
-	@$(GO) run ./internal/cmd/gotest -timeout 15m -p 1 ./integration/...
+	@$(GO) run ./internal/cmd/gotest $(WHOLE) ./integration/...
 
 .PHONY: clients
 clients: ## install every client that people use (some minutes the first time) and test with each

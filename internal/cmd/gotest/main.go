@@ -1,9 +1,10 @@
 // Command gotest runs go test and tells only what a person needs to know: the output of
 // what failed, why tests were skipped, and a closing line with the counts.
 //
-//	gotest [go test's arguments] [-- more arguments]...
+//	gotest [NAME=value]... [go test's arguments] [-- more of both]...
 //
-// Each part between "--" is one run of go test, in order; the counts are of all of them. The
+// Each part between "--" is one run of go test, in order, with the settings that it begins
+// with added to its environment; the counts are of all of them. The
 // exit code is 0 if every test passed or was skipped. The go command is $GO, or scripts/go.
 package main
 
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 )
 
 func main() {
@@ -45,12 +47,23 @@ func split(arguments []string) [][]string {
 	return slices.DeleteFunc(append(parts, arguments), func(part []string) bool { return len(part) == 0 })
 }
 
+// settingsOf cuts what a part begins with for its environment.
+func settingsOf(arguments []string) (settings, rest []string) {
+	at := slices.IndexFunc(arguments, func(a string) bool { return strings.HasPrefix(a, "-") || !strings.Contains(a, "=") })
+	if at < 0 {
+		at = len(arguments)
+	}
+	return arguments[:at], arguments[at:]
+}
+
 func run(arguments []string, summary *summary) error {
 	command := os.Getenv("GO")
 	if command == "" {
 		command = "scripts/go"
 	}
+	settings, arguments := settingsOf(arguments)
 	test := exec.Command(command, append([]string{"test", "-json"}, arguments...)...)
+	test.Env = append(os.Environ(), settings...)
 	test.Stderr = os.Stderr
 	output, err := test.StdoutPipe()
 	if err != nil {

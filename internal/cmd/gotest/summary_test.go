@@ -53,3 +53,14 @@ func TestArgumentsAreCutAtDoubleDashes(t *testing.T) {
 		t.Fatalf("parts %q", got)
 	}
 }
+
+func TestAPartBeginsWithItsSettings(t *testing.T) {
+	t.Parallel()
+	settings, rest := settingsOf([]string{"CGO_ENABLED=0", "A=b", "-run=X", "./a=b"})
+	if !slices.Equal(settings, []string{"CGO_ENABLED=0", "A=b"}) || !slices.Equal(rest, []string{"-run=X", "./a=b"}) {
+		t.Errorf("settings %q and %q", settings, rest)
+	}
+	if settings, rest := settingsOf([]string{"-race"}); len(settings) != 0 || len(rest) != 1 {
+		t.Errorf("settings %q and %q", settings, rest)
+	}
+}
