@@ -70,7 +70,7 @@ func (s *Service) decide(in *Intent) (c model.Container, made bool, err error) {
 	defer s.placing.Unlock()
 	v := s.store.View()
 	c = in.Container
-	if held, ok := v.Container(c.ID); ok {
+	if held, err := reserved(v, in); err == nil {
 		return held, true, nil
 	}
 	if p, ok := s.fleet.pending[c.ID]; ok { // the same intent again, before its first answer
