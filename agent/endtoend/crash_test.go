@@ -48,11 +48,12 @@ func crashes() (all []crash) {
 	add("create", nothing, func(ctx context.Context, n *node, r wire.CreateRequest) error {
 		_, err := n.client.Create(ctx, r)
 		return err
-	}, "agent/create-recorded", "agent/create-root", "agent/create-registered", "image.root.made")
+	}, "agent/create-recorded", "agent/create-root", "agent/create-registered", "image.root.made",
+		"agent/create-volumes", "volumes.make", "volumes.filling", "volumes.filled")
 	add("start", create, func(ctx context.Context, n *node, r wire.CreateRequest) error {
 		_, err := n.client.Start(ctx, r.Container.ID)
 		return err
-	}, "agent/start-recorded", "agent/start-root", "agent/start-network", "agent/start-prepared", "runtime.start.bundled", "runtime.start.begun", "agent/start-running",
+	}, "agent/start-recorded", "agent/start-root", "agent/start-network", "agent/start-volumes", "agent/start-prepared", "runtime.start.bundled", "runtime.start.begun", "agent/start-running",
 		"iod/start-recorded", "iod/start-created", "iod/start-supervised", "iod/start-released")
 	add("pause", start, func(ctx context.Context, n *node, r wire.CreateRequest) error {
 		_, err := n.client.Pause(ctx, r.Container.ID)
@@ -168,6 +169,8 @@ func (n *node) crash(c crash, both bool) {
 	r := n.request(worker)
 	r.Container.Spec.Limits = model.Limits{Memory: oldLimit, MemorySwap: -1}
 	id := r.Container.ID
+	volume := id[:32]
+	mountPrograms(&r, volume)
 	c.before(n, r)
 	before, existed := n.container(id)
 	log := n.text(id)
@@ -195,7 +198,28 @@ func (n *node) crash(c crash, both bool) {
 	_, err = n.client.Remove(n.Context(), id, wire.RemoveRequest{Force: true})
 	n.ok(err)
 	n.wantStory(id)
+	if c.operation == "create" { // what it has left of its volume is a volume that works
+		again := n.request(worker)
+		mountPrograms(&again, volume)
+		start(n, again)
+		_, err = n.client.Remove(n.Context(), again.Container.ID, wire.RemoveRequest{Force: true})
+		n.ok(err)
+	}
+	n.ok(n.client.RemoveVolume(n.Context(), volume))
+	if ids, err := n.client.Volumes(n.Context()); err != nil || len(ids) > 0 {
+		n.Errorf("left over are the volumes %v, %v", ids, err)
+	}
 	n.wantNothingLeft()
+}
+
+// mountPrograms lets a container have its programs, the shell among them, from a
+// volume that is filled from the image, and one of them from a part of it.
+func mountPrograms(r *wire.CreateRequest, volume string) {
+	r.Volumes = []wire.VolumeRef{{ID: volume}}
+	r.Container.Spec.Mounts = []model.Mount{
+		{Type: model.MountVolume, VolumeID: volume, Source: "bin", Target: "/bin"},
+		{Type: model.MountVolume, VolumeID: volume, Source: "bin", Target: "/part", Subpath: "busybox"},
+	}
 }
 
 // judge checks what an agent has made of what a dead one left. answered says

@@ -331,6 +331,7 @@ func (n *node) wantNothingLeft() {
 		"/sys/fs/cgroup" + n.cfg.CgroupParent + "/*/*",
 		n.cfg.RunDir + "/etc/*",
 		n.cfg.RunDir + "/net/containers/*",
+		n.cfg.RunDir + "/vol/*",
 	} {
 		found, err := filepath.Glob(pattern)
 		n.ok(err)
