@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,6 +39,8 @@ type Config struct {
 	// "" is nowhere. Whoever reaches it learns how the data center works and who
 	// its machines are.
 	MetricsListen string
+	// DNS has this head answer questions about containers.
+	DNS DNS
 	// Version of the program, for docker version and docker info.
 	Version string
 	// InsecureRegistries are registries (host, host:port or CIDR) that docker login
@@ -57,6 +60,28 @@ type Config struct {
 	AccountRequests int
 	AccountStreams  int
 	Logger          *slog.Logger
+}
+
+// DNS says what of DNS a head answers; see package zones.
+type DNS struct {
+	Listen string // host:port, UDP and TCP; "" is nowhere
+	Suffix string // the zone is the data center's name below it
+	// Transfer are those who may have the whole zone.
+	Transfer []netip.Prefix
+}
+
+func (d DNS) check() []error {
+	var errs []error
+	if d.Listen == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(d.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("dns.listen is not host:port: %w", err))
+	}
+	if strings.Trim(d.Suffix, ".") == "" {
+		errs = append(errs, errors.New("dns.suffix is not set: name the domain that the zone is to be in"))
+	}
+	return errs
 }
 
 // Validate returns every reason why a head cannot run with c.
@@ -82,6 +107,7 @@ func (c Config) Validate() error {
 	if len(c.Advertise) == 0 {
 		errs = append(errs, errors.New("advertise names no host or address at which this head is reached"))
 	}
+	errs = append(errs, c.DNS.check()...)
 	errs = append(errs, checkLogDrivers(c.LogDrivers)...)
 	if c.ImageHolders < 0 || c.ImageHolders > images.MaxHolders {
 		errs = append(errs, fmt.Errorf("image_holders is not from 1 to %d", images.MaxHolders))

@@ -59,6 +59,9 @@ func (h *head) openEndpoints(ctx context.Context, opened *revert.Stack) error {
 	}
 	opened.Add(others.close)
 	h.endpoints, h.peersEnd = []endpoint{docker, admin}, others
+	if err := h.openZones(ctx, opened); err != nil {
+		return err
+	}
 	if h.cfg.MetricsListen == "" {
 		return nil
 	}
@@ -243,6 +246,13 @@ func (h *head) serve(ctx context.Context) error {
 			}
 		})
 	}
+	if h.zones != nil {
+		running.Go(func() {
+			if err := h.zones.Serve(); err != nil && ctx.Err() == nil {
+				stop(fmt.Errorf("answering questions of DNS has failed: %w", err))
+			}
+		})
+	}
 	running.Go(func() { h.lead(leading) })
 	running.Go(func() { h.nodes.Watch(leading) })
 	running.Go(func() { h.upkeep(leading) })
@@ -262,6 +272,9 @@ func (h *head) serve(ctx context.Context) error {
 	h.stopServing(ctx, endRequests)
 	endLeading() // not before: requests wait for what the leader records
 	h.peersEnd.close()
+	if h.zones != nil {
+		h.zones.Close()
+	}
 	running.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		return cause

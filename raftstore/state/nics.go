@@ -82,3 +82,11 @@ func (v *View) ContainersOnNetwork(networkID string) []*model.Container {
 	}
 	return found
 }
+
+// ContainerByAddress finds the container that has an address on a network.
+func (v *View) ContainerByAddress(networkID string, a netip.Addr) (model.Container, bool) {
+	for _, c := range match[model.Container](v.txn, tableContainers, indexAddress, networkID, a.String()) {
+		return *c, true
+	}
+	return model.Container{}, false
+}
