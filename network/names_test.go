@@ -195,7 +195,7 @@ func TestAContainerMayBeANameServer(t *testing.T) {
 	server := m.join("node-a", "alice", "server", []model.Network{n}, nicOn(n, "eth0", 11))
 	client := m.join("node-a", "alice", "client", []model.Network{n}, nicOn(n, "eth0", 12))
 	echoes(t, server, ":53", "mine")
-	if got := hears(t, client, "udp", "10.7.0.11:53"); got != "mine" {
+	if got := hears(t, client, "udp", "10.7.0.11:53", patience); got != "mine" {
 		t.Errorf("it answers %q", got)
 	}
 	if got := asks(t, server, "udp", "client", dns.TypeA); got != "10.7.0.12" {

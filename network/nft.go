@@ -17,19 +17,23 @@ import (
 // The words in which this package writes rules of nftables(8). Each function
 // returns the expressions of one match or statement; a rule is their sequence.
 
-// transact carries out what fill adds as one transaction in a namespace.
+// transact carries out what fill adds as one transaction in a namespace. Only
+// the socket is made in there: on a thread of its own each of the kernel's
+// answers would cost a change of threads.
 func transact(ns *os.File, fill func(*nftables.Conn) error) error {
-	return namespace.Enter(ns, func() error {
-		c, err := nftables.New(nftables.AsLasting())
-		if err != nil {
-			return fmt.Errorf("cannot open nftables: %w", err)
-		}
-		defer c.CloseLasting()
-		if err := fill(c); err != nil {
-			return err
-		}
-		return c.Flush()
+	var c *nftables.Conn
+	err := namespace.Enter(ns, func() (err error) {
+		c, err = nftables.New(nftables.AsLasting())
+		return err
 	})
+	if err != nil {
+		return fmt.Errorf("cannot open nftables: %w", err)
+	}
+	defer c.CloseLasting()
+	if err := fill(c); err != nil {
+		return err
+	}
+	return c.Flush()
 }
 
 // renew adds a table and drops what was in it before, within a transaction:

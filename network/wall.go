@@ -24,6 +24,8 @@ type wall struct {
 	rules   []model.FirewallRule
 	dns     resolver.Ports // where the container's resolver listens; zero without one
 
+	shared bool // an interface is on a wire that others share: peers may be
+
 	// What follows changes often, and then as single elements.
 	peers map[peer]bool                    // own containers on wires that others share
 	sets  map[string]map[netip.Prefix]bool // that rules use, by id
@@ -64,6 +66,7 @@ func newWall(b *sandbox, told *directory) (*wall, error) {
 		}
 		w.closed = append(w.closed, p.Interface)
 		w.friends[p.Interface] = p.Subnets
+		w.shared = w.shared || len(p.Subnets) == 0
 		if n := told.networks[p.NetworkID]; n != nil && len(p.Subnets) == 0 {
 			for _, m := range n.members {
 				if m.AccountID != b.rec.Account || m.ContainerID == b.id {
@@ -86,10 +89,20 @@ func newWall(b *sandbox, told *directory) (*wall, error) {
 	if b.resolver != nil {
 		w.dns = b.resolver.Ports()
 	}
-	if len(w.closed) == 0 && b.resolver == nil && !slices.ContainsFunc(w.maps, func(m portMap) bool { return m.Port != m.Target }) {
+	if len(w.closed) == 0 && b.resolver == nil && !w.hasMoved() {
 		return nil, nil
 	}
 	return w, nil
+}
+
+// hasMoved tells whether a port leads to another one, and hasOpen whether one
+// leads to itself.
+func (w *wall) hasMoved() bool {
+	return slices.ContainsFunc(w.maps, func(m portMap) bool { return m.Port != m.Target })
+}
+
+func (w *wall) hasOpen() bool {
+	return slices.ContainsFunc(w.maps, func(m portMap) bool { return m.Port == m.Target })
 }
 
 // addRuleSets checks the rules and adds the sets that they use.
@@ -154,10 +167,12 @@ func (d *Driver) applyWall(b *sandbox) error {
 			removeTable(c, nftables.TableFamilyINet, inetTable)
 			return nil
 		})
-	case known && b.wall != nil && want.sameRules(b.wall):
+	case known && b.wall == nil:
+		err = transact(ns, want.build)
+	case known && want.sameRules(b.wall):
 		err = transact(ns, func(c *nftables.Conn) error { return want.change(c, b.wall) })
 	default:
-		err = transact(ns, want.build)
+		err = transact(ns, want.rebuild)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot set the firewall of container %s: %w", model.ShortID(b.id), err)
@@ -178,7 +193,7 @@ func (w *wall) sameRules(o *wall) bool {
 			return false
 		}
 	}
-	return slices.Equal(w.closed, o.closed) && slices.Equal(w.maps, o.maps) && w.dns == o.dns &&
+	return slices.Equal(w.closed, o.closed) && slices.Equal(w.maps, o.maps) && w.dns == o.dns && w.shared == o.shared &&
 		reflect.DeepEqual(w.friends, o.friends) && reflect.DeepEqual(w.rules, o.rules)
 }
 

@@ -63,14 +63,21 @@ func newWallTable(w *wall) *wallTable {
 	return t
 }
 
-// build makes the whole table anew.
+// rebuild makes the whole table anew.
+func (w *wall) rebuild(c *nftables.Conn) error {
+	renew(c, nftables.TableFamilyINet, inetTable)
+	return w.build(c)
+}
+
+// build makes the table where there is none. That is quicker: when a table is
+// dropped, the kernel has everybody wait until nobody can still be in it.
 func (w *wall) build(c *nftables.Conn) error {
 	t := newWallTable(w)
-	renew(c, nftables.TableFamilyINet, inetTable)
+	c.AddTable(t.table)
 	if err := w.addSets(c, t); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(w.maps, func(m portMap) bool { return m.Port != m.Target }) {
+	if w.hasMoved() {
 		in := baseChain(c, t.table, "prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, nftables.ChainPolicyAccept)
 		addRule(c, in, portKey(), []expr.Any{
 			&expr.Lookup{SourceRegister: regLink, DestRegister: regTarget, IsDestRegSet: true, SetName: t.moved.Name, SetID: t.moved.ID},
@@ -107,31 +114,32 @@ func (w *wall) leadToResolver(c *nftables.Conn, t *wallTable) {
 
 func (w *wall) addSets(c *nftables.Conn, t *wallTable) error {
 	var open, moved []nftables.SetElement
-	seen := map[string]bool{}
 	for _, m := range w.maps {
-		final := m
-		if m.Port != m.Target {
-			target := []byte{byte(m.Target >> 8), byte(m.Target)}
-			moved = append(moved, nftables.SetElement{Key: m.key(), Val: target})
-			continue // let in by having been moved
-		}
-		if key := string(final.key()); !seen[key] {
-			seen[key] = true
-			open = append(open, nftables.SetElement{Key: final.key()})
+		if m.Port != m.Target { // let in by having been moved
+			moved = append(moved, nftables.SetElement{Key: m.key(), Val: []byte{byte(m.Target >> 8), byte(m.Target)}})
+		} else {
+			open = append(open, nftables.SetElement{Key: m.key()})
 		}
 	}
-	if err := c.AddSet(t.open, open); err != nil {
-		return err
+	// Sets that nobody looks at are not made: each would cost as much as a rule.
+	if w.hasOpen() {
+		if err := c.AddSet(t.open, open); err != nil {
+			return err
+		}
 	}
-	if err := c.AddSet(t.moved, moved); err != nil {
-		return err
+	if w.hasMoved() {
+		if err := c.AddSet(t.moved, moved); err != nil {
+			return err
+		}
 	}
-	var v4, v6 []nftables.SetElement
-	for p := range w.peers {
-		v4, v6 = byFamily(v4, v6, p.address, p.key())
-	}
-	if err := eachFamilyAlways(c.AddSet, t.peers, v4, v6); err != nil {
-		return err
+	if w.shared {
+		var v4, v6 []nftables.SetElement
+		for p := range w.peers {
+			v4, v6 = byFamily(v4, v6, p.address, p.key())
+		}
+		if err := eachFamilyAlways(c.AddSet, t.peers, v4, v6); err != nil {
+			return err
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.sets)) {
 		v4, v6 := setElements(w.sets[id])
@@ -163,31 +171,47 @@ func (w *wall) addInput(c *nftables.Conn, t *wallTable) {
 	w.addRules(c, t, closed, true)
 	addRule(c, closed, isProtocol(unix.IPPROTO_ICMP), transportByte(0, icmpEchoRequest), accept)
 	addRule(c, closed, isProtocol(unix.IPPROTO_ICMPV6), transportByte(0, icmp6EchoRequest), accept)
-	addRule(c, closed, []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native32(ctStatusMoved), Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-	}, accept)
-	addRule(c, closed, portKey(), []expr.Any{&expr.Lookup{SourceRegister: regLink, SetName: t.open.Name, SetID: t.open.ID}}, accept)
+	if w.hasMoved() {
+		addRule(c, closed, wasMoved(), accept)
+	}
+	if w.hasOpen() {
+		addRule(c, closed, portKey(), []expr.Any{&expr.Lookup{SourceRegister: regLink, SetName: t.open.Name, SetID: t.open.ID}}, accept)
+	}
 	for _, link := range slices.Sorted(maps.Keys(w.friends)) {
 		for _, p := range w.friends[link] {
 			addRule(c, closed, comes(link), source.within(p), accept)
 		}
 	}
-	for i, set := range t.peers {
-		match, offset, length := source.isFamily(i == 1)
-		addRule(c, closed, match, []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regLink},
-			&expr.Payload{DestRegister: regMAC, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
-			&expr.Lookup{SourceRegister: regLink, SetName: set.Name, SetID: set.ID},
-		}, accept)
+	if w.shared {
+		for i, set := range t.peers {
+			addRule(c, closed, fromPeer(set, i == 1), accept)
+		}
 	}
 	addRule(c, closed, refuse)
+}
+
+// fromPeer matches interface and source by a set.
+func fromPeer(set *nftables.Set, v6 bool) []expr.Any {
+	match, offset, length := source.isFamily(v6)
+	return append(match,
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regLink},
+		&expr.Payload{DestRegister: regMAC, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
+		&expr.Lookup{SourceRegister: regLink, SetName: set.Name, SetID: set.ID},
+	)
 }
 
 // ctStatusMoved marks connections whose destination was changed on their way
 // in (IPS_DST_NAT).
 const ctStatusMoved = 1 << 5
+
+// wasMoved matches connections whose port was mapped.
+func wasMoved() []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native32(ctStatusMoved), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
+}
 
 // addOutput stops what rules say must not go out.
 func (w *wall) addOutput(c *nftables.Conn, t *wallTable) {

@@ -137,10 +137,10 @@ func TestSpoofingIPv6IsDropped(t *testing.T) {
 		}
 	}
 	must(evil, "ip -6 address add fd07::99/64 dev eth0 nodad")
-	if got := received(t, victim, evil, "[fd07::11]:9", "[fd07::66]:0"); got != "word" {
+	if got := received(t, victim, evil, "[fd07::11]:9", "[fd07::66]:0", patience); got != "word" {
 		t.Fatalf("an honest packet arrives as %q", got)
 	}
-	if got := received(t, victim, evil, "[fd07::11]:9", "[fd07::99]:0"); got != "" {
+	if got := received(t, victim, evil, "[fd07::11]:9", "[fd07::99]:0", quiet); got != "" {
 		t.Errorf("a packet with a foreign source address arrives as %q", got)
 	}
 	must(evil, "ip -6 address del fd07::99/64 dev eth0")
