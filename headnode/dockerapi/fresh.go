@@ -1,24 +1,16 @@
 package dockerapi
 
-// identify finds the account that asks. A stranger may be one that this head
-// has not heard of yet.
-func (s *server) identify(c *call) error {
-	account, err := s.Auth.Authenticate(c.r)
-	if err != nil && s.Fresh != nil {
-		if stale := s.Fresh(c.ctx()); stale != nil {
-			return stale
+// identify finds the account that asks, as of all that any head had answered
+// to before the request: a key that was removed at another head opens nothing,
+// and what the handler reads is not old. Without a quorum of heads only routes
+// that say nothing of the replicated state are served.
+func (s *server) identify(c *call, r *route) error {
+	if s.Fresh != nil && (r == nil || !r.stateless) {
+		if err := s.Fresh(c.ctx()); err != nil {
+			return err
 		}
-		account, err = s.Auth.Authenticate(c.r)
 	}
+	account, err := s.Auth.Authenticate(c.r)
 	c.account = account
 	return err
-}
-
-// refresh makes sure that a handler which reads the replicated state reads all
-// that any head had answered to before the request.
-func (s *server) refresh(c *call, r *route) error {
-	if s.Fresh == nil || r.open || r.stateless {
-		return nil
-	}
-	return s.Fresh(c.ctx())
 }

@@ -130,7 +130,7 @@ func (s *server) serve(c *call) error {
 	versionText, path := splitVersion(c.r.URL.EscapedPath())
 	match, found := s.routes.find(c.r.Method, path)
 	if !found || !match.route.open {
-		if err := s.identify(c); err != nil {
+		if err := s.identify(c, match.route); err != nil {
 			return err
 		}
 	}
@@ -158,9 +158,6 @@ func (s *server) serve(c *call) error {
 		return err
 	}
 	compat.RaiseQuery(c.route, c.version, c.query.Values)
-	if err := s.refresh(c, match.route); err != nil {
-		return err
-	}
 	return match.route.handle(s, c)
 }
 
