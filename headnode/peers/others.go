@@ -7,8 +7,13 @@ import (
 	"time"
 )
 
-// othersTimeout bounds one question to one head.
-const othersTimeout = 3 * time.Second
+const (
+	// othersTimeout bounds one question to one head.
+	othersTimeout = 3 * time.Second
+	// silenceGap is how far apart two unanswered questions may be and count as
+	// one silence: in between nobody knows.
+	silenceGap = time.Minute
+)
 
 // Others asks all other heads the same. It is safe for concurrent use.
 type Others struct {
@@ -16,13 +21,16 @@ type Others struct {
 	forsake time.Duration
 
 	mu     sync.Mutex
-	silent map[string]time.Time // since when heads have not answered
+	silent map[string]silence
 }
+
+// silence is when a head did not answer for the first and for the latest time.
+type silence struct{ first, latest time.Time }
 
 // NewOthers returns what asks the heads whose ids list gives. One that has not
 // answered for as long as forsake does not count.
 func NewOthers(list func() []string, forsake time.Duration) *Others {
-	return &Others{list: list, forsake: forsake, silent: map[string]time.Time{}}
+	return &Others{list: list, forsake: forsake, silent: map[string]silence{}}
 }
 
 // Ask calls ask for each of the other heads, all at once, and returns when all
@@ -56,12 +64,13 @@ func (o *Others) judge(ctx context.Context, id string, err error) error {
 		delete(o.silent, id)
 		return err
 	}
-	since, noted := o.silent[id]
-	if !noted {
-		o.silent[id] = time.Now()
-		return err
+	now, s := time.Now(), o.silent[id]
+	if now.Sub(s.latest) > silenceGap {
+		s.first = now
 	}
-	if time.Since(since) > o.forsake {
+	s.latest = now
+	o.silent[id] = s
+	if now.Sub(s.first) > o.forsake {
 		return nil
 	}
 	return err
