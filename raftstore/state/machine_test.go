@@ -40,7 +40,7 @@ func containerName(t *rapid.T) string {
 
 func randomCommand(t *rapid.T) command.Command {
 	now := epoch.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "time")) * time.Second)
-	switch rapid.IntRange(0, 27).Draw(t, "command") {
+	switch rapid.IntRange(0, 31).Draw(t, "command") {
 	case 0:
 		id := accountID(t)
 		return command.CreateAccount{Account: model.Account{ID: id, Login: "user" + id[len(id)-1:], Policy: model.PolicyTenant, Created: now}}
@@ -105,6 +105,15 @@ func randomCommand(t *rapid.T) command.Command {
 		return command.PutPackage{Package: model.Package{Name: packageName(t), Memory: rapid.Int64Range(1, 2).Draw(t, "size"), Active: true, Default: rapid.Bool().Draw(t, "default")}}
 	case 26:
 		return command.RemovePackage{Name: packageName(t)}
+	case 28, 29:
+		return command.MoveContainer{
+			ID: containerID(t), From: nodeID(t), To: nodeID(t), Generation: rapid.IntRange(1, 2).Draw(t, "generation"),
+			Reserved: model.Resources{Memory: rapid.Int64Range(0, 2).Draw(t, "memory")}, Time: now,
+		}
+	case 30:
+		return command.SettleMove{ID: containerID(t), Generation: 1}
+	case 31:
+		return command.FindContainer{ID: containerID(t), NodeID: nodeID(t), State: model.ContainerState{Status: model.StatusRunning}}
 	}
 	if rapid.Bool().Draw(t, "holder") {
 		return command.DropImageHolder{ImageID: imageID(t), NodeID: nodeID(t)}
@@ -127,6 +136,9 @@ func randomReservation(t *rapid.T, now time.Time) command.Command {
 		Spec:     model.ContainerSpec{Image: "i", ImageID: imageID(t)},
 	}
 	c.Spec.Limits.Memory = c.Reserved.Memory
+	if rapid.Bool().Draw(t, "movable") {
+		c.Spec.Labels = map[string]string{model.LabelReschedule: "true"}
+	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "links") {
 		alias := fmt.Sprint("a", i)
 		c.Spec.Links = append(c.Spec.Links, model.Link{
