@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -54,9 +55,12 @@ func TestBackupComesIntoADataCenterThatHasGoneOn(t *testing.T) {
 	t.Parallel()
 	old := newJournal(t)
 	r := reservation(1, "web")
-	old.must(testHead("head-1"), r, entries("e", entry(1, r, "create")))
+	token := func(id string) command.PutToken {
+		return command.PutToken{Token: model.Token{ID: id, Role: model.RoleNode, Hash: "h", Created: epoch, Expires: epoch.Add(time.Hour)}}
+	}
+	old.must(testHead("head-1"), testHead("head-3"), token("old"), r, entries("e", entry(1, r, "create")))
 	present := newJournal(t)
-	present.must(testHead("head-2"), command.RemoveHead{ID: "head-1"})
+	present.must(testHead("head-2"), command.RemoveHead{ID: "head-1"}, token("new"), testNode(2, 100), command.RemoveNode{ID: "node-2"})
 	if err := old.Adopt(present.View(), 1000); err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +68,14 @@ func TestBackupComesIntoADataCenterThatHasGoneOn(t *testing.T) {
 	if diff := cmp.Diff([]string{"head-2"}, headIDs(v)); diff != "" {
 		t.Error(diff)
 	}
-	if !v.HeadRemoved("head-1") {
-		t.Error("a head that was removed after the backup is one again")
+	if !v.HeadRemoved("head-1") || !v.HeadRemoved("head-3") || v.HeadRemoved("head-2") {
+		t.Error("a head that was removed after the backup is one again, or the wrong one was removed")
+	}
+	if tokens := v.Tokens(); len(tokens) != 1 || tokens[0].ID != "new" {
+		t.Errorf("tokens of the backup are valid again: %v", tokens)
+	}
+	if !exists(v.txn, tableDeparted, indexID, "node-2") {
+		t.Error("a node that was removed after the backup may come back")
 	}
 	if v.Index() != 1000 {
 		t.Errorf("the index is %d", v.Index())
