@@ -35,6 +35,10 @@ type Member struct {
 	Up bool `json:"up,omitempty"`
 }
 
+// MachinesSet is the id of the set of addresses that nodes and heads have. No
+// fabric reaches them.
+const MachinesSet = "machines"
+
 // AddressSet is addresses under a name that firewall rules use, such as those
 // of all containers with a tag. A change of it changes no rule.
 type AddressSet struct {

@@ -60,7 +60,8 @@ type Driver struct {
 	mu       sync.Mutex
 	segments map[string]*segment // open ones, by key
 	boxes    map[string]*sandbox // by container
-	fenced   bool                // the fence of fabrics stands
+	// fenced is what the fence of fabrics keeps them from; nil if none stands.
+	fenced map[netip.Prefix]bool
 }
 
 var (

@@ -216,6 +216,13 @@ func TestAFabricSpansNodesAndMeetsNoOther(t *testing.T) {
 		{"the own node by its other side", a1, "169.254.1.0", false},
 		{"the cloud's secrets", a1, "169.254.169.254", false},
 	}...)
+	m.in("switch", "ip address add 198.51.100.9/24 dev lan")
+	if !reaches(a1, "198.51.100.9") {
+		t.Error("a stranger's machine is not reached")
+	}
+	m.sets = []model.AddressSet{{ID: model.MachinesSet, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32"), netip.MustParsePrefix("2001:db8::9/128")}}}
+	m.tell()
+	wantPings(t, ping{"a head elsewhere", a1, "198.51.100.9", false}, ping{"outside", a1, "10.201.0.1", true})
 	if mac1, mac2 := neighbour(t, a1, "10.7.0.1"), neighbour(t, a3, "10.7.0.1"); mac1 == "" || mac1 != mac2 {
 		t.Errorf("the gateway is %s on one node and %s on another", mac1, mac2)
 	}

@@ -3,12 +3,15 @@ package network
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/namespace"
 )
 
@@ -21,26 +24,35 @@ func (d *Driver) fenceTable() string { return "spearhead-" + d.cfg.Prefix }
 
 // raiseFence lets fabrics out through the agent's namespace, under the node's
 // address, and nowhere else: not to the machine itself, not to the networks of
-// machines, not to each other. Nothing comes in but answers.
+// machines, not to each other. Nothing comes in but answers. The caller holds
+// d.mu.
 func (d *Driver) raiseFence() error {
-	if d.fenced {
-		return nil
-	}
 	protected, err := d.protected()
 	if err != nil {
 		return err
 	}
+	if maps.Equal(d.fenced, protected) {
+		return nil
+	}
 	ways := d.wayPrefix()
 	err = transact(d.hostNS, func(c *nftables.Conn) error {
 		t := renew(c, nftables.TableFamilyINet, d.fenceTable())
+		v4, v6 := setElements(protected)
+		sets := [2]*nftables.Set{
+			{Table: t, ID: 1, Name: "protected4", KeyType: nftables.TypeIPAddr, Interval: true},
+			{Table: t, ID: 2, Name: "protected6", KeyType: nftables.TypeIP6Addr, Interval: true},
+		}
+		if err := eachFamilyAlways(c.AddSet, sets, v4, v6); err != nil {
+			return err
+		}
 		input := baseChain(c, t, "input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, nftables.ChainPolicyAccept)
 		addRule(c, input, comesFromAny(ways), refuse)
 		forward := baseChain(c, t, "forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter, nftables.ChainPolicyAccept)
 		addRule(c, forward, leavesByAny(ways), comesFromAny(ways), refuse)
 		addRule(c, forward, leavesByAny(ways), answers(), accept)
 		addRule(c, forward, leavesByAny(ways), refuse)
-		for _, p := range protected {
-			addRule(c, forward, comesFromAny(ways), destination.within(p), refuse)
+		for i, set := range sets {
+			addRule(c, forward, comesFromAny(ways), destination.in(set, i == 1), refuse)
 		}
 		out := baseChain(c, t, "postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, nftables.ChainPolicyAccept)
 		addRule(c, out, source.within(wayRange), leavesNotByAny(ways), masquerade())
@@ -53,7 +65,7 @@ func (d *Driver) raiseFence() error {
 	if err != nil {
 		return fmt.Errorf("cannot let fabrics out: %w", err)
 	}
-	d.fenced = true
+	d.fenced = protected
 	return nil
 }
 
@@ -66,7 +78,7 @@ func (d *Driver) lowerFence() error {
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return fmt.Errorf("cannot remove the fence of fabrics: %w", err)
 	}
-	d.fenced = false
+	d.fenced = nil
 	return nil
 }
 
@@ -74,15 +86,21 @@ func (d *Driver) lowerFence() error {
 var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 
 // protected are the networks that fabrics must not reach: those that the
-// operator named or else the one that nodes and heads are on, and what is
-// local to the machine.
-func (d *Driver) protected() ([]netip.Prefix, error) {
-	all := append([]netip.Prefix{linkLocal}, d.cfg.Protected...)
-	if len(d.cfg.Protected) > 0 {
-		return all, nil
+// operator named or else the one that nodes and heads are on, the addresses of
+// all machines that heads told of, and what is local to the machine.
+func (d *Driver) protected() (map[netip.Prefix]bool, error) {
+	all := map[netip.Prefix]bool{linkLocal: true}
+	for _, p := range slices.Concat(d.cfg.Protected, d.told.Load().sets[model.MachinesSet]) {
+		all[p.Masked()] = true
 	}
-	_, onLink, err := d.underlay()
-	return append(all, onLink), err
+	if len(d.cfg.Protected) == 0 {
+		_, onLink, err := d.underlay()
+		if err != nil {
+			return nil, err
+		}
+		all[onLink] = true
+	}
+	return all, nil
 }
 
 // guardFabric has a fabric's own namespace forward between its bridge and its

@@ -88,6 +88,9 @@ func (d *Driver) SetNetworks(_ context.Context, s model.NetworkState) error {
 	errs := []error{d.removeIdle(func(s *segment) bool {
 		return s.rec.Fabric != nil && told.networks[s.rec.Fabric.Network] == nil
 	})}
+	if d.fenced != nil {
+		errs = append(errs, d.raiseFence())
+	}
 	for _, s := range d.segments {
 		if s.tunnel != nil {
 			errs = append(errs, s.tunnel.sync(d.remotes(s)))
