@@ -114,9 +114,9 @@ func TestANodeJoinsByHand(t *testing.T) {
 	})
 	var id string
 	bed.Eventually(t, func() error {
-		done := b.Try(t, "run", "-d", "-e", "affinity:zone==attic", b.Image, "sleep", "1000")
+		done := b.Try(t, "create", "-e", "affinity:zone==attic", b.Image, "sleep", "1000")
 		if id = strings.TrimSpace(done.Stdout); done.Code != 0 {
-			return fmt.Errorf("docker run: %s", done.Stderr)
+			return fmt.Errorf("docker create: %s", done.Stderr)
 		}
 		return nil
 	})
