@@ -114,3 +114,53 @@ func TestP2AHeadCutOffSaysSo(t *testing.T) {
 		return nil
 	})
 }
+
+// TestOneWayPartitionsChangeTheLeaderOnce lets the leader be heard and not hear, and the reverse
+// (F8): the heads settle on one leader and do not go on electing.
+func TestOneWayPartitionsChangeTheLeaderOnce(t *testing.T) {
+	for _, breaks := range []string{"deafen", "mute"} {
+		t.Run(breaks, func(t *testing.T) {
+			b := whole(t)
+			leader := b.Leader(t)
+			before, err := statusOf(t, b, leader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fault(t, b, breaks, leader)
+			firstWrite(t, b, others(leader))
+			// What would make heads elect again and again shows within some timeouts of elections.
+			users := startLoad(t, b)
+			users.workedThrough(t, others(leader)...)
+			users.workedThrough(t, others(leader)...)
+			after, err := statusOf(t, b, others(leader)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if terms := after.Raft.Term - before.Raft.Term; terms > 3 {
+				t.Errorf("%d terms have begun", terms)
+			}
+			fault(t, b, "heal", leader)
+			users.workedThrough(t, heads...)
+			users.settle(t, b)
+		})
+	}
+}
+
+// TestLinksFailOneByOne cuts links to five machines one after the other and heals them in another
+// order (F10): all of them agree again.
+func TestLinksFailOneByOne(t *testing.T) {
+	b := whole(t)
+	users := startLoad(t, b)
+	users.workedThrough(t, heads...)
+	for _, host := range []string{"head-1", "node-2", "head-2", "node-1", "node-3"} {
+		fault(t, b, "isolate", host)
+	}
+	for _, host := range []string{"node-1", "head-2", "node-3", "head-1", "node-2"} {
+		fault(t, b, "heal", host)
+	}
+	healed := time.Now()
+	awaitWhole(t, b)
+	t.Logf("all machines agree %s after the last link was healed", since(healed))
+	users.workedThrough(t, heads...)
+	users.settle(t, b)
+}
