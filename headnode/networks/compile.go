@@ -16,6 +16,7 @@ import (
 type atlas struct {
 	networks  map[string]*model.Network // rows of the state, by id
 	underlays map[string]netip.Addr     // by node
+	machines  []netip.Prefix            // of nodes and heads
 	parts     map[string]*part          // by account
 }
 
@@ -67,7 +68,7 @@ func (p *part) touch(nodes map[string]bool) {
 	}
 }
 
-// followWires reports whether a network or the address of a node is another
+// followWires reports whether a network or the address of a machine is another
 // than it was.
 func (a *atlas) followWires(v *state.View) bool {
 	networks, underlays := map[string]*model.Network{}, map[string]netip.Addr{}
@@ -77,8 +78,9 @@ func (a *atlas) followWires(v *state.View) bool {
 	for _, n := range v.Nodes() {
 		underlays[n.ID] = n.Info.Underlay
 	}
-	same := maps.Equal(networks, a.networks) && maps.Equal(underlays, a.underlays)
-	a.networks, a.underlays = networks, underlays
+	machines := machines(v)
+	same := maps.Equal(networks, a.networks) && maps.Equal(underlays, a.underlays) && slices.Equal(machines, a.machines)
+	a.networks, a.underlays, a.machines = networks, underlays, machines
 	return !same
 }
 
@@ -130,5 +132,6 @@ func (a *atlas) of(nodeID string) model.NetworkState {
 	for _, account := range slices.Sorted(maps.Keys(a.parts)) {
 		a.parts[account].addFirewalls(&s, nodeID)
 	}
+	a.addMachines(&s)
 	return s
 }
