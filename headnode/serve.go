@@ -29,11 +29,15 @@ import (
 
 // Limits of the Docker endpoint beside those that dockerapi names.
 const (
-	maxConnections = 4000
-	maxHandshakes  = 64 // without a finished one, of one address
-	stopGrace      = time.Second
-	streamGrace    = 5 * time.Second
+	maxConnections  = 4000
+	maxHandshakes   = 64 // without a finished one, of one address
+	stopGrace       = time.Second
+	streamGrace     = 5 * time.Second
+	lookAroundLimit = time.Second
 )
+
+// endpointDocker is the name of the endpoint for users.
+const endpointDocker = "docker"
 
 // endpoint is a server and what it listens on.
 type endpoint struct {
@@ -107,7 +111,7 @@ func (h *head) dockerEndpoint(ctx context.Context) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("cannot listen for docker clients: %w", err)
 	}
 	caps := newCaps(l, maxConnections, maxHandshakes)
-	return endpoint{"docker", tls.NewListener(caps, conf), &http.Server{
+	return endpoint{endpointDocker, tls.NewListener(caps, conf), &http.Server{
 		Handler:        h.requests.count(h.publicHandler()),
 		MaxHeaderBytes: dockerapi.MaxHeaderBytes, ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: dockerapi.IdleTimeout,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 only: streams take over connections
@@ -241,6 +245,9 @@ func (h *head) serve(ctx context.Context) error {
 	for _, e := range append(h.endpoints, h.peersEnd) {
 		e.server.BaseContext = func(net.Listener) context.Context { return requests }
 		running.Go(func() {
+			if e.name == endpointDocker {
+				h.lookAround(ctx)
+			}
 			if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
 				stop(fmt.Errorf("the %s endpoint has failed: %w", e.name, err))
 			}
@@ -280,6 +287,16 @@ func (h *head) serve(ctx context.Context) error {
 		return cause
 	}
 	return nil
+}
+
+// lookAround lets users wait at the door while this head finds out, in its first
+// moment, who leads and which nodes are there: it would refuse what it can do.
+func (h *head) lookAround(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookAroundLimit)
+	defer cancel()
+	if h.store.Ready(ctx) == nil {
+		h.nodes.Settled(ctx)
+	}
 }
 
 // stopServing gives short requests of users and the operator a moment to end,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -29,7 +30,7 @@ func (s *Set) watch(ctx context.Context, nodeID string) {
 	log := s.Logger.With(slog.String("node", nodeID))
 	retry := firstRetry
 	for ctx.Err() == nil {
-		wait := signInterval
+		wait := signInterval - rand.N(signInterval/4) // so that nodes are not asked all at once
 		if err := s.sign(ctx, nodeID, log); err != nil {
 			wait, retry = retry, min(2*retry, lastRetry)
 		} else {
@@ -54,6 +55,7 @@ func (s *Set) sign(ctx context.Context, nodeID string, log *slog.Logger) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	defer s.tried()
 	if err != nil {
 		late := errors.Is(err, context.DeadlineExceeded)
 		s.update(nodeID, func(n *node) {
@@ -75,6 +77,14 @@ func (s *Set) sign(ctx context.Context, nodeID string, log *slog.Logger) error {
 		n.tried, n.answers, n.seen = true, true, time.Now()
 	})
 	return nil
+}
+
+// tried wakes Settled.
+func (s *Set) tried() {
+	select {
+	case s.tries <- struct{}{}:
+	default:
+	}
 }
 
 // lost ends the calls that wait for a node which has gone: nobody knows when
@@ -99,6 +109,29 @@ func (n *node) started(boot string) bool {
 		return false
 	}
 	n.doubled = time.Now()
+	return true
+}
+
+// Settled returns when every approved node has been asked for a sign of life,
+// and has answered or not, since this head started; or when ctx ends.
+func (s *Set) Settled(ctx context.Context) {
+	for !s.settled() {
+		select {
+		case <-s.tries:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Set) settled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, registered := range s.Store.View().Nodes() {
+		if n := s.nodes[registered.ID]; registered.Approved && registered.Address != "" && (n == nil || !n.tried) {
+			return false
+		}
+	}
 	return true
 }
 

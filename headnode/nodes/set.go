@@ -38,6 +38,8 @@ type Config struct {
 type Set struct {
 	Config
 
+	tries chan struct{} // holds one when a node was asked for a sign of life
+
 	mu    sync.Mutex
 	nodes map[string]*node // by id
 }
@@ -62,7 +64,9 @@ type node struct {
 }
 
 // New returns a Set.
-func New(c Config) *Set { return &Set{Config: c, nodes: map[string]*node{}} }
+func New(c Config) *Set {
+	return &Set{Config: c, tries: make(chan struct{}, 1), nodes: map[string]*node{}}
+}
 
 // Agent returns the agent of a node. It is never nil: calls to a node that is
 // unknown, or that gives no sign of life, fail at once with KindUnavailable.
