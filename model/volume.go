@@ -48,6 +48,10 @@ const VolumeDriver = "local"
 // LabelAnonymous marks volumes that were made without a name, as Docker does.
 const LabelAnonymous = "com.docker.volume.anonymous"
 
+// SettingVolumeSize is the setting that has the size, in bytes, of volumes that
+// are made without one; "" or 0 is without bound.
+const SettingVolumeSize = "volume_size"
+
 // Anonymous reports whether the volume was made without a name.
 func (v *Volume) Anonymous() bool {
 	_, marked := v.Labels[LabelAnonymous]

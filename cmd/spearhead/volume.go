@@ -21,6 +21,11 @@ func volumeCommand() *cli.Command {
 			"volume's name: jill/data. All but ls needs nodes with ZFS.",
 		Subcommands: []*cli.Command{
 			{Name: "ls", Usage: "list the volumes of all accounts", Action: listVolumes},
+			{
+				Name: "default-size", Usage: "show or change the size of volumes that are made without one", ArgsUsage: "[SIZE]",
+				Description: "SIZE has a unit of 1024: 10g; 0 is without bound. Volumes that are there keep theirs.",
+				Action:      defaultVolumeSize,
+			},
 			{Name: "snapshot", Usage: "take a snapshot, also while the volume is in use", ArgsUsage: "VOLUME SNAPSHOT", Action: takeSnapshot},
 			{Name: "snapshots", Usage: "list a volume's snapshots", ArgsUsage: "VOLUME", Action: listSnapshots},
 			{Name: "rm-snapshot", Usage: "remove a snapshot", ArgsUsage: "VOLUME SNAPSHOT", Action: removeSnapshot},
@@ -113,6 +118,41 @@ func volumeState(v *adminapi.VolumeStatus) string {
 	return "ready"
 }
 
+func defaultVolumeSize(c *cli.Context) error {
+	words := c.Args().Slice()
+	if len(words) > 1 {
+		return usageErrorf("%s: %q is one argument too many", commandPath(c), words[1])
+	}
+	return operator(c, func(head *adminapi.Client) error {
+		if len(words) == 1 {
+			bytes, err := volumeSize(words[0])
+			if err != nil {
+				return err
+			}
+			return head.SetDefaultVolumeSize(c.Context, bytes)
+		}
+		bytes, err := head.DefaultVolumeSize(c.Context)
+		if err != nil {
+			return err
+		}
+		text := size(bytes)
+		if bytes == 0 {
+			text = "without bound"
+		}
+		_, err = fmt.Fprintln(c.App.Writer, text)
+		return err
+	})
+}
+
+// volumeSize reads a size with a unit, or 0 for none.
+func volumeSize(text string) (int64, error) {
+	bytes, err := units.RAMInBytes(text)
+	if err != nil || bytes != 0 && bytes < 1<<20 {
+		return 0, usageErrorf("%q is not a size such as 512m or 10g, of 1m at least, or 0", text)
+	}
+	return bytes, nil
+}
+
 func takeSnapshot(c *cli.Context) error {
 	return onVolume(c, []string{"SNAPSHOT"}, func(head *adminapi.Client, login, name string, args []string) error {
 		return head.Snapshot(c.Context, login, name, args[0])
@@ -153,9 +193,9 @@ func cloneVolume(c *cli.Context) error {
 
 func resizeVolume(c *cli.Context) error {
 	return onVolume(c, []string{"SIZE"}, func(head *adminapi.Client, login, name string, args []string) error {
-		bytes, err := units.RAMInBytes(args[0])
-		if err != nil || bytes != 0 && bytes < 1<<20 {
-			return usageErrorf("%q is not a size such as 512m or 10g, of 1m at least, or 0", args[0])
+		bytes, err := volumeSize(args[0])
+		if err != nil {
+			return err
 		}
 		return head.ResizeVolume(c.Context, login, name, bytes)
 	})
@@ -209,8 +249,8 @@ func receiveVolume(c *cli.Context) error {
 		}
 		if text := c.String("size"); text != "" {
 			var err error
-			if bytes, err = units.RAMInBytes(text); err != nil {
-				return usageErrorf("--size %s is not a size such as 512m or 10g", text)
+			if bytes, err = volumeSize(text); err != nil {
+				return err
 			}
 		}
 		return head.ReceiveVolume(c.Context, login, name, c.String("node"), bytes, from)

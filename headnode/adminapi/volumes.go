@@ -1,10 +1,12 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
@@ -25,6 +27,8 @@ type Volumes interface {
 	Receive(ctx context.Context, a model.Account, name, node string, size int64, stream io.Reader) error
 	ReceiveChanges(ctx context.Context, a model.Account, name string, stream io.Reader) error
 	Move(ctx context.Context, a model.Account, name, node string) error
+	SetDefaultSize(ctx context.Context, size int64) error
+	DefaultSize() int64
 }
 
 // VolumeStatus is a volume, whose it is and where.
@@ -45,6 +49,8 @@ type CloneRequest struct {
 func (s *server) volumeRoutes(mux *http.ServeMux) {
 	const one = "/v1/accounts/{login}/volumes/{name}"
 	mux.HandleFunc("GET /v1/volumes", answer(s, s.volumes))
+	mux.HandleFunc("GET /v1/volumes/size", answer(s, func(*http.Request) (int64, error) { return s.Volumes.DefaultSize(), nil }))
+	mux.HandleFunc("PUT /v1/volumes/size", answer(s, s.setVolumeSize))
 	mux.HandleFunc("GET "+one+"/snapshots", answer(s, s.snapshots))
 	mux.HandleFunc("POST "+one+"/snapshots", answer(s, onVolume(s, Volumes.Snapshot)))
 	mux.HandleFunc("DELETE "+one+"/snapshots/{snapshot}", answer(s, s.removeSnapshot))
@@ -92,7 +98,18 @@ func (s *server) volumes(r *http.Request) ([]VolumeStatus, error) {
 		}
 		out = append(out, status)
 	}
+	slices.SortFunc(out, func(a, b VolumeStatus) int {
+		return cmp.Or(cmp.Compare(a.Login, b.Login), cmp.Compare(a.Name, b.Name))
+	})
 	return out, nil
+}
+
+func (s *server) setVolumeSize(r *http.Request) (none, error) {
+	size, err := decode[int64](r)
+	if err != nil {
+		return none{}, err
+	}
+	return none{}, s.Volumes.SetDefaultSize(r.Context(), size)
 }
 
 func (s *server) snapshots(r *http.Request) ([]model.VolumeSnapshot, error) {
@@ -156,6 +173,17 @@ func (s *server) receiveVolume(r *http.Request) (none, error) {
 // AllVolumes lists the volumes of all accounts.
 func (c *Client) AllVolumes(ctx context.Context) ([]VolumeStatus, error) {
 	return ask[[]VolumeStatus](ctx, c, http.MethodGet, "/v1/volumes", nil)
+}
+
+// DefaultVolumeSize is how much a volume may hold, in bytes, that is made
+// without a size; 0 is without bound.
+func (c *Client) DefaultVolumeSize(ctx context.Context) (int64, error) {
+	return ask[int64](ctx, c, http.MethodGet, "/v1/volumes/size", nil)
+}
+
+// SetDefaultVolumeSize changes DefaultVolumeSize for volumes to come.
+func (c *Client) SetDefaultVolumeSize(ctx context.Context, size int64) error {
+	return c.call(ctx, http.MethodPut, "/v1/volumes/size", size, nil)
 }
 
 func volumePath(login, name, call string) string {

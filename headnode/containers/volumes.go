@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -35,7 +36,7 @@ func (p *plan) findVolumes(v *state.View) error {
 			p.request.Spec.Mounts = append(p.request.Spec.Mounts, model.Mount{Type: model.MountVolume, Target: target})
 		}
 	}
-	p.nameVolumes()
+	p.nameVolumes(v.DefaultVolumeSize())
 	return nil
 }
 
@@ -76,8 +77,9 @@ func at(target string) func(model.Mount) bool {
 }
 
 // nameVolumes gives a name to each volume without one, and notes what to make
-// of each name that nothing is noted for.
-func (p *plan) nameVolumes() {
+// of each name that nothing is noted for. size is that of volumes for which none
+// was asked.
+func (p *plan) nameVolumes(size int64) {
 	for i := range p.request.Spec.Mounts {
 		m := &p.request.Spec.Mounts[i]
 		if m.Type != model.MountVolume {
@@ -94,7 +96,8 @@ func (p *plan) nameVolumes() {
 	}
 	now := time.Now().UTC()
 	for i := range p.request.Volumes {
-		p.request.Volumes[i].ID, p.request.Volumes[i].Created = model.NewID()[:32], now
+		fresh := &p.request.Volumes[i]
+		fresh.ID, fresh.Created, fresh.Size = model.NewID()[:32], now, cmp.Or(fresh.Size, size)
 	}
 }
 

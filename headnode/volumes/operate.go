@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,6 +126,23 @@ func (s *Service) Resize(ctx context.Context, a model.Account, name string, size
 	}
 	return agent.ResizeVolume(ctx, vol.ID, size)
 }
+
+// SetDefaultSize decides how much a volume may hold that is made without a
+// size, from now on; 0 is without bound.
+func (s *Service) SetDefaultSize(ctx context.Context, size int64) error {
+	if size < 0 {
+		return model.Errorf(model.KindInvalid, "a size of volumes is negative")
+	}
+	if size > 0 && !s.sized() {
+		return model.Errorf(model.KindConflict, "no node of the data center can hold a volume to a size: that needs ZFS")
+	}
+	_, err := s.store.Propose(ctx, command.SetSetting{Name: model.SettingVolumeSize, Value: strconv.FormatInt(size, 10)})
+	return err
+}
+
+// DefaultSize is how much a volume may hold that is made without a size; 0 is
+// without bound.
+func (s *Service) DefaultSize() int64 { return s.store.View().DefaultVolumeSize() }
 
 // Clone makes a new volume of a snapshot, or of the files of this moment, on
 // the same node. It has the size of the old one.

@@ -84,13 +84,17 @@ func (s *Service) CreateVolume(ctx context.Context, a model.Account, v model.Vol
 	if old, ok := s.store.View().VolumeByName(a.ID, v.Name); ok {
 		return same(old, v)
 	}
+	asked := v
+	if v.Size == 0 {
+		v.Size = s.store.View().DefaultVolumeSize()
+	}
 	if v.Size > 0 && !s.sized() {
 		return v, model.Errorf(model.KindInvalid, "create %s: invalid option: \"size\": no node of the data center can hold a volume to a size; leave it out, or ask the operator for nodes with ZFS", v.Name)
 	}
 	_, err := s.store.Propose(ctx, command.CreateVolume{Volume: v})
 	if model.IsKind(err, model.KindConflict) {
 		if old, ok := s.store.View().VolumeByName(a.ID, v.Name); ok {
-			return same(old, v)
+			return same(old, asked)
 		}
 	}
 	return v, err

@@ -123,6 +123,32 @@ func TestFirstContainerMakesTheVolume(t *testing.T) {
 	}
 }
 
+func TestDefaultSize(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "one")
+	ctx := headtest.Context(t)
+	if err := b.Volumes.SetDefaultSize(ctx, 3<<20); err != nil {
+		t.Fatal(err)
+	}
+	for name, size := range map[string]int64{"made": 0, "large": 7 << 20} {
+		if _, err := b.Volumes.CreateVolume(ctx, b.a, model.Volume{Name: name, Size: size}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.mount("mounted")
+	for name, want := range map[string]int64{"made": 3 << 20, "large": 7 << 20, "mounted": 3 << 20} {
+		if v := b.volume(name); v.Size != want {
+			t.Errorf("%s has %d bytes, want %d", name, v.Size, want)
+		}
+	}
+	if v, err := b.Volumes.CreateVolume(ctx, b.a, model.Volume{Name: "large"}); err != nil || v.Size != 7<<20 {
+		t.Errorf("the same name without a size: %+v, %v", v, err)
+	}
+	if err := b.Volumes.SetDefaultSize(ctx, 0); err != nil || b.Volumes.DefaultSize() != 0 {
+		t.Errorf("no default any more: %d, %v", b.Volumes.DefaultSize(), err)
+	}
+}
+
 func TestRemovedVolumesGoFromTheirNodes(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, "one")

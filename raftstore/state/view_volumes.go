@@ -1,6 +1,10 @@
 package state
 
-import "github.com/spearheadcloud/spearhead/model"
+import (
+	"strconv"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
 
 // Volumes lists an account's volumes by name, without those that were removed.
 func (v *View) Volumes(accountID string) []*model.Volume {
@@ -31,6 +35,17 @@ func (v *View) VolumesOnNode(nodeID string) []*model.Volume {
 // still hold, and those of which other nodes may have copies.
 func (v *View) UntidyVolumes() []*model.Volume {
 	return match[model.Volume](v.txn, tableVolumes, indexRemoved, indexRemoved)
+}
+
+// DefaultVolumeSize is how much a volume may hold, in bytes, that is made
+// without a size; 0 is without bound.
+func (v *View) DefaultVolumeSize() int64 {
+	text, _ := v.Setting(model.SettingVolumeSize)
+	size, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || size < 0 || size > maxResource {
+		return 0
+	}
+	return size
 }
 
 // ContainersOfVolume lists the containers that mount a volume, running or not.
