@@ -12,7 +12,7 @@ import (
 
 const secret = "a-value-that-is-easy-to-find-in-a-file"
 
-func TestDamagedFilesAreRefused(t *testing.T) {
+func TestP7DamagedFilesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -43,7 +43,7 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 	}
 }
 
-func TestOldCopyOfTheDatabaseIsRefused(t *testing.T) {
+func TestP7OldCopyOfTheDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string

@@ -224,3 +224,24 @@ func (m *member) wait(t *testing.T, wanted func(*state.View) bool) {
 		t.Fatalf("%s: %v", m.id, err)
 	}
 }
+
+// Answers to what was asked before do not confirm a leader: they may have
+// waited for one that was stopped for a while.
+func TestOldAnswersConfirmNothing(t *testing.T) {
+	t.Parallel()
+	r := newRing(t, 3)
+	leader := r.leader()
+	if _, err := leader.ReadIndex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	term := leader.Stats().Term
+	if !leader.followedSince(time.Time{}, term) {
+		t.Error("a leader that was just confirmed is not followed")
+	}
+	if leader.followedSince(time.Now().Add(time.Hour), term) {
+		t.Error("an answer confirms a leader for what was asked later")
+	}
+	if leader.followedSince(time.Time{}, term+1) {
+		t.Error("an answer confirms a leader of another term")
+	}
+}
