@@ -23,6 +23,9 @@ const (
 	nearlyThere = 64
 	// inTouch is how long ago a head has answered that counts as alive.
 	inTouch = 3 * time.Second
+	// firstContact is how long a new leader may take to hear of all heads that
+	// live.
+	firstContact = time.Second
 	// transferRetry is between two tries to hand on the lead.
 	transferRetry = 50 * time.Millisecond
 	// leavePatience is how long a removed head hears nothing of the others until
@@ -99,7 +102,7 @@ func (s *Store) RemoveHead(ctx context.Context, id string) error {
 	if !s.IsLeader() {
 		return s.proposeError(raft.ErrNotLeader)
 	}
-	if err := s.mayRemove(raft.ServerID(id)); err != nil {
+	if err := s.awaitMayRemove(ctx, raft.ServerID(id)); err != nil {
 		return err
 	}
 	if raft.ServerID(id) == s.id {
@@ -138,6 +141,27 @@ func (s *Store) tell(ctx context.Context, id raft.ServerID) error {
 			return nil
 		case <-ctx.Done():
 			return s.proposeError(ctx.Err())
+		}
+	}
+}
+
+// awaitMayRemove is mayRemove with some patience: a leader that has just come to
+// lead has not heard of all heads yet.
+func (s *Store) awaitMayRemove(ctx context.Context, id raft.ServerID) error {
+	patience := time.NewTimer(firstContact)
+	defer patience.Stop()
+	for {
+		changed := s.peers.changed.next()
+		err := s.mayRemove(id)
+		if err == nil || s.onlyVoter() {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-patience.C:
+			return err
+		case <-ctx.Done():
+			return err
 		}
 	}
 }
