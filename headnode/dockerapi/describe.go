@@ -270,5 +270,21 @@ func mountPoints(c *model.Container) []container.MountPoint {
 	return points
 }
 
+// ownVolumes are the places of volumes that were made for the container: for
+// those that its image or its request has without a name.
+func ownVolumes(spec *model.ContainerSpec) map[string]struct{} {
+	var own map[string]struct{}
+	for _, m := range spec.Mounts {
+		if m.Type != model.MountVolume || !m.Anonymous {
+			continue
+		}
+		if own == nil {
+			own = map[string]struct{}{}
+		}
+		own[m.Target] = struct{}{}
+	}
+	return own
+}
+
 // timeText is a time as Docker writes it, zero ones included.
 func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

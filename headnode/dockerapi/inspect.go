@@ -134,7 +134,7 @@ func config(c *model.Container, asked *container.Config) *container.Config {
 		AttachStdin: asked.AttachStdin, AttachStdout: asked.AttachStdout, AttachStderr: asked.AttachStderr,
 		Tty: spec.Tty, OpenStdin: spec.OpenStdin, StdinOnce: spec.StdinOnce, ExposedPorts: ports,
 		Env: spec.Env, Cmd: spec.Cmd, Entrypoint: spec.Entrypoint, Image: spec.Image, Labels: labelsOf(c),
-		Healthcheck: healthConfig(spec.Healthcheck), StopSignal: spec.StopSignal, StopTimeout: spec.StopTimeout,
+		Healthcheck: healthConfig(spec.Healthcheck), StopSignal: spec.StopSignal, StopTimeout: spec.StopTimeout, Volumes: ownVolumes(spec),
 		ArgsEscaped: asked.ArgsEscaped, NetworkDisabled: asked.NetworkDisabled, OnBuild: asked.OnBuild, Shell: asked.Shell,
 	}
 }

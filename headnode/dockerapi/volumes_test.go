@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/api/types/volume"
 
@@ -132,6 +133,29 @@ func TestVolumesAreFoundAndRemoved(t *testing.T) {
 	}
 	if code, body := request(t, s, "POST", "/v1.41/volumes/prune", ""); code != 200 || !strings.Contains(body, `["db-data"]`) {
 		t.Errorf("prune of an older client: %d %s", code, body)
+	}
+}
+
+// What the use cases have decided of volumes is what clients are told.
+func TestMountsAreShown(t *testing.T) {
+	t.Parallel()
+	c := &model.Container{Spec: model.ContainerSpec{Mounts: []model.Mount{
+		{Type: "volume", Source: "data", VolumeID: "1", Target: "/d", ReadOnly: true},
+		{Type: "volume", Source: "data", VolumeID: "1", Target: "/e", Subpath: "a/b"},
+		{Type: "volume", Source: strings.Repeat("7", 64), VolumeID: "2", Target: "/own", Anonymous: true},
+		{Type: "tmpfs", Target: "/t"},
+	}}}
+	want := []container.MountPoint{
+		{Type: "volume", Name: "data", Source: "/volumes/data", Destination: "/d", Driver: "local", Mode: "ro"},
+		{Type: "volume", Name: "data", Source: "/volumes/data/a/b", Destination: "/e", Driver: "local", Mode: "z", RW: true},
+		{Type: "volume", Name: strings.Repeat("7", 64), Source: "/volumes/" + strings.Repeat("7", 64), Destination: "/own", Driver: "local", RW: true},
+		{Type: "tmpfs", Destination: "/t", RW: true},
+	}
+	if diff := cmp.Diff(want, mountPoints(c)); diff != "" {
+		t.Errorf("mounts (-want +got):\n%s", diff)
+	}
+	if got := config(c, nil).Volumes; len(got) != 1 || got["/own"] != struct{}{} {
+		t.Errorf("own volumes are %v", got)
 	}
 }
 
