@@ -71,6 +71,7 @@ type fence struct {
 var fences = []fence{
 	{"github.com/vishvananda", []string{"network", "rack"}, true, "one place talks to the kernel's network"},
 	{"github.com/google/nftables", []string{"network", "rack"}, true, "one place talks to the kernel's network"},
+	{"github.com/miekg/dns", []string{"network/resolver", "agent/logship", "headnode/zones"}, true, "DNS's messages stay with those who ask or answer"},
 	{"github.com/hashicorp/raft", []string{"raftstore"}, false, "whoever wants agreement proposes a command to raftstore"},
 	{"github.com/hashicorp/raft-boltdb", []string{"raftstore"}, false, "the log is raftstore's own business"},
 	{"github.com/google/btree", []string{"raftstore/tables"}, false, "readers use the view of raftstore/state"},
