@@ -11,3 +11,10 @@ type Builder struct {
 	// package while it runs, and 0 while it does not.
 	Memory int64 `json:"memory,omitempty"`
 }
+
+// Sandbox is what the builder is called where containers have their ids: on its
+// network and in its control group.
+func (b *Builder) Sandbox() string { return BuilderSandbox(b.AccountID) }
+
+// BuilderSandbox is the sandbox of an account's builder.
+func BuilderSandbox(accountID string) string { return "builder-" + accountID }

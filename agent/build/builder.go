@@ -109,7 +109,7 @@ func (one *builder) start(program string, r wire.BuilderRequest, made *revert.St
 		return nil, err
 	}
 	netns, err := b.cfg.Network.Attach(ctx, network.Attachment{
-		Container: sandboxPrefix + one.account, Account: one.account, NICs: r.NICs, Networks: r.Networks,
+		Container: model.BuilderSandbox(one.account), Account: one.account, NICs: r.NICs, Networks: r.Networks,
 	})
 	if err != nil {
 		return nil, err

@@ -23,9 +23,6 @@ import (
 // Program is what a builder runs.
 const Program = "spearhead-buildkitd"
 
-// sandboxPrefix begins the names of builders' network namespaces.
-const sandboxPrefix = "builder-"
-
 // Network makes network namespaces, as for containers.
 type Network interface {
 	Attach(ctx context.Context, a network.Attachment) (netns string, err error)
@@ -92,7 +89,7 @@ func Open(ctx context.Context, c Config) (*Builders, error) {
 func (b *Builders) clean(ctx context.Context, accountID string) error {
 	return errors.Join(
 		b.group(accountID).remove(ctx),
-		b.cfg.Network.Detach(ctx, sandboxPrefix+accountID),
+		b.cfg.Network.Detach(ctx, model.BuilderSandbox(accountID)),
 		os.RemoveAll(b.runDir(accountID)),
 	)
 }
@@ -103,7 +100,7 @@ func (b *Builders) cacheDir(accountID string) string {
 }
 
 func (b *Builders) group(accountID string) group {
-	return group{root: b.cfg.CgroupRoot, path: filepath.Join(b.cfg.CgroupParent, sandboxPrefix+accountID)}
+	return group{root: b.cfg.CgroupRoot, path: filepath.Join(b.cfg.CgroupParent, model.BuilderSandbox(accountID))}
 }
 
 var accountRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)

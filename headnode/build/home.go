@@ -69,7 +69,7 @@ func (s *Service) chooseHome(v *state.View, a model.Account, pkg *model.Package)
 		}
 		chosen.NICs = []model.NIC{{
 			NetworkID: n.ID, Interface: "eth0", MAC: ipam.MAC(n.ID, addr),
-			Address: netip.PrefixFrom(addr, n.Subnet.Bits()), Gateway: n.Gateway, Primary: true,
+			Address: netip.PrefixFrom(addr, n.Subnet.Bits()), Gateway: n.Gateway, Primary: true, Firewall: true,
 		}}
 		if n.Kind == model.NetworkExternal {
 			request.NICTags = []string{n.NICTag}

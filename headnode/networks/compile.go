@@ -101,11 +101,30 @@ func (a *atlas) read(v *state.View, accountID string, version uint64) *part {
 			p.on[c.NodeID][nic.NetworkID] = true
 		}
 	}
+	if b, ok := v.Builder(accountID); ok {
+		p.addBuilder(&b, a.underlays[b.NodeID])
+	}
 	p.compileRules(v, accountID)
 	for _, members := range p.members {
 		slices.SortFunc(members, func(a, b model.Member) int { return strings.Compare(a.ContainerID, b.ContainerID) })
 	}
 	return p
+}
+
+// addBuilder adds the steps of the account's builds: they reach its containers.
+// Nobody finds them by a name.
+func (p *part) addBuilder(b *model.Builder, underlay netip.Addr) {
+	for i := range b.NICs {
+		nic := &b.NICs[i]
+		p.members[nic.NetworkID] = append(p.members[nic.NetworkID], model.Member{
+			ContainerID: b.Sandbox(), AccountID: b.AccountID, Underlay: underlay, MAC: nic.MAC,
+			Address: nic.Address.Addr(), Address6: nic.Address6.Addr(),
+		})
+		if p.on[b.NodeID] == nil {
+			p.on[b.NodeID] = map[string]bool{}
+		}
+		p.on[b.NodeID][nic.NetworkID] = true
+	}
 }
 
 // of is what one node has to know: of each network that it has NICs on, those

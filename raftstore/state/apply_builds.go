@@ -33,6 +33,7 @@ func (t *transaction) putBuilder(c command.PutBuilder) error {
 	if err := t.checkCapacity(n, model.Resources{Memory: b.Memory}); err != nil {
 		return err
 	}
+	t.touch(b.AccountID)
 	return t.insertBuilder(&b)
 }
 

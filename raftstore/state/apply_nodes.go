@@ -73,6 +73,7 @@ func (t *transaction) removeNode(c command.RemoveNode) error {
 		}
 	}
 	for _, b := range match[model.Builder](t.txn, tableBuilders, indexNode, n.ID) {
+		t.touch(b.AccountID)
 		if err := t.forgetBuilder(b.AccountID); err != nil {
 			return err
 		}
