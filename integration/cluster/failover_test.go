@@ -126,11 +126,12 @@ func TestOneWayPartitionsChangeTheLeaderOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			broken := time.Now()
 			fault(t, b, breaks, leader)
-			firstWrite(t, b, others(leader))
+			t.Logf("%s, the leader: the first write worked after %s", breaks, firstWrite(t, b, others(leader)).Sub(broken).Round(10*time.Millisecond))
 			// What would make heads elect again and again shows within some timeouts of elections.
 			users := startLoad(t, b)
-			users.workedThrough(t, others(leader)...)
+			t.Logf("users went on after %s", users.workedThrough(t, others(leader)...).Round(10*time.Millisecond))
 			users.workedThrough(t, others(leader)...)
 			after, err := statusOf(t, b, others(leader)[0])
 			if err != nil {
