@@ -31,7 +31,7 @@ func (s *server) served(c *call, w *response, began time.Time) {
 	if s.Served != nil {
 		s.Served(done)
 	}
-	if c.account.ID == "" || c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+	if c.account.ID == "" && done.Status != http.StatusServiceUnavailable || c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
 		return
 	}
 	s.Logger.InfoContext(c.ctx(), "request", slog.String("op", string(c.route)), slog.String("path", fmt.Sprintf("%.200s", c.r.URL.Path)),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"time"
 )
@@ -12,10 +13,11 @@ import (
 const (
 	// signInterval is between two questions whether a node lives.
 	signInterval = 2 * time.Second
-	signTimeout  = 2 * time.Second
-	// silence is how long a node may give no sign of life and count as
-	// connected: two signs may be lost.
-	silence = 6 * time.Second
+	signTimeout  = 1200 * time.Millisecond
+	// silentAfter is how many questions in a row a node may not answer in time
+	// and count as connected: it is gone within six seconds. Questions are
+	// counted and not time, which also passes while this head itself is held up.
+	silentAfter = 3
 	// rememberedBoots is how many starts of an agent are told apart.
 	rememberedBoots = 4
 )
@@ -57,9 +59,10 @@ func (s *Set) sign(ctx context.Context, nodeID string, log *slog.Logger) error {
 	}
 	defer s.tried()
 	if err != nil {
-		late := errors.Is(err, context.DeadlineExceeded)
+		late := isLate(err)
 		s.update(nodeID, func(n *node) {
-			if late && time.Since(n.seen) < silence || n.tried && !n.answers {
+			n.missed++
+			if late && n.missed < silentAfter || n.tried && !n.answers {
 				return
 			}
 			log.Warn("node does not answer", slog.Any("err", err))
@@ -74,7 +77,7 @@ func (s *Set) sign(ctx context.Context, nodeID string, log *slog.Logger) error {
 		if n.started(life.Boot) {
 			log.Error("two agents answer with this node's identity, by turns; one of the machines is a copy of the other")
 		}
-		n.tried, n.answers, n.seen = true, true, time.Now()
+		n.tried, n.answers, n.missed, n.seen = true, true, 0, time.Now()
 	})
 	return nil
 }
@@ -110,6 +113,13 @@ func (n *node) started(boot string) bool {
 	}
 	n.doubled = time.Now()
 	return true
+}
+
+// isLate reports whether a question was not answered in time, whoever noticed
+// that first.
+func isLate(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // Settled returns when every approved node has been asked for a sign of life,

@@ -20,5 +20,5 @@ func (s *Set) Session(nodeID string) Session {
 	if n == nil {
 		return Session{}
 	}
-	return Session{Connected: n.alive() && n.recorded(), Seen: n.seen, Following: !n.following.IsZero(), AtEnd: n.ended}
+	return Session{Connected: n.answers && n.recorded(), Seen: n.seen, Following: !n.following.IsZero(), AtEnd: n.ended}
 }

@@ -51,6 +51,7 @@ type node struct {
 
 	tried   bool // whether it was ever asked for a sign of life to the end
 	answers bool
+	missed  int       // questions in a row that it did not answer
 	seen    time.Time // the last sign of life
 	doubts  chan struct{}
 	boots   []string // the latest starts of its agent, newest first
@@ -74,7 +75,7 @@ func (s *Set) Agent(nodeID string) wire.Agent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.node(nodeID)
-	if n == nil || n.tried && !n.alive() {
+	if n == nil || n.tried && !n.answers {
 		return unreachable{}
 	}
 	return n.agent
@@ -96,7 +97,7 @@ func (s *Set) Seen(nodeID string) (connected bool, last time.Time) {
 	if n == nil {
 		return false, time.Time{}
 	}
-	return n.alive() && n.recorded(), n.seen
+	return n.answers && n.recorded(), n.seen
 }
 
 // Close closes all agents.
@@ -110,14 +111,17 @@ func (s *Set) Close() {
 }
 
 // told notes that the node's journal has said something.
-func (n *node) told() { n.tried, n.answers, n.seen, n.journal = true, true, time.Now(), true }
+func (n *node) told() {
+	n.tried, n.answers, n.missed, n.seen, n.journal = true, true, 0, time.Now(), true
+}
 
-func (n *node) alive() bool { return n.answers && time.Since(n.seen) < silence }
+// firstJournal is how long a new leader may need to follow a node's journal.
+const firstJournal = 6 * time.Second
 
 // recorded reports whether what the node does is recorded: by another head, or
 // by this one, which needs a moment when it comes to lead.
 func (n *node) recorded() bool {
-	return n.following.IsZero() || n.journal || time.Since(n.following) < silence
+	return n.following.IsZero() || n.journal || time.Since(n.following) < firstJournal
 }
 
 // node returns what is known of a registered node, nil of another one. The
