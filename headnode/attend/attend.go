@@ -62,6 +62,8 @@ type Attendant struct {
 	nodes map[string]*attended // of the term that runs, by id
 	busy  map[string]bool      // containers that are being made on their new node
 	began time.Time            // of the term
+
+	complaints map[string]string // why containers cannot move, by id; Run's own
 }
 
 // attended is a node in the course of a term.
@@ -86,6 +88,7 @@ func (a *Attendant) Run(ctx context.Context) {
 	a.mu.Lock()
 	a.nodes, a.busy, a.began = map[string]*attended{}, map[string]bool{}, time.Now()
 	a.mu.Unlock()
+	a.complaints = map[string]string{}
 	var making sync.WaitGroup
 	defer making.Wait()
 	tick := time.NewTicker(a.Interval)

@@ -52,8 +52,10 @@ func (a *Attendant) rescue(ctx context.Context) {
 			log := a.Logger.With(slog.String("container", c.ID), slog.String("node", n.ID))
 			switch err := a.Containers.Move(ctx, c.ID); {
 			case err == nil:
+				delete(a.complaints, c.ID)
 				log.Warn("the node is gone; its container goes to another one")
-			case ctx.Err() == nil:
+			case ctx.Err() == nil && a.complaints[c.ID] != err.Error(): // else it was said before
+				a.complaints[c.ID] = err.Error()
 				log.Warn("cannot give the container of a node that is gone to another one yet", slog.Any("err", err))
 			}
 		}

@@ -231,6 +231,7 @@ var badCreates = []struct {
 	{`not json`, 400, "invalid JSON"},
 	{` `, 400, "ends too early"},
 	{`null`, 400, "Config cannot be empty"},
+	{`{"Image":"busybox","Labels":{"spearhead.reschedule":"maybe"}}`, 400, `invalid value for Labels["spearhead.reschedule"]: "maybe"; it is true or false`},
 	{`{}`, 400, "Config cannot be empty"},
 	{`[]`, 400, "the request body"},
 	{`{"Image":"busybox"`, 400, "ends too early"},
