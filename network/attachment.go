@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
@@ -130,7 +129,7 @@ func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segm
 	if err := failpoint.Hit("network/attach/after-firewall"); err != nil {
 		return err
 	}
-	if err := d.unplugLeaving(b); err != nil {
+	if err := d.unplugLeaving(b, inner); err != nil {
 		return err
 	}
 	for _, p := range b.rec.Ports {
@@ -148,7 +147,7 @@ func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segm
 }
 
 // unplugLeaving removes the ports that are not wanted any more.
-func (d *Driver) unplugLeaving(b *sandbox) error {
+func (d *Driver) unplugLeaving(b *sandbox, inner *netlink.Handle) error {
 	if len(b.rec.Leaving) == 0 {
 		return nil
 	}
@@ -160,7 +159,7 @@ func (d *Driver) unplugLeaving(b *sandbox) error {
 		if s == nil {
 			continue
 		}
-		if err := s.unplug(p); err != nil {
+		if err := errors.Join(s.unplug(p), dropWaysBack(inner, p)); err != nil {
 			return err
 		}
 	}
@@ -182,29 +181,6 @@ func (d *Driver) segmentIfAny(key string) (*segment, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.existing(key)
-}
-
-// dropDefaultRoutes removes default routes that no port has any more. Those of
-// interfaces that are gone went with them.
-func dropDefaultRoutes(inner *netlink.Handle, ports []port) error {
-	var v4, v6 bool
-	for _, p := range ports {
-		v4 = v4 || p.Primary && p.Gateway.IsValid()
-		v6 = v6 || p.Primary && p.Gateway6.IsValid()
-	}
-	for _, family := range []struct {
-		has bool
-		any netip.Prefix
-	}{{v4, netip.PrefixFrom(netip.IPv4Unspecified(), 0)}, {v6, netip.PrefixFrom(netip.IPv6Unspecified(), 0)}} {
-		if family.has {
-			continue
-		}
-		err := inner.RouteDel(&netlink.Route{Dst: addrOf(family.any).IPNet})
-		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
-			return fmt.Errorf("cannot remove default route: %w", err)
-		}
-	}
-	return nil
 }
 
 // Detach removes the network of a container; an unknown one is no error.

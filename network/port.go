@@ -169,27 +169,6 @@ func allowIPv6(ns *os.File, link string) error {
 	})
 }
 
-func setRoutes(inner *netlink.Handle, link netlink.Link, p port) error {
-	for _, r := range p.Routes {
-		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: addrOf(r.To).IPNet, Gw: r.Via.AsSlice()}
-		if err := inner.RouteReplace(route); err != nil {
-			return fmt.Errorf("cannot set route to %s: %w", r.To, err)
-		}
-	}
-	if !p.Primary {
-		return nil
-	}
-	for _, gateway := range []netip.Addr{p.Gateway, p.Gateway6} {
-		if !gateway.IsValid() {
-			continue
-		}
-		if err := inner.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice()}); err != nil {
-			return fmt.Errorf("cannot set default route: %w", err)
-		}
-	}
-	return nil
-}
-
 // silence takes back what attach allowed: from now on nothing that the
 // interface says is heard, so the address may have a new owner. The interface
 // itself goes with its namespace: removing it here would make every container

@@ -48,6 +48,33 @@ func TestOnlyWhatIsOpenComesIn(t *testing.T) {
 	wantFlows(t, flow{"who is no own container any more", db, "tcp", "10.201.0.21:99", ""}, flow{"the others", world, "tcp", "10.201.0.21:80", "web:80"})
 }
 
+// TestAnswersLeaveByTheNICThatWasAsked: also where another one has the default
+// route.
+func TestAnswersLeaveByTheNICThatWasAsked(t *testing.T) {
+	t.Parallel()
+	m := newMachines(t, "node-a")
+	ext, fab := m.network, fabric(7, "10.7.0.0/24")
+	public := nicOn(ext, "eth1", 21)
+	public.Ports = []model.PortMap{{Protocol: "tcp", Port: 80, Target: 80}}
+	web := m.join("node-a", "alice", "web", []model.Network{fab, ext}, nicOn(fab, "eth0", 11), public)
+	listens(t, web, "tcp", ":80", "web")
+	m.namespace("far")
+	m.in("switch", "ip link add far type veth peer name eth0 netns "+m.path("far"))
+	m.in("switch", "ip address add 198.51.100.1/24 dev far")
+	m.in("switch", "ip link set far up")
+	m.in("switch", "busybox sysctl -w net.ipv4.ip_forward=1")
+	m.in("far", "ip address add 198.51.100.2/24 dev eth0")
+	m.in("far", "ip link set eth0 up")
+	m.in("far", "ip route add default via 198.51.100.1")
+	wantFlows(t, flow{"from far away", m.path("far"), "tcp", "10.201.0.21:80", "web"})
+	if _, err := m.drivers["node-a"].Attach(context.Background(), Attachment{Container: "web", Account: "alice", NICs: []model.NIC{nicOn(fab, "eth0", 11)}, Networks: []model.Network{fab}}); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := run(web, "ip rule"); strings.Contains(out, "10.201.0.21") {
+		t.Errorf("a rule is left of a NIC that is gone: %s", out)
+	}
+}
+
 func TestRulesDecideInOrderAndByTheirSets(t *testing.T) {
 	t.Parallel()
 	m := newMachines(t, "node-a")
