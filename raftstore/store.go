@@ -137,7 +137,7 @@ func (s *Store) start(cfg Config, trans raft.Transport) error {
 			return fmt.Errorf("cannot bootstrap: %w", err)
 		}
 	}
-	if s.raft, err = raft.NewRaft(conf, s.fsm, logs, s.disk.store, s.disk.snapshots, trans); err != nil {
+	if s.raft, err = raft.NewRaft(conf, s.fsm, logs, terms{s.disk.store}, s.disk.snapshots, trans); err != nil {
 		return err
 	}
 	if err := s.hurry(conf); err != nil {
