@@ -1,5 +1,6 @@
 // Package zfs drives a tree of ZFS datasets through the zfs command: create,
-// snapshot, clone, set, list, mount and destroy.
+// snapshot, clone, set, list, mount, send, receive and destroy; and the
+// machine's pools through zpool.
 //
 // It keeps to the flags that OpenZFS 2.1 and newer and zfs-fuse 0.7 have in
 // common, so that tests can use a real pool on a machine where no kernel

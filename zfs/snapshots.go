@@ -47,6 +47,25 @@ func (p *Pool) Snapshots(ctx context.Context, name string) ([]SnapshotInfo, erro
 	return all, describe(all, out)
 }
 
+// SnapshotsBelow lists the snapshots of all datasets below parent, each as
+// "name@snapshot", in no order.
+func (p *Pool) SnapshotsBelow(ctx context.Context, parent string) ([]string, error) {
+	if err := checkName(parent); err != nil {
+		return nil, err
+	}
+	out, err := p.run.zfs(ctx, "list", "-H", "-o", "name", "-t", "snapshot", "-r", p.full(parent))
+	if err != nil {
+		return nil, fmt.Errorf("cannot list snapshots: %w", err)
+	}
+	var all []string
+	for line := range strings.Lines(out) {
+		if name, ours := strings.CutPrefix(strings.TrimRight(line, "\n"), p.root+"/"); ours {
+			all = append(all, name)
+		}
+	}
+	return all, nil
+}
+
 // describe reads what zfs get printed of creation and used.
 func describe(all []SnapshotInfo, out string) error {
 	for line := range strings.Lines(out) {

@@ -27,6 +27,7 @@ type Datasets interface {
 	Set(ctx context.Context, name string, properties map[string]string) error
 	Snapshot(ctx context.Context, snapshot string) error
 	Snapshots(ctx context.Context, name string) ([]zfs.SnapshotInfo, error)
+	SnapshotsBelow(ctx context.Context, parent string) ([]string, error)
 	RemoveSnapshot(ctx context.Context, snapshot string) error
 	RenameSnapshot(ctx context.Context, snapshot, to string) error
 	Rollback(ctx context.Context, snapshot string) error
@@ -51,8 +52,8 @@ type datasets struct {
 	tree Datasets
 }
 
-// openDatasets clears away what was being received when the last agent ended.
-// A snapshot that it took to send is left to the next one that removes it.
+// openDatasets clears away what was being received when the last agent ended,
+// and snapshots that it had taken to send.
 func openDatasets(ctx context.Context, tree Datasets) (*datasets, error) {
 	for _, name := range []string{volumesDataset, incomingDataset} {
 		_, err := tree.Create(ctx, name, nil)
@@ -72,7 +73,25 @@ func openDatasets(ctx context.Context, tree Datasets) (*datasets, error) {
 			return nil, err
 		}
 	}
-	return &datasets{tree: tree}, nil
+	return &datasets{tree: tree}, dropLeftSnapshots(ctx, tree)
+}
+
+// dropLeftSnapshots destroys all snapshots that are not users', but for those
+// that clones stand on.
+func dropLeftSnapshots(ctx context.Context, tree Datasets) error {
+	all, err := tree.SnapshotsBelow(ctx, volumesDataset)
+	if err != nil {
+		return err
+	}
+	for _, snapshot := range all {
+		if !strings.Contains(snapshot, "@"+ownPrefix) {
+			continue
+		}
+		if err := tree.RemoveSnapshot(ctx, snapshot); err != nil && !model.IsKind(err, model.KindConflict) && !model.IsKind(err, model.KindNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // sizeProperties bound what the files of a volume take; snapshots do not count.

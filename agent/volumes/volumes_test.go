@@ -526,7 +526,17 @@ func TestHalfReceivedIsClearedAway(t *testing.T) {
 	if err := b.pool.Receive(ctx, "incoming/copy", s); err != nil {
 		t.Fatal(err)
 	}
+	if err := b.pool.Snapshot(ctx, "volumes/v@spearhead-sent"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Clone(ctx, "v", wire.CloneVolumeRequest{To: wire.VolumeRef{ID: "clone"}}); err != nil {
+		t.Fatal(err)
+	}
 	b.open(t)
+	holds(t, filepath.Join(b.data(t, "clone"), "file"), "x")
+	if left, err := b.pool.Snapshots(ctx, "volumes/v"); err != nil || len(left) != 1 {
+		t.Errorf("left are the snapshots %+v, %v: only that of the clone is needed", left, err)
+	}
 	if left, err := b.pool.Children(ctx, "incoming", "used"); err != nil || len(left) > 0 {
 		t.Errorf("left are %v, %v", left, err)
 	}
