@@ -39,11 +39,27 @@ func newTestbed(t testing.TB) *testbed {
 		}
 	}
 	b := &testbed{t: t, dir: t.TempDir(), network: testNetwork()}
+	t.Cleanup(b.unpinLeft)
 	b.namespace("switch")
 	b.in("switch", "ip link add sw0 type bridge forward_delay 0")
 	b.in("switch", "ip link set sw0 up")
 	b.in("switch", "ip address add 10.201.0.1/24 dev sw0")
 	return b
+}
+
+// unpinLeft lets go of the namespaces that a test which failed has left.
+func (b *testbed) unpinLeft() {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		b.t.Error(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4], b.dir+"/") {
+			if err := namespace.Unpin(fields[4]); err != nil {
+				b.t.Error(err)
+			}
+		}
+	}
 }
 
 func testNetwork() model.Network {
