@@ -92,7 +92,6 @@ func TestP2NamesAreLinearizable(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	t.Cleanup(func() { removeNamed(t, b, "^/lin-") })
-	b.Docker(t, "pull", "-q", b.Image)
 	h := &history{began: time.Now()}
 	stop := make(chan struct{})
 	var clients sync.WaitGroup

@@ -18,13 +18,14 @@ func TestMain(m *testing.M) {
 
 var heads = []string{"head-1", "head-2", "head-3"}
 
-// whole returns the shared rack with all of its machines at work, and mends, when the test
+// whole returns the shared rack with all of its machines at work and its image at hand, and mends, when the test
 // has ended, what it broke.
 func whole(t *testing.T) *bed.Bed {
 	t.Helper()
 	b := setting.Shared(t)
 	t.Cleanup(func() { mend(t, b) })
 	awaitWhole(t, b)
+	b.Docker(t, "pull", "-q", b.Image)
 	return b
 }
 

@@ -19,7 +19,6 @@ func TestARequestIsFollowedByItsId(t *testing.T) {
 	b := whole(t)
 	leader := b.Leader(t)
 	through := b.Through(t, others(leader)[0])
-	b.Docker(t, "pull", "-q", b.Image)
 	a := newAPI(t, through).call(t.Context(), time.Minute, "POST", "/containers/create", map[string]any{"Image": b.Image, "Cmd": []string{"true"}})
 	var made struct{ ID string }
 	if err := json.Unmarshal(a.body, &made); err != nil || a.status != 201 || a.request == "" {
