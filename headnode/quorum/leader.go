@@ -27,11 +27,8 @@ func (s *Store) AtLeader(ctx context.Context, patience time.Duration, here func(
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		changed := s.LeaderChanged()
 		err := s.attempt(limited, changed, here, there, &sent)
-		if !errors.Is(err, peers.ErrAgain) && limited.Err() == nil {
+		if !errors.Is(err, peers.ErrAgain) && !expired(limited, err) {
 			return err
-		}
-		if err == nil {
-			return nil
 		}
 		wait := time.NewTimer(pause)
 		select {
@@ -50,6 +47,11 @@ func (s *Store) AtLeader(ctx context.Context, patience time.Duration, here func(
 			return gaveUp(ctx, sent, err)
 		}
 	}
+}
+
+// expired reports whether err only says that ctx has ended.
+func expired(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
 }
 
 // attempt asks once. It ends early when another head comes to lead, since the
