@@ -24,6 +24,8 @@ type table struct {
 	left  map[string]bool   // of those known, who said goodbye
 	twins map[string]string // id → address of another machine that says it has that id
 	loads map[string]model.NodeLoad
+	news  bool      // this machine's load was not told yet
+	told  time.Time // when it was last
 }
 
 func newTable(self string, meta []byte) *table {
@@ -35,7 +37,7 @@ func newTable(self string, meta []byte) *table {
 		twins:   map[string]string{},
 		loads:   map[string]model.NodeLoad{},
 	}
-	t.queue.RetransmitMult = 4
+	t.queue.RetransmitMult = 2 // what is missed comes by the next load, or a push/pull
 	t.queue.NumNodes = t.alive
 	return t
 }
@@ -89,9 +91,34 @@ func (t *table) load(id string) (model.NodeLoad, bool) {
 func (t *table) setLoad(l model.NodeLoad, now time.Time) {
 	t.mu.Lock()
 	l.Sequence = max(t.loads[t.self].Sequence+1, uint64(max(now.UnixMilli(), 1)))
-	t.loads[t.self] = l
+	t.loads[t.self], t.news = l, true
 	t.mu.Unlock()
-	t.spread(NodeState{ID: t.self, Load: l})
+}
+
+// Every load passes through every machine, and a machine sends only so much.
+// So in a ring of many, each tells its load less often: ten a second come in
+// all. Few tell theirs at once.
+const (
+	fewMachines = 10
+	paceOfEach  = 100 * time.Millisecond
+)
+
+// tell queues this machine's load if it is news and its turn has come.
+func (t *table) tell(now time.Time) {
+	pace := time.Duration(0)
+	if n := t.alive(); n > fewMachines {
+		pace = time.Duration(n) * paceOfEach
+	}
+	t.mu.Lock()
+	due := t.news && now.Sub(t.told) >= pace
+	l := t.loads[t.self]
+	if due {
+		t.news, t.told = false, now
+	}
+	t.mu.Unlock()
+	if due {
+		t.spread(NodeState{ID: t.self, Load: l})
+	}
 }
 
 // learn takes a load that somebody told. Only a newer one counts. One that
@@ -152,6 +179,7 @@ func (t *table) NotifyMsg(data []byte) {
 
 // GetBroadcasts implements memberlist.Delegate.
 func (t *table) GetBroadcasts(overhead, limit int) [][]byte {
+	t.tell(time.Now())
 	return t.queue.GetBroadcasts(overhead, limit)
 }
 
