@@ -62,24 +62,32 @@ func nodeOf(t *testing.T, b *bed.Bed, container string) string {
 	return name
 }
 
-// nothingForgotten checks that nodes run what the data center knows, and nothing else.
+// nothingForgotten waits until what was interrupted is finished or undone (P13), and checks that
+// nodes run what the data center knows, and nothing else.
 func nothingForgotten(t *testing.T, b *bed.Bed) {
 	t.Helper()
-	status, err := statusOf(t, b, b.Leader(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range status.Nodes {
-		if len(n.Orphans)+len(n.Missing) > 0 {
-			t.Errorf("%s runs what nobody knows: %v, and has lost %v", n.Name, n.Orphans, n.Missing)
+	leader := b.Leader(t)
+	err := bed.Poll(t.Context(), 90*time.Second, func() error {
+		status, err := statusOf(t, b, leader)
+		if err != nil {
+			return err
 		}
-	}
-	for _, u := range status.Unfinished {
-		t.Errorf("the creation of %s goes on since %s", u.ID, u.Since)
+		for _, n := range status.Nodes {
+			if len(n.Orphans)+len(n.Missing) > 0 {
+				return fmt.Errorf("%s runs what nobody knows: %v, and has lost %v", n.Name, n.Orphans, n.Missing)
+			}
+		}
+		for _, u := range status.Unfinished {
+			return fmt.Errorf("the creation of %s goes on since %s", u.ID, u.Since)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
-// ranOnce fails if a container's file of starts does not have exactly so many lines.
+// started fails if a container's file of starts does not have exactly so many lines.
 func started(t *testing.T, b *bed.Bed, container string, times int) error {
 	t.Helper()
 	done := b.Try(t, "exec", container, "cat", "/starts")
