@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -83,9 +84,33 @@ func TestP10AgentsDie(t *testing.T) {
 	}
 }
 
-// TestANodeLosesItsPower is F27: containers with a restart policy come back with their files
-// and addresses, others are told to have ended.
-func TestANodeLosesItsPower(t *testing.T) {
+// TestP11EndsAndOutputOutliveTheAgent: a container speaks and ends while its node's agent is dead.
+func TestP11EndsAndOutputOutliveTheAgent(t *testing.T) {
+	b := whole(t)
+	id := b.Run(t, b.Image, "sh", "-c", "echo before; sleep 3; echo after; exit 37")
+	pid, node := b.Inspect(t, id, "{{.State.Pid}}"), nodeOf(t, b, id)
+	fault(t, b, "kill", node)
+	bed.Eventually(t, func() error {
+		if _, err := os.Stat("/proc/" + pid); err == nil {
+			return fmt.Errorf("process %s of the container is there still", pid)
+		}
+		return nil
+	})
+	fault(t, b, "start", node)
+	for _, head := range heads {
+		if code := b.Through(t, head).Docker(t, "wait", id); code != "37" {
+			t.Errorf("docker wait through %s says %s", head, code)
+		}
+		if out := b.Through(t, head).Docker(t, "logs", id); out != "before\nafter" {
+			t.Errorf("docker logs through %s: %q", head, out)
+		}
+	}
+}
+
+// TestP12ContainersAreWhereTheirDiskIs takes from a node everything but its disk (F27), as if that
+// was put into another machine: containers with a restart policy come back with their files and
+// addresses, others are told to have ended.
+func TestP12ContainersAreWhereTheirDiskIs(t *testing.T) {
 	b := whole(t)
 	first := counting(t, b, "power-always", "--restart", "always")
 	node := nodeOf(t, b, first)
