@@ -106,7 +106,7 @@ func testStandardInput(t *testing.T, b *bed.Bed) {
 }
 
 func testWebServer(t *testing.T, b *bed.Bed) {
-	id := b.Run(t, b.Image, "httpd", "-f", "-p", "80", "-h", "/etc")
+	id := b.Run(t, "-p", "80", b.Image, "httpd", "-f", "-p", "80", "-h", "/etc")
 	address := b.AddressOf(t, id)
 	bed.Eventually(t, func() error { return fetch("http://"+address+"/passwd", "root:x:0:0") })
 }

@@ -12,14 +12,14 @@ import (
 )
 
 // TestStepsHaveTheLimitsOfThePackage lets a step take all memory, and another
-// one all processes, that it is given. The rack's default package has 256 MiB
-// and 1,280 processes.
+// one all processes, that it is given. The rack's default package has 1 GiB
+// and 4,096 processes.
 func TestStepsHaveTheLimitsOfThePackage(t *testing.T) {
 	b := builders(t)[0]
 	for step, want := range map[string]string{
 		// The shell's variable grows until it is killed.
 		`RUN awk 'BEGIN { s = "x"; while (length(s) < 600000000) s = s s; print "it has " length(s) }'`: "non-zero code: 137",
-		`RUN i=0; while [ $i -lt 3000 ]; do sleep 20 & i=$((i+1)); done; echo all of them`:              "can't fork",
+		`RUN i=0; while [ $i -lt 5000 ]; do sleep 20 & i=$((i+1)); done; echo all of them`:              "can't fork",
 	} {
 		done := b.bed.Try(t, "build", "--no-cache", folder(t, map[string]string{"Dockerfile": "FROM " + b.bed.Image + "\n" + step + "\n"}))
 		if said := done.Stdout + done.Stderr; done.Code == 0 || !strings.Contains(said, want) {

@@ -81,7 +81,7 @@ func create(t *testing.T, b *bed.Bed) {
 		}
 	}
 	out := b.Try(t, "start", "-a", id).Stdout
-	for _, want := range []string{"b\n/tmp\nhere\nnobody\n100\n", "10.9.8.7", "nameserver 10.9.8.6", "Read-only file system"} {
+	for _, want := range []string{"b\n/tmp\nhere\nnobody\n100\n", "10.9.8.7", "ExtServers: [10.9.8.6]", "Read-only file system"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the container printed %q, without %q", out, want)
 		}
