@@ -26,7 +26,7 @@ func service(t *testing.T, b *bed.Bed) {
 		User:         "redis",
 		ExposedPorts: map[string]struct{}{"6379/tcp": {}},
 	})
-	id := b.Run(t, image)
+	id := b.Run(t, "-P", image)
 	address := net.JoinHostPort(b.AddressOf(t, id), "6379")
 	bed.Eventually(t, func() error { return redis(address, "PING", "+PONG") })
 	if err := redis(address, "SET city Bern", "+OK"); err != nil {
