@@ -97,6 +97,7 @@ func TestP11EndsAndOutputOutliveTheAgent(t *testing.T) {
 		return nil
 	})
 	fault(t, b, "start", node)
+	awaitWhole(t, b)
 	for _, head := range heads {
 		if code := b.Through(t, head).Docker(t, "wait", id); code != "37" {
 			t.Errorf("docker wait through %s says %s", head, code)
