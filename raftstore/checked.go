@@ -48,23 +48,35 @@ func (c *checked) write(what string, op func() error) error {
 	}
 	done := make(chan error, 1)
 	c.writes.Go(func() { done <- guard(op) })
-	deadline := time.NewTimer(c.timeout)
-	defer deadline.Stop()
-	select {
-	case err := <-done:
-		if err == nil {
-			return nil
+	// The deadline is counted in parts: to a process that was stopped for a
+	// while, as a machine's pause does, all of that time is one part.
+	part := time.NewTicker(c.timeout / deadlineParts)
+	defer part.Stop()
+	for range deadlineParts {
+		select {
+		case err := <-done:
+			return c.written(what, err)
+		case <-part.C:
 		}
-		err = fmt.Errorf("cannot write %s: %w", what, err)
-		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
-			c.failed.fail(err)
-		}
-		return err
-	case <-deadline.C:
-		err := fmt.Errorf("cannot write %s: the disk has not answered for %s", what, c.timeout)
-		c.failed.fail(err)
-		return err
 	}
+	err := fmt.Errorf("cannot write %s: the disk has not answered for %s", what, c.timeout)
+	c.failed.fail(err)
+	return err
+}
+
+// deadlineParts is how many parts of its deadline a write may take.
+const deadlineParts = 8
+
+// written judges how a write ended.
+func (c *checked) written(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("cannot write %s: %w", what, err)
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		c.failed.fail(err)
+	}
+	return err
 }
 
 // guard turns the panics and faults of a damaged database into errors.

@@ -28,7 +28,7 @@ func ObserveMachine() ([]string, error) {
 }
 
 // ofRack finds the index of the rack that a thing belongs to by its name.
-var ofRack = regexp.MustCompile(`spearhead-?rack-?(\d+)|spearhead/racks/(\d+)|link sh[ue](\d+)`)
+var ofRack = regexp.MustCompile(`spearhead-?rack-?(\d+)|spearhead/racks/(\d+)(?:[/.]|$)|link sh[ue](\d+)`)
 
 // LeftOver is what is there after and was not before and is this rack's by its name or its
 // folder. Other programs, and racks that others have up, come and go meanwhile.
