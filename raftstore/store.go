@@ -226,9 +226,26 @@ func (s *Store) Close() error {
 		if s.failed.cause() == nil {
 			s.inflight.close(s.patience)
 		}
-		err := s.raft.Shutdown().Error()
+		err := s.shutdown()
 		close(s.ended)
 		s.closeErr = errors.Join(err, s.trans.Close(), s.disk.store.Close())
 	})
 	return s.closeErr
 }
+
+// shutdown ends raft. It does not wait for ever: raft has been seen not to come
+// to its end, and then what is left of it ends with the process.
+func (s *Store) shutdown() error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.raft.Shutdown().Error() }()
+	limit := time.NewTimer(shutdownLimit)
+	defer limit.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-limit.C:
+		return errors.New("raft did not end in time")
+	}
+}
+
+const shutdownLimit = 15 * time.Second
