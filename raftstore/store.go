@@ -55,9 +55,10 @@ type Store struct {
 	leaders  *leaderWatch
 	nudges   nudges
 	watcher  sync.WaitGroup
-	patience time.Duration // of Close, for what is under way
-	stop     chan struct{} // closed when Close begins
-	ended    chan struct{} // closed when raft has ended
+	patience time.Duration      // of Close, for what is under way
+	stop     chan struct{}      // closed when Close begins
+	ended    chan struct{}      // closed when raft has ended
+	quit     func() raft.Future // tells raft to end, once; the future is done when it has
 	closed   sync.Once
 	closeErr error
 
@@ -118,6 +119,7 @@ func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) 
 	if err := s.start(cfg, s.peers); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
+	s.quit = sync.OnceValue(s.raft.Shutdown) // what a second Shutdown returns does not wait
 	s.raft.RegisterObserver(s.leaders.observer)
 	s.watcher.Go(s.watch)
 	s.watcher.Go(func() { s.leaders.run(s.stop) })
@@ -201,7 +203,7 @@ func (s *Store) watch() {
 	}
 	if s.failed.cause() != nil {
 		s.log.Error("the replicated state has failed on this head", "op", "raft", "err", s.failed.err)
-		s.raft.Shutdown()
+		s.quit()
 	}
 }
 
@@ -237,7 +239,7 @@ func (s *Store) Close() error {
 // to its end, and then what is left of it ends with the process.
 func (s *Store) shutdown() error {
 	ended := make(chan error, 1)
-	go func() { ended <- s.raft.Shutdown().Error() }()
+	go func() { ended <- s.quit().Error() }()
 	limit := time.NewTimer(shutdownLimit)
 	defer limit.Stop()
 	select {

@@ -17,6 +17,10 @@ import (
 const (
 	rpcTimeout       = 5 * time.Second
 	handshakeTimeout = 5 * time.Second
+	// One request at a time to each head: raft's pipeline stands still for ever
+	// when a follower refuses an entry while the next is being sent, and then
+	// neither replication to it nor raft's end comes about.
+	requestsInFlight = 1
 	connectionPool   = 3  // idle connections kept to each head
 	maxHandshakes    = 64 // at a time; further connections wait in the kernel
 )
@@ -31,10 +35,11 @@ func newTransport(ctx context.Context, cfg Config) (transport, error) {
 		return nil, err
 	}
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  layer,
-		MaxPool: connectionPool,
-		Timeout: rpcTimeout,
-		Logger:  raftLogger(cfg.Logger),
+		Stream:          layer,
+		MaxRPCsInFlight: requestsInFlight,
+		MaxPool:         connectionPool,
+		Timeout:         rpcTimeout,
+		Logger:          raftLogger(cfg.Logger),
 	}), nil
 }
 
