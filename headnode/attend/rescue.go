@@ -85,8 +85,8 @@ const remakeTimeout = 10 * time.Minute
 
 // remake finishes the ways of containers to their new nodes, whoever began them.
 func (a *Attendant) remake(ctx context.Context, making *sync.WaitGroup) {
-	for _, c := range a.Store.View().AllContainers() {
-		if c.Move == nil || !a.begin(c.ID) {
+	for _, c := range a.Store.View().MovingContainers() {
+		if !a.begin(c.ID) {
 			continue
 		}
 		making.Go(func() {

@@ -9,7 +9,6 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
-	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore"
 )
 
@@ -81,8 +80,8 @@ func (m *Metrics) Status(s Sources) Status {
 			Containers: len(v.ContainersOnNode(n.ID)), Orphans: found.Orphans, Missing: found.Missing,
 		})
 	}
-	for _, c := range v.AllContainers() {
-		if c.Phase == model.PhaseReserved && now.Sub(c.Created) > unfinishedAfter && len(st.Unfinished) < maxUnfinished {
+	for _, c := range v.ReservedContainers() {
+		if now.Sub(c.Created) > unfinishedAfter && len(st.Unfinished) < maxUnfinished {
 			st.Unfinished = append(st.Unfinished, Unfinished{c.ID, c.NodeID, c.Created})
 		}
 	}

@@ -64,10 +64,7 @@ func (s *Service) settle(ctx context.Context) {
 	seen := map[string]bool{}
 	for {
 		v, stale := s.store.View(), map[string]bool{}
-		for _, c := range v.AllContainers() {
-			if !c.NICsStale || c.Phase == model.PhaseReserved {
-				continue
-			}
+		for _, c := range v.RewiredContainers() {
 			stale[c.ID] = true
 			if !seen[c.ID] || !s.agents.Connected(c.NodeID) {
 				continue

@@ -3,21 +3,39 @@ package reconcile
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
-// abandoned returns the containers of which begun says that something was begun
-// with them under some id, and that no head works on. Heads take an id into
-// what they work on before it shows in the state, and out of it after its end
-// shows; so the state is looked at before they are asked, and again when it
-// includes all that they had seen.
-func (r *Reconciler) abandoned(ctx context.Context, begun func(*model.Container) (id string, ok bool)) []*model.Container {
+// beginning is a kind of thing that heads begin with containers.
+type beginning struct {
+	with func(*state.View) []*model.Container // those with which it was begun and has not ended
+	id   func(*model.Container) string        // under which it was
+}
+
+// reserved begins with a container's creation.
+var reserved = beginning{(*state.View).ReservedContainers, func(c *model.Container) string { return c.ID }}
+
+// updated begins with an update.
+var updated = beginning{(*state.View).UpdatedContainers, func(c *model.Container) string { return c.Update.Operation }}
+
+// on restricts b to one node.
+func (b beginning) on(nodeID string) beginning {
+	return beginning{func(v *state.View) []*model.Container {
+		return slices.DeleteFunc(b.with(v), func(c *model.Container) bool { return c.NodeID != nodeID })
+	}, b.id}
+}
+
+// abandoned returns the containers with which something was begun under some
+// id that no head works on. Heads take an id into what they work on before it
+// shows in the state, and out of it after its end shows; so the state is looked
+// at before they are asked, and again when it includes all that they had seen.
+func (r *Reconciler) abandoned(ctx context.Context, begun beginning) []*model.Container {
 	candidates := map[string]bool{}
-	for _, c := range r.Store.View().AllContainers() {
-		if id, ok := begun(c); ok {
-			candidates[id] = true
-		}
+	for _, c := range begun.with(r.Store.View()) {
+		candidates[begun.id(c)] = true
 	}
 	if len(candidates) == 0 {
 		return nil
@@ -29,32 +47,8 @@ func (r *Reconciler) abandoned(ctx context.Context, begun func(*model.Container)
 		}
 		return nil
 	}
-	var left []*model.Container
-	for _, c := range r.Store.View().AllContainers() {
-		if id, ok := begun(c); ok && candidates[id] && !working(id) {
-			left = append(left, c)
-		}
-	}
-	return left
-}
-
-// reserved begins with a container's creation.
-func reserved(c *model.Container) (id string, ok bool) {
-	return c.ID, c.Phase == model.PhaseReserved
-}
-
-// updated begins with an update.
-func updated(c *model.Container) (id string, ok bool) {
-	if c.Update == nil {
-		return "", false
-	}
-	return c.Update.Operation, true
-}
-
-// on restricts begun to one node.
-func on(nodeID string, begun func(*model.Container) (string, bool)) func(*model.Container) (string, bool) {
-	return func(c *model.Container) (string, bool) {
-		id, ok := begun(c)
-		return id, ok && c.NodeID == nodeID
-	}
+	return slices.DeleteFunc(begun.with(r.Store.View()), func(c *model.Container) bool {
+		id := begun.id(c)
+		return !candidates[id] || working(id)
+	})
 }

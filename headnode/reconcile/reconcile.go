@@ -113,7 +113,7 @@ func (r *Reconciler) Run(ctx context.Context) {
 
 // reservations discards those that are abandoned. Nodes that cannot be asked
 // are asked again later.
-func (r *Reconciler) reservations(ctx context.Context, begun func(*model.Container) (string, bool)) {
+func (r *Reconciler) reservations(ctx context.Context, begun beginning) {
 	for _, c := range r.abandoned(ctx, begun) {
 		if err := r.discard(ctx, c.NodeID, c.ID); err != nil && ctx.Err() == nil {
 			r.Logger.Warn("cannot undo interrupted creation yet", slog.String("container", c.ID), slog.String("node", c.NodeID), slog.Any("err", err))
@@ -152,8 +152,8 @@ func (r *Reconciler) settle(ctx context.Context, nodeID string, agent wire.Agent
 	if err := drained(ctx); err != nil {
 		return err
 	}
-	r.reservations(ctx, on(nodeID, reserved))
-	r.updates(ctx, on(nodeID, updated))
+	r.reservations(ctx, reserved.on(nodeID))
+	r.updates(ctx, updated.on(nodeID))
 	v := r.Store.View()
 	again, err := agent.Containers(ctx)
 	if err != nil {

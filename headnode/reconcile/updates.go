@@ -11,7 +11,7 @@ import (
 // updates ends those that are abandoned. The node is told the limits that the
 // state has: whatever it had begun before is over then, and its journal says
 // what holds.
-func (r *Reconciler) updates(ctx context.Context, begun func(*model.Container) (string, bool)) {
+func (r *Reconciler) updates(ctx context.Context, begun beginning) {
 	for _, c := range r.abandoned(ctx, begun) {
 		log := r.Logger.With(slog.String("container", c.ID), slog.String("node", c.NodeID), slog.String("op", c.Update.Operation))
 		switch err := r.endUpdate(ctx, c); {

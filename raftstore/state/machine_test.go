@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func containerName(t *rapid.T) string {
 
 func randomCommand(t *rapid.T) command.Command {
 	now := epoch.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "time")) * time.Second)
-	switch rapid.IntRange(0, 31).Draw(t, "command") {
+	switch rapid.IntRange(0, 33).Draw(t, "command") {
 	case 0:
 		id := accountID(t)
 		return command.CreateAccount{Account: model.Account{ID: id, Login: "user" + id[len(id)-1:], Policy: model.PolicyTenant, Created: now}}
@@ -114,6 +115,10 @@ func randomCommand(t *rapid.T) command.Command {
 		return command.SettleMove{ID: containerID(t), Generation: 1}
 	case 31:
 		return command.FindContainer{ID: containerID(t), NodeID: nodeID(t), State: model.ContainerState{Status: model.StatusRunning}}
+	case 32:
+		return command.ConnectNIC{ContainerID: containerID(t), NIC: randomNIC(t, 2), Time: now}
+	case 33:
+		return command.DisconnectNIC{ContainerID: containerID(t), NetworkID: networkID(t), Time: now}
 	}
 	if rapid.Bool().Draw(t, "holder") {
 		return command.DropImageHolder{ImageID: imageID(t), NodeID: nodeID(t)}
@@ -149,14 +154,22 @@ func randomReservation(t *rapid.T, now time.Time) command.Command {
 		c.Operation = fmt.Sprint("op", rapid.IntRange(1, 6).Draw(t, "operation"))
 	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "nics") {
-		n := rapid.IntRange(2, 6).Draw(t, "address")
-		c.NICs = append(c.NICs, model.NIC{
-			NetworkID: fmt.Sprint("net-", rapid.IntRange(1, 2).Draw(t, "network")), Interface: fmt.Sprint("eth", i),
-			MAC:     fmt.Sprintf("02:00:00:00:00:%02x", rapid.IntRange(1, 9).Draw(t, "mac")),
-			Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 24),
-		})
+		c.NICs = append(c.NICs, randomNIC(t, i))
 	}
 	return command.ReserveContainer{Container: c}
+}
+
+func networkID(t *rapid.T) string {
+	return fmt.Sprint("net-", rapid.IntRange(1, 2).Draw(t, "network"))
+}
+
+func randomNIC(t *rapid.T, i int) model.NIC {
+	n := rapid.IntRange(2, 6).Draw(t, "address")
+	return model.NIC{
+		NetworkID: networkID(t), Interface: fmt.Sprint("eth", i),
+		MAC:     fmt.Sprintf("02:00:00:00:00:%02x", rapid.IntRange(1, 9).Draw(t, "mac")),
+		Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 24),
+	}
 }
 
 func randomJournal(t *rapid.T, now time.Time) command.Command {
@@ -312,7 +325,7 @@ func checkPromises(t *rapid.T, v *View) {
 		if c.Operation != "" {
 			claim(names, c.AccountID+" "+c.Operation, c.ID)
 		}
-		for _, n := range c.NICs {
+		for _, n := range slices.Concat(c.NICs, c.Leaving) {
 			claim(addresses, n.NetworkID+" "+n.Address.Addr().String(), c.ID)
 			claim(macs, n.MAC, c.ID)
 			if !v.AddressUsed(n.NetworkID, n.Address.Addr()) || !v.MACUsed(n.MAC) {
@@ -329,6 +342,7 @@ func checkPromises(t *rapid.T, v *View) {
 			t.Fatalf("container %s is promised %+v and needs %+v; its update is %+v", c.ID, c.Reserved, needs, c.Update)
 		}
 		checkLinksOf(t, v, c)
+		checkUnfinished(t, v, c)
 		if _, ok := v.Account(c.AccountID); !ok {
 			t.Fatalf("container %s has no account", c.ID)
 		}
@@ -384,6 +398,18 @@ func checkLinksOf(t *rapid.T, v *View, c *model.Container) {
 		}
 		if l.Env[0] != model.LinkNameVariable(c.Name, l.Alias) {
 			t.Fatalf("container %s is called %s and its link says %s", c.ID, c.Name, l.Env[0])
+		}
+	}
+}
+
+// checkUnfinished looks whether c is in those lists where it belongs.
+func checkUnfinished(t *rapid.T, v *View, c *model.Container) {
+	for what, is := range map[string]bool{
+		underReservation: c.Phase == model.PhaseReserved, underUpdate: c.Update != nil, underMove: c.Move != nil,
+		underNICs: c.NICsStale && c.Phase != model.PhaseReserved,
+	} {
+		if slices.Contains(v.unfinished(what), c) != is {
+			t.Fatalf("container %s: that a %s is under way is %t, and it is not listed like that", c.ID, what, is)
 		}
 	}
 }

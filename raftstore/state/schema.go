@@ -50,6 +50,8 @@ const (
 	indexEntry     = "entry"
 	indexVolume    = "volume"
 	indexRemoved   = "removed"
+
+	indexUnfinished = "unfinished"
 )
 
 // setting is a row of tableSettings.
@@ -160,6 +162,7 @@ func containersTable() *tables.Table {
 		}),
 		many(indexAddress, func(c *model.Container) [][]byte { return append(addressKeys(c.NICs), addressKeys(c.Leaving)...) }),
 		many(indexMAC, func(c *model.Container) [][]byte { return append(macKeys(c.NICs), macKeys(c.Leaving)...) }),
+		many(indexUnfinished, unfinishedKeys),
 	)
 }
 
