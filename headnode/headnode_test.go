@@ -26,28 +26,18 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
 	"github.com/spearheadcloud/spearhead/headnode/nodes/nodestest"
+	"github.com/spearheadcloud/spearhead/internal/testaddr"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/pki/clientcert"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// freePort is a port that nobody listens on at the moment.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func config(t *testing.T) headnode.Config {
 	dir := t.TempDir()
 	return headnode.Config{
 		Name: "head-1", DataCenter: "test", StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "head.sock"),
-		DockerListen: freePort(t), RaftListen: freePort(t), PeerListen: freePort(t), GossipListen: freePort(t), Advertise: []string{"127.0.0.1"},
+		DockerListen: testaddr.Free(t), RaftListen: testaddr.Free(t), PeerListen: testaddr.Free(t), GossipListen: testaddr.Free(t), Advertise: []string{"127.0.0.1"},
 		Version: "0.0-test", Logger: slog.New(slog.DiscardHandler),
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/agent"
 	"github.com/spearheadcloud/spearhead/image/imagetest"
+	"github.com/spearheadcloud/spearhead/internal/testaddr"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/pki/join"
@@ -66,7 +66,7 @@ func newNode(t testing.TB) *node {
 	}
 	n := &node{TB: t, nextHost: 10, cfg: agent.Config{
 		Name: nodeID, StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), IdentityDir: filepath.Join(dir, "pki"),
-		WireListen: freeAddress(t), GossipListen: freeAddress(t),
+		WireListen: testaddr.Free(t), GossipListen: testaddr.Free(t),
 		CgroupParent: "/" + filepath.Base(dir), IodCommand: []string{"/proc/self/exe", "iod"},
 		NICTags: map[string]string{"external": "uplink0"}, NetworkPrefix: "et", Version: "test",
 		Runtime: os.Getenv(testRuntime), InsecureRegistries: []string{"127.0.0.0/8"},
@@ -81,16 +81,6 @@ func newNode(t testing.TB) *node {
 	n.ok(exec.Command("ip", "addr", "add", "10.77.0.1/24", "dev", "street0").Run())
 	n.ok(exec.Command("ip", "link", "set", "street0", "up").Run())
 	return n
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (n *node) ok(err error) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode"
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/internal/testaddr"
 )
 
 // dataCenter is a head that runs in this process.
@@ -23,22 +23,12 @@ type dataCenter struct {
 	config headnode.Config
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func startHead(t *testing.T) *dataCenter {
 	t.Helper()
 	d := &dataCenter{t: t, dir: t.TempDir()}
 	d.config = headnode.Config{
 		Name: "head-1", DataCenter: "test", StateDir: filepath.Join(d.dir, "head"), Socket: filepath.Join(d.dir, "s"),
-		DockerListen: freePort(t), RaftListen: freePort(t), PeerListen: freePort(t), GossipListen: freePort(t),
+		DockerListen: testaddr.Free(t), RaftListen: testaddr.Free(t), PeerListen: testaddr.Free(t), GossipListen: testaddr.Free(t),
 		Advertise: []string{"127.0.0.1"}, Logger: slog.New(slog.DiscardHandler),
 	}
 	if err := headnode.Init(t.Context(), d.config); err != nil {

@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/agree"
+	"github.com/spearheadcloud/spearhead/internal/testaddr"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/raftstore"
@@ -107,7 +107,7 @@ func open(t *testing.T) heads {
 	}
 	all := heads{}
 	for i := range 3 {
-		id, address := fmt.Sprintf("head-%d", i), freeAddress(t)
+		id, address := fmt.Sprintf("head-%d", i), testaddr.Free(t)
 		s, err := raftstore.Open(t.Context(), raftstore.Config{
 			Dir: t.TempDir(), ID: id, Bind: address, Identity: identity(t, ca, id), Bootstrap: i == 0,
 		})
@@ -136,16 +136,6 @@ func join(t *testing.T, all heads, id, address string) {
 			}
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func identity(t *testing.T, ca *pki.CA, id string) *pki.Identity {

@@ -19,6 +19,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
 	"github.com/spearheadcloud/spearhead/headnode/nodes/nodestest"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
+	"github.com/spearheadcloud/spearhead/internal/testaddr"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/raftstore"
@@ -209,21 +210,10 @@ func (r *Ring) newHead(i int) *Head {
 	}
 	h := &Head{
 		ring: r, dir: r.t.TempDir(), first: i == 0, identity: identity,
-		self: model.Head{ID: id, Name: id, RaftAddress: r.freeAddress(), PeerAddress: r.freeAddress(), Version: "test"},
+		self: model.Head{ID: id, Name: id, RaftAddress: testaddr.Free(r.t), PeerAddress: testaddr.Free(r.t), Version: "test"},
 	}
 	r.Heads = append(r.Heads, h)
 	return h
-}
-
-// freeAddress is one that nobody listens on at the moment.
-func (r *Ring) freeAddress() string {
-	r.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Kill ends the head as a crash of its process does: it hands nothing over, and

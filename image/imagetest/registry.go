@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/spearheadcloud/spearhead/internal/testaddr"
 )
 
 const registryProgram = "docker-registry"
@@ -44,7 +46,7 @@ func (o Options) Start(tb testing.TB) string {
 	if _, err := exec.LookPath(registryProgram); err != nil {
 		tb.Skip("needs docker-registry: apt install docker-registry")
 	}
-	addr := freeAddress(tb, o.IP)
+	addr := testaddr.FreeOn(tb, o.IP)
 	cmd := exec.Command(registryProgram, "serve", o.configure(tb, addr))
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("cannot start registry: %v", err)
@@ -109,16 +111,6 @@ func write(tb testing.TB, path string, text []byte) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-}
-
-func freeAddress(tb testing.TB, ip string) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // waitForRegistry polls: the program tells nobody when it listens.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
+	"github.com/spearheadcloud/spearhead/internal/testaddr"
 )
 
 // The one user whom registries with authentication know.
@@ -49,7 +50,7 @@ func newRegistry(t *testing.T, b *bed.Bed, o registryOptions) *registry {
 		o.host = besideHosts(t, b)
 	}
 	folder := t.TempDir()
-	own := freeAddress(t)
+	own := testaddr.Free(t)
 	r := &registry{link: newLink(t, o.host, own), config: filepath.Join(folder, "config.yml"), base: "http://" + own}
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp:\n  addr: %q\n", filepath.Join(folder, "data"), own)
 	if o.ca != nil {
@@ -189,17 +190,6 @@ func elsewhere(t *testing.T, b *bed.Bed) string {
 	}
 	host, _, _ := strings.Cut(addresses[0].String(), "/")
 	return host
-}
-
-// freeAddress is one on loopback that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // tlsOf is what a server at an address shows.
