@@ -161,11 +161,11 @@ func pool(c *network.IPAMConfig) (subnet netip.Prefix, gateway, first, last neti
 	if within.Bits() < subnet.Bits() || !subnet.Contains(within.Addr()) {
 		return subnet, gateway, first, last, invalid("no matching subnet for range %s", c.IPRange)
 	}
-	first, last = within.Addr(), lastOf(within)
+	first, last = within.Addr(), model.LastAddress(within)
 	if first == subnet.Addr() {
 		first = first.Next()
 	}
-	if subnet.Addr().Is4() && last == lastOf(subnet) {
+	if subnet.Addr().Is4() && last == model.LastAddress(subnet) {
 		last = last.Prev()
 	}
 	return subnet, gateway, first, last, nil
@@ -177,16 +177,6 @@ func uniqueLocal() netip.Prefix {
 	a := [16]byte{0xfd}
 	rand.Read(a[1:6]) // never fails (crypto/rand)
 	return netip.PrefixFrom(netip.AddrFrom16(a), 64)
-}
-
-// lastOf is the highest address of p.
-func lastOf(p netip.Prefix) netip.Addr {
-	bytes := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
-		bytes[bit/8] |= 0x80 >> (bit % 8)
-	}
-	a, _ := netip.AddrFromSlice(bytes)
-	return a
 }
 
 // asksMore reports whether e asks for more than to be on its network.

@@ -111,7 +111,7 @@ func freeSubnet(v *state.View, accountID string) (netip.Prefix, bool) {
 		}
 	}
 	for _, pool := range pools {
-		for p := netip.PrefixFrom(pool.from.Addr(), pool.bits); pool.from.Contains(p.Addr()); p = following(p) {
+		for p := netip.PrefixFrom(pool.from.Addr(), pool.bits); pool.from.Contains(p.Addr()); p = netip.PrefixFrom(model.LastAddress(p).Next(), pool.bits) {
 			if !overlaps(p, taken) {
 				return p, true
 			}
@@ -127,14 +127,6 @@ func overlaps(p netip.Prefix, others []netip.Prefix) bool {
 		}
 	}
 	return false
-}
-
-// following is the IPv4 prefix of the same length after p.
-func following(p netip.Prefix) netip.Prefix {
-	a := p.Addr().As4()
-	n := uint32(a[0])<<24 | uint32(a[1])<<16 | uint32(a[2])<<8 | uint32(a[3])
-	n += 1 << (32 - p.Bits())
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), p.Bits())
 }
 
 // RemoveNetwork implements dockerapi.Networks.

@@ -24,7 +24,7 @@ type Bed struct {
 
 	binary   string   // the program under test
 	options  []string // of spearhead dev up
-	registry *exec.Cmd
+	registry *Registry
 }
 
 // Up is spearhead dev up, as a developer calls it; again, where the rack stands already.
@@ -94,8 +94,7 @@ func (b *Bed) Spearhead(ctx context.Context, env []string, args ...string) (stri
 // Close ends the registry and the rack.
 func (b *Bed) Close() error {
 	if b.registry != nil {
-		_ = b.registry.Process.Kill()
-		_ = b.registry.Wait()
+		_ = b.registry.Close() // it may have ended
 	}
 	if _, err := rack.Remains(b.Dir); err != nil {
 		return nil

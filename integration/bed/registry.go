@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,39 +18,46 @@ import (
 // busyboxName is the small image in every bed's registry.
 const busyboxName = "tests/busybox:1"
 
-// startRegistry runs Debian's registry on the rack's underlay, on data in the folder.
-func (b *Bed) startRegistry(ctx context.Context, data string) error {
-	gateway, err := b.gateway()
+// Registry is Debian's, running on this machine.
+type Registry struct {
+	Address string // HOST:PORT
+	process *exec.Cmd
+}
+
+// StartRegistry runs a registry on this machine's address beside a rack's head, which is
+// where DOCKER_HOST says. Its data is in the folder, its configuration becomes the file.
+func StartRegistry(ctx context.Context, dockerHost, data, config string) (*Registry, error) {
+	beside, err := machineAddressBeside(strings.TrimPrefix(dockerHost, "tcp://"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b.Address = gateway + ":5000"
-	config := filepath.Join(filepath.Dir(b.Dir), filepath.Base(b.Dir)+"-registry.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n", data, b.Address)
+	r := &Registry{Address: beside + ":5000"}
+	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n", data, r.Address)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return err
+		return nil, err
 	}
-	b.registry = exec.Command("docker-registry", "serve", config)
-	if err := b.registry.Start(); err != nil {
-		return fmt.Errorf("cannot start the registry: %w", err)
+	r.process = exec.Command("docker-registry", "serve", config)
+	if err := r.process.Start(); err != nil {
+		return nil, fmt.Errorf("cannot start the registry: %w", err)
 	}
-	return Poll(ctx, 20*time.Second, func() error {
-		answer, err := http.Get("http://" + b.Address + "/v2/")
+	err = Poll(ctx, time.Minute, func() error {
+		answer, err := http.Get("http://" + r.Address + "/v2/")
 		if err != nil {
 			return err
 		}
 		return answer.Body.Close()
 	})
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
 }
 
-// gateway is this machine's address beside the rack's head.
-func (b *Bed) gateway() (string, error) {
-	for _, setting := range b.Env {
-		if host, ok := strings.CutPrefix(setting, "DOCKER_HOST=tcp://"); ok {
-			return machineAddressBeside(host)
-		}
-	}
-	return "", errors.New("spearhead dev env gives no DOCKER_HOST")
+// Close ends the registry.
+func (r *Registry) Close() error {
+	err := r.process.Process.Kill()
+	_ = r.process.Wait() // says that it was killed
+	return err
 }
 
 // machineAddressBeside is this machine's address in the subnet of HOST:PORT.

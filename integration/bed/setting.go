@@ -66,14 +66,22 @@ func missingNeeds() string {
 func (s *Setting) setUp(work string) error {
 	s.Binary = filepath.Join(work, "spearhead")
 	s.images = filepath.Join(work, "images")
-	build := exec.Command("go", "build", "-trimpath", "-o", s.Binary, "github.com/spearheadcloud/spearhead/cmd/spearhead")
+	err := Build(context.Background(), s.Binary)
+	if err != nil {
+		return err
+	}
+	s.shared, err = s.New(context.Background(), filepath.Join(work, "rack"), s.Options...)
+	return err
+}
+
+// Build makes the program under test from this tree, as it is released.
+func Build(ctx context.Context, to string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", to, "github.com/spearheadcloud/spearhead/cmd/spearhead")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build the program: %w: %s", err, out)
 	}
-	var err error
-	s.shared, err = s.New(context.Background(), filepath.Join(work, "rack"), s.Options...)
-	return err
+	return nil
 }
 
 // tearDown ends the shared rack and compares the machine with what it was before.
@@ -111,9 +119,11 @@ func (s *Setting) New(ctx context.Context, dir string, options ...string) (*Bed,
 	if err := b.Up(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	if err := b.startRegistry(ctx, s.images); err != nil {
+	var err error
+	if b.registry, err = StartRegistry(ctx, b.Setting("DOCKER_HOST"), s.images, dir+"-registry.yml"); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	b.Address = b.registry.Address
 	b.Image = b.Address + "/" + busyboxName
 	if err := pushBusybox(ctx, b.Image); err != nil {
 		return nil, errors.Join(err, b.Close())

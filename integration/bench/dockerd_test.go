@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
 // openDockerd returns the yardstick with the image in it, or nil if there is none here.
@@ -75,7 +77,7 @@ func (s *stage) startDockerd(ctx context.Context, program, dir string) (host str
 	if err != nil {
 		return "", err
 	}
-	if err := poll(ctx, 30*time.Second, func() error { return e.do(ctx, "GET", "/_ping", nil, nil) }); err != nil {
+	if err := bed.Poll(ctx, 30*time.Second, func() error { return e.do(ctx, "GET", "/_ping", nil, nil) }); err != nil {
 		said, _ := os.ReadFile(log.Name())
 		return "", fmt.Errorf("dockerd does not answer: %w\n%s", err, said)
 	}

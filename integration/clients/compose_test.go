@@ -16,7 +16,7 @@ import (
 // composes are the two generations of compose, as a bed whose client they are.
 var composes = map[string]func(t *testing.T) string{
 	"docker-compose-1": func(t *testing.T) string { return inPath(t, "docker-compose") },
-	"compose-5":        func(t *testing.T) string { return installed(t, "compose-v5.*") },
+	"compose-5":        func(t *testing.T) string { return bed.Installed(t, "compose-v5.*") },
 }
 
 // project is a folder with a compose file of its own, whose name is the project's.

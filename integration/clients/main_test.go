@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,7 +49,7 @@ func withEveryDocker(t *testing.T, cases []useCase) {
 		t.Run(client.name, func(t *testing.T) {
 			program := ""
 			if client.file != "" {
-				program = installed(t, client.file)
+				program = bed.Installed(t, client.file)
 			}
 			config := "DOCKER_CONFIG=" + t.TempDir()
 			for _, c := range cases {
@@ -64,29 +63,6 @@ func withEveryDocker(t *testing.T, cases []useCase) {
 			}
 		})
 	}
-}
-
-// clientFolder is where scripts/clients puts what is no package of this machine.
-func clientFolder(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skip("needs a home: ", err)
-	}
-	return filepath.Join(cache, "spearhead", "clients")
-}
-
-// installed is the newest client whose file matches the pattern, or a skip.
-func installed(t *testing.T, pattern string) string {
-	t.Helper()
-	found, err := filepath.Glob(filepath.Join(clientFolder(t), pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(found) == 0 {
-		t.Skipf("needs %s: install it with scripts/clients", pattern)
-	}
-	return found[len(found)-1]
 }
 
 // inPath skips unless this machine has the program.

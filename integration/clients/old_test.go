@@ -140,7 +140,7 @@ func TestErrorsOfOldVersions(t *testing.T) {
 // TestForgottenLink removes a link as Docker 1.8 does.
 func TestForgottenLink(t *testing.T) {
 	b := setting.Shared(t)
-	old := b.With(installed(t, "docker-v1.8.*"))
+	old := b.With(bed.Installed(t, "docker-v1.8.*"))
 	old.Run(t, "--name", unique(t)+"-server", b.Image, "sleep", "1000")
 	client := old.Run(t, "--name", unique(t)+"-client", "--link", unique(t)+"-server:web", b.Image, "sleep", "1000")
 	old.Docker(t, "rm", "--link", unique(t)+"-client/web")

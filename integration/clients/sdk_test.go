@@ -51,7 +51,7 @@ func pythonsWithDocker(t *testing.T) map[string]python {
 // TestDockerode runs our script for dockerode, which sends paths without a version.
 func TestDockerode(t *testing.T) {
 	b := setting.Shared(t)
-	modules := filepath.Join(filepath.Dir(installed(t, "dockerode/node_modules/dockerode/package.json")), "..")
+	modules := filepath.Join(filepath.Dir(bed.Installed(t, "dockerode/node_modules/dockerode/package.json")), "..")
 	script(t, b.With(inPath(t, "node"), "NODE_PATH="+filepath.Clean(modules)), "everyday.js")
 }
 

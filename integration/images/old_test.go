@@ -1,7 +1,6 @@
 package images
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,7 +20,7 @@ func TestOtherDockers(t *testing.T) {
 			t.Parallel()
 			program := ""
 			if name != "" {
-				program = installed(t, name)
+				program = bed.Installed(t, name)
 			}
 			settings = append(settings, "DOCKER_CONFIG="+t.TempDir())
 			everyday(t, setting.Shared(t).With(program, settings...))
@@ -76,21 +75,4 @@ func loggedInSince18(t *testing.T, b *bed.Bed, server string) {
 	if done.Code != 0 || !strings.Contains(done.Stdout+done.Stderr, "Login Succeeded") {
 		t.Fatalf("docker login: %+v", done)
 	}
-}
-
-// installed is the newest client of scripts/clients whose file matches, or a skip.
-func installed(t *testing.T, pattern string) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skip("needs a home: ", err)
-	}
-	found, err := filepath.Glob(filepath.Join(cache, "spearhead", "clients", pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(found) == 0 {
-		t.Skipf("needs %s: install it with scripts/clients", pattern)
-	}
-	return found[len(found)-1]
 }

@@ -40,7 +40,7 @@ func TestEveryAddressIsGivenOutOnceAndThenNone(t *testing.T) {
 				}
 				break
 			}
-			if used[a] || a == n.Gateway || !n.Subnet.Contains(a) || a == n.Subnet.Addr() || a == lastOf(n.Subnet) {
+			if used[a] || a == n.Gateway || !n.Subnet.Contains(a) || a == n.Subnet.Addr() || a == model.LastAddress(n.Subnet) {
 				t.Fatalf("gave out %s of %+v", a, n)
 			}
 			used[a], last = true, a

@@ -28,7 +28,7 @@ func Next(n model.Network, used func(netip.Addr) bool, hint netip.Addr) (netip.A
 	if inRange(hint) && hint != n.Last {
 		start = hint.Next()
 	}
-	reserved := [...]netip.Addr{n.Gateway, n.Subnet.Masked().Addr(), lastOf(n.Subnet)}
+	reserved := [...]netip.Addr{n.Gateway, n.Subnet.Masked().Addr(), model.LastAddress(n.Subnet)}
 	a := start
 	for {
 		if a != reserved[0] && a != reserved[1] && a != reserved[2] && !used(a) {
@@ -63,16 +63,6 @@ func MAC(networkID string, a netip.Addr) string {
 	return mac.String()
 }
 
-// lastOf returns the highest address of p: in IPv4 the broadcast address.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < len(b)*8; bit++ {
-		b[bit/8] |= 0x80 >> (bit % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
 // SixOf returns n with its IPv6 half in the place of the other one, as Next
 // and Usable take it.
 func SixOf(n model.Network) model.Network {
@@ -84,5 +74,5 @@ func SixOf(n model.Network) model.Network {
 // the range that is given out or not.
 func Usable(n model.Network, a netip.Addr) bool {
 	own := n.Subnet.Masked().Addr()
-	return n.Subnet.Contains(a) && a != n.Gateway && a != own && (a.Is6() || a != lastOf(n.Subnet))
+	return n.Subnet.Contains(a) && a != n.Gateway && a != own && (a.Is6() || a != model.LastAddress(n.Subnet))
 }

@@ -53,7 +53,7 @@ func completed(subnet netip.Prefix, gateway, first, last netip.Addr) (g, f, l ne
 		}
 	}
 	if !last.IsValid() {
-		last = lastOf(subnet).Prev()
+		last = model.LastAddress(subnet).Prev()
 		if last == gateway {
 			last = last.Prev()
 		}
@@ -167,7 +167,7 @@ func validateSubnet(n model.Network) error {
 		if !n.Subnet.Contains(f.addr) {
 			return invalid(f.name, "it is not in the subnet")
 		}
-		if f.addr == n.Subnet.Addr() || f.addr == lastOf(n.Subnet) {
+		if f.addr == n.Subnet.Addr() || f.addr == model.LastAddress(n.Subnet) {
 			return invalid(f.name, "it is the subnet's own or its broadcast address")
 		}
 	}
