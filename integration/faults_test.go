@@ -17,26 +17,6 @@ import (
 	"github.com/spearheadcloud/spearhead/rack"
 )
 
-// pid is the process of a host's daemon.
-func pid(t *testing.T, b *bed.Bed, host string) int {
-	t.Helper()
-	r, err := rack.Load(b.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	status, err := r.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, h := range status.Hosts {
-		if h.Name == host && h.Pid != 0 {
-			return h.Pid
-		}
-	}
-	t.Fatalf("%s does not run: %+v", host, status)
-	return 0
-}
-
 // supervisor is the process of the rack's iod.
 func supervisor(t *testing.T, b *bed.Bed) int {
 	t.Helper()

@@ -100,7 +100,7 @@ func TestUpAfterEverythingWasKilled(t *testing.T) {
 	})
 	b.Docker(t, "run", "-d", "--name", "kept", b.Image, "sh", "-c", "echo run >> /runs; sleep 1000")
 	container := b.Inspect(t, "kept", "{{.State.Pid}}")
-	victims := []int{pid(t, b, "head-1"), pid(t, b, "node-1"), supervisor(t, b), number(t, container)}
+	victims := []int{b.Pid(t, "head-1"), b.Pid(t, "node-1"), supervisor(t, b), number(t, container)}
 	for _, pid := range victims {
 		kill(t, pid)
 	}

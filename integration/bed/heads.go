@@ -31,10 +31,24 @@ func (b *Bed) Hosts(t *testing.T) []rack.Host {
 	return status.Hosts
 }
 
+// Pid is the process of a host's daemon, which must run: a signal to 0 would be one to the
+// tests themselves.
+func (b *Bed) Pid(t *testing.T, host string) int {
+	t.Helper()
+	hosts := b.Hosts(t)
+	for _, h := range hosts {
+		if h.Name == host && h.Pid > 0 {
+			return h.Pid
+		}
+	}
+	t.Fatalf("%s does not run: %+v", host, hosts)
+	return 0
+}
+
 // Leader waits until a head leads, and returns its name.
 func (b *Bed) Leader(t *testing.T) (name string) {
 	t.Helper()
-	err := Poll(t.Context(), 30*time.Second, func() error {
+	err := Poll(t.Context(), 60*time.Second, func() error {
 		for _, h := range b.Hosts(t) {
 			if h.Role == "leader" && !h.Cut {
 				name = h.Name

@@ -56,12 +56,8 @@ func TestRollingRestartWithoutAFailedCall(t *testing.T) {
 		})
 	}
 	for _, head := range heads {
-		for _, h := range b.Hosts(t) {
-			if h.Name == head {
-				if err := syscall.Kill(h.Pid, syscall.SIGTERM); err != nil {
-					t.Fatal(err)
-				}
-			}
+		if err := syscall.Kill(b.Pid(t, head), syscall.SIGTERM); err != nil {
+			t.Fatal(err)
 		}
 		bed.Eventually(t, func() error {
 			for _, h := range b.Hosts(t) {
