@@ -28,12 +28,7 @@ func (s *Service) Connect(ctx context.Context, a model.Account, ref string, e mo
 		return err
 	}
 	defer leave()
-	v := s.store.View()
-	c, err := find(v, a.ID, ref)
-	if err != nil {
-		return err
-	}
-	n, err := networks.Find(v, a.ID, e.Network)
+	c, n, err := s.findBoth(a, ref, e.Network)
 	if err != nil {
 		return err
 	}
@@ -53,6 +48,17 @@ func (s *Service) Connect(ctx context.Context, a model.Account, ref string, e mo
 		return s.undoConnect(ctx, c.ID, n.ID, err)
 	}
 	return nil
+}
+
+// findBoth finds one of the account's containers and a network that it may use.
+func (s *Service) findBoth(a model.Account, container, network string) (model.Container, model.Network, error) {
+	v := s.store.View()
+	c, err := find(v, a.ID, container)
+	if err != nil {
+		return c, model.Network{}, err
+	}
+	n, err := networks.Find(v, a.ID, network)
+	return c, n, err
 }
 
 // mayConnect refuses what has no NICs of its own to add one to, in Docker's words.
@@ -135,12 +141,7 @@ func (s *Service) Disconnect(ctx context.Context, a model.Account, ref, network 
 		return err
 	}
 	defer leave()
-	v := s.store.View()
-	c, err := find(v, a.ID, ref)
-	if err != nil {
-		return err
-	}
-	n, err := networks.Find(v, a.ID, network)
+	c, n, err := s.findBoth(a, ref, network)
 	if err != nil {
 		return err
 	}

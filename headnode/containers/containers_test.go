@@ -172,10 +172,20 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 	a := c.Account("jill", model.PolicyTenant)
 	c.AddNode("node-1", func(i *model.NodeInfo) { i.Capacity.Memory = 10 * 128 << 20 })
 	pull(t, c, a)
+	good, refused := createAtOnce(t, c, a, 30, "1 lacks memory")
+	if good != 10 || refused != 20 {
+		t.Errorf("%d created and %d refused, want 10 and 20", good, refused)
+	}
+}
+
+// createAtOnce asks for count containers at the same moment and returns how many
+// there are, and how many were refused with the text because something was
+// exhausted.
+func createAtOnce(t *testing.T, c *headtest.Center, a model.Account, count int, text string) (good, refused int) {
+	t.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	good, refused := 0, 0
-	for range 30 {
+	for range count {
 		all.Go(func() {
 			_, _, err := c.Containers.Create(headtest.Context(t), a, request(""))
 			mu.Lock()
@@ -183,7 +193,7 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 			switch {
 			case err == nil:
 				good++
-			case model.IsKind(err, model.KindExhausted) && strings.Contains(err.Error(), "1 lacks memory"):
+			case model.IsKind(err, model.KindExhausted) && strings.Contains(err.Error(), text):
 				refused++
 			default:
 				t.Error(err)
@@ -191,9 +201,7 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if good != 10 || refused != 20 {
-		t.Errorf("%d created and %d refused, want 10 and 20", good, refused)
-	}
+	return good, refused
 }
 
 func TestFailedCreateLeavesNothing(t *testing.T) {

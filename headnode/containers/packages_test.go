@@ -2,7 +2,6 @@ package containers_test
 
 import (
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
@@ -122,25 +121,7 @@ func TestLimitsHoldAmongRequestsAtOnce(t *testing.T) {
 			a := c.Account("jill", model.PolicyTenant)
 			pull(t, c, a)
 			c.Propose(command.SetAccountLimits{AccountID: a.ID, Limits: tc.limits})
-			var mu sync.Mutex
-			var all sync.WaitGroup
-			good, refused := 0, 0
-			for range 30 {
-				all.Go(func() {
-					_, _, err := c.Containers.Create(headtest.Context(t), a, request(""))
-					mu.Lock()
-					defer mu.Unlock()
-					switch {
-					case err == nil:
-						good++
-					case model.IsKind(err, model.KindExhausted) && strings.Contains(model.UserText(err), tc.text):
-						refused++
-					default:
-						t.Error(err)
-					}
-				})
-			}
-			all.Wait()
+			good, refused := createAtOnce(t, c, a, 30, tc.text)
 			if n, _ := c.Store.View().Holdings(a.ID); good != 7 || refused != 23 || n != 7 {
 				t.Errorf("%d created, %d refused, %d held", good, refused, n)
 			}
