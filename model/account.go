@@ -25,6 +25,8 @@ type Account struct {
 	Keys    []Key     `json:"keys,omitempty"`
 	// Limits bound what the account may have at once.
 	Limits AccountLimits `json:"limits,omitzero"`
+	// Publish says where ports of its containers are published from now on.
+	Publish Publish `json:"publish,omitempty"`
 }
 
 // Unlimited bounds nothing, NoneAllowed allows nothing.

@@ -32,6 +32,11 @@ type Container struct {
 	// until the new node has it.
 	Generation int   `json:"generation,omitempty"`
 	Move       *Move `json:"move,omitempty"`
+	// Transfer is a planned move that is under way, LastTransfer how the one
+	// before it ended. Former are copies that are to be removed.
+	Transfer     *Transfer    `json:"transfer,omitempty"`
+	LastTransfer *TransferEnd `json:"last_transfer,omitempty"`
+	Former       []FormerCopy `json:"former,omitempty"`
 	// LinksStale says that Spec.Links changed since the node last heard of
 	// them; it is told before the container starts again.
 	LinksStale bool `json:"links_stale,omitempty"`
@@ -41,11 +46,20 @@ type Container struct {
 	// until the node has let them go.
 	NICsStale bool  `json:"nics_stale,omitempty"`
 	Leaving   []NIC `json:"leaving,omitempty"`
+	// GoneNetworks are networks that were removed while the container did not
+	// run. It does not start before it has left them.
+	GoneNetworks []GoneNetwork `json:"gone_networks,omitempty"`
 	// Execs are the ids of execs that have not ended, the newest last.
 	Execs []string `json:"execs,omitempty"`
 	// DockerRequest is the create request in Docker's newest form, so that
 	// inspect can return each field as it was asked for. Opaque below the API.
 	DockerRequest []byte `json:"docker_request,omitempty"`
+}
+
+// GoneNetwork is what is left of a network to a container that was on it.
+type GoneNetwork struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 // PendingUpdate is an update of limits between its reservation and its end. A
@@ -324,6 +338,8 @@ type NIC struct {
 	// Rate is the most that the NIC sends, and that it is sent, in bits a
 	// second; 0 is without limit.
 	Rate int64 `json:"rate,omitempty"`
+	// PoolID is the pool of networks that was asked for, if one was.
+	PoolID string `json:"pool_id,omitempty"`
 }
 
 // PortMap opens a port of a NIC.

@@ -51,6 +51,8 @@ type Port struct {
 	// Outside are the numbers by which a published port is reached; none is
 	// its own.
 	Outside []uint16 `json:"outside,omitempty"`
+	// Endpoint are the numbers by which heads publish it too; see Publish.
+	Endpoint []EndpointPort `json:"endpoint,omitempty"`
 }
 
 // Reached are the numbers by which the port is reached from outside, none if it

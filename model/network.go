@@ -52,10 +52,17 @@ type Network struct {
 	Labels     map[string]string     `json:"labels,omitempty"`
 	Options    map[string]string     `json:"options,omitempty"` // as asked for
 	Created    time.Time             `json:"created,omitzero"`
+	// Removing says that the network is there for nobody any more: it goes
+	// when nodes have let go the NICs of containers that did not run. Its name
+	// is then its id.
+	Removing bool `json:"removing,omitempty"`
 }
 
 // UsableBy reports whether containers of an account may be on the network.
 func (n *Network) UsableBy(accountID string) bool {
+	if n.Removing {
+		return false
+	}
 	if n.AccountID != "" {
 		return n.AccountID == accountID
 	}
@@ -96,6 +103,13 @@ type NetworkPool struct {
 	Name     string   `json:"name"`
 	Networks []string `json:"networks"`           // ids, the preferred one first
 	Accounts []string `json:"accounts,omitempty"` // that may use it; none is all
+	Default  bool     `json:"default,omitempty"`  // containers that name no network get this one
+}
+
+// UsableBy reports whether containers of an account may ask for the pool. Of
+// its networks they get those that the account may use.
+func (p *NetworkPool) UsableBy(accountID string) bool {
+	return len(p.Accounts) == 0 || slices.Contains(p.Accounts, accountID)
 }
 
 // Drivers of networks, as Docker's clients know them.

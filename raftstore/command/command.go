@@ -176,6 +176,11 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberSetKeyring:       fields[SetKeyring],
 	NumberMoveContainer:    fields[MoveContainer],
 	NumberSettleMove:       fields[SettleMove],
+	NumberAskTransfer:      fields[AskTransfer],
+	NumberStepTransfer:     fields[StepTransfer],
+	NumberCompleteTransfer: fields[CompleteTransfer],
+	NumberEndTransfer:      fields[EndTransfer],
+	NumberDropFormer:       fields[DropFormer],
 	NumberFindContainer:    fields[FindContainer],
 	NumberCreateNetwork:    fields[CreateNetwork],
 	NumberRemoveNetwork:    fields[RemoveNetwork],
@@ -184,6 +189,10 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberNICsTold:         fields[NICsTold],
 	NumberPutRule:          fields[PutRule],
 	NumberRemoveRule:       fields[RemoveRule],
+
+	NumberSetAccountPublish: fields[SetAccountPublish],
+	NumberPutNetworkPool:    fields[PutNetworkPool],
+	NumberRemoveNetworkPool: fields[RemoveNetworkPool],
 }
 
 func decodeFields(e envelope) (Command, error) {

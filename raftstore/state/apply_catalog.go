@@ -13,14 +13,8 @@ func (t *transaction) putNetwork(c command.PutNetwork) error {
 		return err
 	}
 	if n.Default {
-		for _, old := range t.Networks() {
-			if old.Default && old.ID != n.ID && old.AccountID == n.AccountID {
-				other := *old
-				other.Default = false
-				if err := t.insert(tableNetworks, &other); err != nil {
-					return err
-				}
-			}
+		if err := t.dropDefaults(n.AccountID, n.ID); err != nil {
+			return err
 		}
 	}
 	if n.AccountID != "" {
@@ -49,6 +43,14 @@ func (t *transaction) checkNetwork(n model.Network) error {
 	}
 	if same, ok := t.NetworkOfAccount(n.AccountID, n.Name); ok && same.ID != n.ID {
 		return model.Errorf(model.KindConflict, "network with name %s already exists", n.Name)
+	}
+	if n.AccountID == "" {
+		if err := t.checkPooled(&n, false); err != nil {
+			return err
+		}
+		if err := t.checkRange(&n); err != nil {
+			return err
+		}
 	}
 	old, ok := t.Network(n.ID)
 	if !ok {
@@ -89,6 +91,22 @@ func checkAddresses(n model.Network) error {
 	}
 	if n.Gateway.IsValid() && !n.Subnet.Contains(n.Gateway) {
 		return model.Errorf(model.KindInvalid, "network %s: the gateway is not in the subnet", n.Name)
+	}
+	return nil
+}
+
+// checkRange refuses a network that gives out addresses which another one on
+// the same wire does.
+func (t *transaction) checkRange(n *model.Network) error {
+	for _, o := range t.Networks() {
+		if o.ID == n.ID || o.Kind != model.NetworkExternal || o.NICTag != n.NICTag || o.VLAN != n.VLAN {
+			continue
+		}
+		meet := !n.Last.Less(o.First) && !o.Last.Less(n.First)
+		meet6 := n.First6.IsValid() && o.First6.IsValid() && !n.Last6.Less(o.First6) && !o.Last6.Less(n.First6)
+		if meet || meet6 {
+			return model.Errorf(model.KindConflict, "network %s on the same wire (NIC tag %s, VLAN %d) gives out the same addresses; choose another range", o.Name, o.NICTag, o.VLAN)
+		}
 	}
 	return nil
 }

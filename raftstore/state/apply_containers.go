@@ -70,6 +70,9 @@ func (t *transaction) checkReservation(c model.Container) error {
 	if err := t.checkLinks(c); err != nil {
 		return err
 	}
+	if err := t.checkEndpoints(&c); err != nil {
+		return err
+	}
 	return t.checkNICs(c)
 }
 

@@ -39,7 +39,7 @@ func (v *View) Used(accountID string) model.AccountLimits {
 
 func (v *View) networksOf(accountID string) (n int64) {
 	for _, network := range v.Networks() {
-		if network.AccountID == accountID {
+		if network.AccountID == accountID && !network.Removing {
 			n++
 		}
 	}

@@ -44,7 +44,7 @@ func (t *transaction) checkFabric(n *model.Network) error {
 		if other.VNI == n.VNI {
 			return model.Errorf(model.KindConflict, "the VNI %d is taken", n.VNI)
 		}
-		if other.AccountID == n.AccountID && (other.Subnet.Overlaps(n.Subnet) || n.Subnet6.IsValid() && other.Subnet6.IsValid() && other.Subnet6.Overlaps(n.Subnet6)) {
+		if other.AccountID == n.AccountID && !other.Removing && (other.Subnet.Overlaps(n.Subnet) || n.Subnet6.IsValid() && other.Subnet6.IsValid() && other.Subnet6.Overlaps(n.Subnet6)) {
 			return model.Errorf(model.KindForbidden, "Pool overlaps with other one on this address space")
 		}
 	}
@@ -56,14 +56,72 @@ func (t *transaction) removeNetwork(cmd command.RemoveNetwork) error {
 	if !ok {
 		return nil
 	}
-	if t.networkInUse(n.ID) {
+	if n.Removing {
+		if t.networkInUse(n.ID) {
+			return nil
+		}
+		return t.delete(tableNetworks, &n)
+	}
+	if t.NetworkActive(&n) {
 		return model.Errorf(model.KindForbidden, "error while removing network: network %s id %s has active endpoints (%s)",
 			n.Name, n.ID, strings.Join(t.endpoints(&n), ", "))
+	}
+	if err := t.checkPooled(&n, true); err != nil {
+		return err
 	}
 	if n.AccountID != "" {
 		t.recordOfNetwork(&n, "destroy", cmd.Time, nil)
 	}
+	if t.networkInUse(n.ID) {
+		return t.abandonNetwork(n)
+	}
 	return t.delete(tableNetworks, &n)
+}
+
+// NetworkActive reports whether a network cannot be removed. A fabric can be
+// while what is on it does not run.
+func (v *View) NetworkActive(n *model.Network) bool {
+	if n.AccountID == "" || exists(v.txn, tableBuilders, indexAddress+prefix, n.ID) {
+		return exists(v.txn, tableContainers, indexAddress+prefix, n.ID) || exists(v.txn, tableBuilders, indexAddress+prefix, n.ID)
+	}
+	return slices.ContainsFunc(v.ContainersOnNetwork(n.ID), active)
+}
+
+// active reports whether a container runs, or may without a head's word in a
+// moment.
+func active(c *model.Container) bool {
+	return c.Phase != model.PhaseCreated || c.State.Status.Running() || c.State.Status == model.StatusRestarting || c.Move != nil
+}
+
+// abandonNetwork takes a network from containers that do not run. Its number on
+// the wire is nobody else's until their nodes have let go of it.
+func (t *transaction) abandonNetwork(n model.Network) error {
+	for _, row := range t.ContainersOnNetwork(n.ID) {
+		c := *row
+		i := slices.IndexFunc(c.NICs, func(nic model.NIC) bool { return nic.NetworkID == n.ID })
+		if i < 0 {
+			continue // it is leaving already
+		}
+		c.GoneNetworks = append(slices.Clip(c.GoneNetworks), model.GoneNetwork{ID: n.ID, Name: n.Name})
+		takeNIC(&c, i)
+		t.touch(c.AccountID)
+		if err := t.insert(tableContainers, &c); err != nil {
+			return err
+		}
+	}
+	n.Name, n.Removing, n.Default = n.ID, true, false
+	t.touch(n.AccountID)
+	return t.insert(tableNetworks, &n)
+}
+
+// takeNIC lets a NIC of a container leave. The default route goes to another.
+func takeNIC(c *model.Container, i int) {
+	gone := c.NICs[i]
+	c.NICs = slices.Delete(slices.Clone(c.NICs), i, i+1)
+	if gone.Primary && len(c.NICs) > 0 {
+		c.NICs = withPrimary(c.NICs, c.NICs[0].NetworkID)
+	}
+	c.Leaving, c.NICsStale = append(slices.Clip(c.Leaving), gone), true
 }
 
 // removeNetworksOf removes the networks of an account without containers.
@@ -86,6 +144,9 @@ func (t *transaction) endpoints(n *model.Network) (names []string) {
 	for _, c := range t.ContainersOnNetwork(n.ID) {
 		if n.AccountID != c.AccountID {
 			others++
+			continue
+		}
+		if n.AccountID != "" && !active(c) {
 			continue
 		}
 		names = append(names, fmt.Sprintf("name:%q id:%q", c.Name, model.ShortID(c.ID)))
@@ -142,16 +203,16 @@ func (t *transaction) disconnectNIC(cmd command.DisconnectNIC) error {
 	if !ok {
 		return model.Errorf(model.KindNotFound, "No such container: %s", cmd.ContainerID)
 	}
+	if gone := slices.IndexFunc(c.GoneNetworks, func(g model.GoneNetwork) bool { return g.ID == cmd.NetworkID }); gone >= 0 {
+		c.GoneNetworks = slices.Delete(slices.Clone(c.GoneNetworks), gone, gone+1)
+		t.touch(c.AccountID)
+		return t.insert(tableContainers, &c)
+	}
 	i := slices.IndexFunc(c.NICs, func(nic model.NIC) bool { return nic.NetworkID == cmd.NetworkID })
 	if i < 0 {
 		return nil
 	}
-	gone := c.NICs[i]
-	c.NICs = slices.Delete(slices.Clone(c.NICs), i, i+1)
-	if gone.Primary && len(c.NICs) > 0 {
-		c.NICs = withPrimary(c.NICs, c.NICs[0].NetworkID)
-	}
-	c.Leaving, c.NICsStale = append(slices.Clip(c.Leaving), gone), true
+	takeNIC(&c, i)
 	if n, ok := t.Network(cmd.NetworkID); ok {
 		t.recordOfNetwork(&n, "disconnect", cmd.Time, &c)
 	}

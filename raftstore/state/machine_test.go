@@ -206,7 +206,7 @@ func randomUpdate(t *rapid.T) *model.ContainerUpdate {
 
 func testNetwork(n int) command.PutNetwork {
 	return command.PutNetwork{Network: model.Network{
-		ID: fmt.Sprint("net-", n), Name: fmt.Sprint("network", n), Kind: model.NetworkExternal, Default: true,
+		ID: fmt.Sprint("net-", n), Name: fmt.Sprint("network", n), Kind: model.NetworkExternal, Default: true, NICTag: fmt.Sprint("tag", n),
 		Subnet: netip.MustParsePrefix("10.0.0.0/24"), Gateway: netip.MustParseAddr("10.0.0.1"),
 		First: netip.MustParseAddr("10.0.0.2"), Last: netip.MustParseAddr("10.0.0.254"),
 	}}

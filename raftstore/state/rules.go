@@ -63,6 +63,16 @@ var rules = map[command.Number]rule{
 	command.NumberNICsTold:         on((*transaction).nicsTold),
 	command.NumberPutRule:          on((*transaction).putRule),
 	command.NumberRemoveRule:       on((*transaction).removeRule),
+
+	command.NumberAskTransfer:      on((*transaction).askTransfer),
+	command.NumberStepTransfer:     on((*transaction).stepTransfer),
+	command.NumberCompleteTransfer: on((*transaction).completeTransfer),
+	command.NumberEndTransfer:      on((*transaction).endTransfer),
+	command.NumberDropFormer:       on((*transaction).dropFormer),
+
+	command.NumberSetAccountPublish: on((*transaction).setAccountPublish),
+	command.NumberPutNetworkPool:    on((*transaction).putNetworkPool),
+	command.NumberRemoveNetworkPool: on((*transaction).removeNetworkPool),
 }
 
 // on makes a rule of a method for commands of one type.

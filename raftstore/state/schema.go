@@ -119,6 +119,7 @@ func schema() []*tables.Table {
 		departedTable(),
 		keyringTable(),
 		rulesTable(),
+		poolsTable(),
 		holdingsTable(),
 		sizedTable(),
 		nodeChangesTable(),
@@ -162,6 +163,7 @@ func containersTable() *tables.Table {
 		}),
 		many(indexAddress, func(c *model.Container) [][]byte { return append(addressKeys(c.NICs), addressKeys(c.Leaving)...) }),
 		many(indexMAC, func(c *model.Container) [][]byte { return append(macKeys(c.NICs), macKeys(c.Leaving)...) }),
+		many(indexEndpoint, func(c *model.Container) [][]byte { return endpointKeys(c.Spec.Ports) }),
 		many(indexUnfinished, unfinishedKeys),
 	)
 }

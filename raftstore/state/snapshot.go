@@ -81,6 +81,7 @@ func savedTables() []savedTable {
 		{tableDeparted, loadRow[departed](tableDeparted)},
 		{tableKeyring, loadRow[model.Keyring](tableKeyring)},
 		{tableRules, loadRow[model.Rule](tableRules)},
+		{tablePools, loadRow[model.NetworkPool](tablePools)},
 	}
 }
 
