@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -144,6 +143,7 @@ func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, err
 	p.network, err = network.Open(ctx, network.Config{
 		RunDir: filepath.Join(cfg.RunDir, "net"), Prefix: cfg.NetworkPrefix, Uplinks: cfg.NICTags, Logger: cfg.Logger,
 		Underlay: cfg.Fabric.Address, VXLANPort: cfg.Fabric.Port, Protected: cfg.Fabric.Protected,
+		NamesCommand: cfg.NamesCommand, Version: cfg.Version,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the network: %w", err)
@@ -228,8 +228,5 @@ func (p *parts) freeDisk(ctx context.Context) (int64, error) {
 		return free, err
 	}
 	_, free, err := p.pool.Space(ctx)
-	if errors.Is(err, ctx.Err()) && err != nil {
-		return 0, nil // the agent is ending
-	}
 	return free, err
 }

@@ -31,6 +31,10 @@ type Config struct {
 	Runtime      string   // "crun", "runc"; "" is crun if it works
 	IodCommand   []string // argv that starts iod; --run-dir and --state-dir are appended
 
+	// NamesCommand is the argv that starts what resolves names for containers;
+	// without it the agent does, and names pause while it is restarted.
+	NamesCommand []string
+
 	Logs               logopt.File // bounds the logs of containers that ask for no bound; zero bounds none
 	Storage            Storage
 	NICTags            map[string]string // tag of a physical network → interface

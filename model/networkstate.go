@@ -31,6 +31,8 @@ type Member struct {
 	// Names are what others find it by: its name first, and its aliases. The
 	// short id goes without saying.
 	Names []string `json:"names,omitempty"`
+	// Services are found by their names where no container has them.
+	Services []Service `json:"services,omitempty"`
 	// Up says that its names are answered: it runs, and is not taken out.
 	Up bool `json:"up,omitempty"`
 }

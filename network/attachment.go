@@ -12,6 +12,7 @@ import (
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/namespace"
+	"github.com/spearheadcloud/spearhead/network/resolver"
 )
 
 // Attachment is a container and the NICs that it is to have.
@@ -47,11 +48,10 @@ func (d *Driver) Attach(ctx context.Context, a Attachment) (path string, err err
 	former := b.standing()
 	if former == nil {
 		former = new(sandboxRecord)
-		b.close()
-		b.wall, b.walled = nil, true // a new namespace has none
+		b.dns, b.wall, b.walled = resolver.Ports{}, nil, true // a new namespace has none
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, d.detach(b))
+				err = errors.Join(err, d.detach(context.WithoutCancel(ctx), b))
 			}
 		}()
 	}
@@ -120,7 +120,7 @@ func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segm
 	if err := failpoint.Hit("network/attach/after-namespace"); err != nil {
 		return err
 	}
-	if err := d.serveNames(b, ns); err != nil {
+	if err := d.serveNames(ctx, b); err != nil {
 		return err
 	}
 	if err := d.applyWall(b); err != nil {
@@ -186,19 +186,21 @@ func (d *Driver) segmentIfAny(key string) (*segment, error) {
 // Detach removes the network of a container; an unknown one is no error.
 // The container's addresses are free for others when it returns. The namespace
 // and its interfaces end by themselves when no process is left in it.
-func (d *Driver) Detach(_ context.Context, container string) error {
+func (d *Driver) Detach(ctx context.Context, container string) error {
 	b, err := d.box(container)
 	if err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return d.detach(b)
+	return d.detach(ctx, b)
 }
 
 // detach is Detach for who holds the sandbox.
-func (d *Driver) detach(b *sandbox) error {
-	b.close()
+func (d *Driver) detach(ctx context.Context, b *sandbox) error {
+	if err := d.resolvers.Drop(ctx, b.id); err != nil { // the next driver does
+		d.cfg.Logger.Warn("cannot end a resolver", "op", "detach", "container", b.id, "err", err)
+	}
 	rec, err := b.load()
 	if err != nil {
 		d.cfg.Logger.Warn("sandbox has no readable record; removing its namespace", "container", b.id, "err", err)
@@ -223,7 +225,7 @@ func (d *Driver) detach(b *sandbox) error {
 	if err := b.remove(); err != nil {
 		return err
 	}
-	b.rec, b.wall, b.walled = sandboxRecord{}, nil, false
+	b.rec, b.dns, b.wall, b.walled = sandboxRecord{}, resolver.Ports{}, nil, false
 	d.mu.Lock()
 	delete(d.boxes, b.id)
 	d.mu.Unlock()

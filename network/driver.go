@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/model"
-	"github.com/spearheadcloud/spearhead/network/resolver"
 )
 
 // Config says what a Driver works with.
@@ -43,7 +42,12 @@ type Config struct {
 	Protected []netip.Prefix
 	// ResolvConf names the node's name servers; "" is /etc/resolv.conf.
 	ResolvConf string
-	Logger     *slog.Logger
+	// NamesCommand starts the process that resolves names for containers (see
+	// names.Main), which outlives this one. Without it this one does, and names
+	// are not resolved while it is restarted.
+	NamesCommand []string
+	Version      string // of the program; a process of names of another one is replaced
+	Logger       *slog.Logger
 }
 
 // Driver makes and removes the networks of this node's containers. Its
@@ -54,8 +58,8 @@ type Driver struct {
 	hostNS *os.File
 	host   *netlink.Handle // of the agent's namespace
 	// told is what heads told last; see SetNetworks for how it is read.
-	told     atomic.Pointer[directory]
-	upstream *resolver.Upstream // the node's name servers
+	told      atomic.Pointer[directory]
+	resolvers resolvers
 
 	mu       sync.Mutex
 	segments map[string]*segment // open ones, by key
@@ -109,18 +113,18 @@ func openIn(ctx context.Context, cfg Config, hostNS *os.File) (d *Driver, err er
 	if d.host, err = openAt(hostNS); err != nil {
 		return nil, err
 	}
-	if d.upstream, err = resolver.NewUpstream(hostNS, func() []netip.Addr { return resolver.ServersOf(cfg.ResolvConf) }); err != nil {
+	if d.resolvers, err = d.openResolvers(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.takeOver(); err != nil {
+	if err := d.takeOver(ctx); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
 // Close releases what the driver holds open. Containers keep their networks,
-// but no names are resolved; uplinks that none uses go back to the agent's
-// namespace.
+// and their names if those are resolved by a process of their own; uplinks that
+// none uses go back to the agent's namespace.
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	err := d.removeIdle(func(*segment) bool { return true })
@@ -130,23 +134,17 @@ func (d *Driver) Close() error {
 }
 
 func (d *Driver) release() {
-	d.mu.Lock()
-	boxes := d.boxes
-	d.boxes = map[string]*sandbox{}
-	d.mu.Unlock()
-	for _, b := range boxes {
-		b.mu.Lock()
-		b.close()
-		b.mu.Unlock()
+	if d.resolvers != nil {
+		if err := d.resolvers.Close(); err != nil {
+			d.cfg.Logger.Warn("cannot end resolvers", "op", "close", "err", err)
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.boxes = map[string]*sandbox{}
 	for key, s := range d.segments {
 		s.close()
 		delete(d.segments, key)
-	}
-	if d.upstream != nil {
-		d.upstream.Close()
 	}
 	if d.host != nil {
 		d.host.Close()
@@ -160,10 +158,10 @@ func (d *Driver) segmentsDir() string  { return filepath.Join(d.cfg.RunDir, "seg
 // Sandboxes lists the ids of all containers that may have something here, in
 // order.
 func (d *Driver) Sandboxes(ctx context.Context) ([]string, error) {
-	return names(d.sandboxesDir())
+	return listed(d.sandboxesDir())
 }
 
-func names(dir string) ([]string, error) {
+func listed(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list %s: %w", filepath.Base(dir), err)

@@ -25,6 +25,9 @@ type machines struct {
 	views   map[string]model.Network
 	walls   []model.Firewall
 	sets    []model.AddressSet
+	// apart has nodes that start resolve names in a process of its own, of this
+	// version; "" has them do it in the test's.
+	apart string
 }
 
 func newMachines(t testing.TB, names ...string) *machines {
@@ -75,10 +78,14 @@ func (m *machines) tryStart(name string) (*Driver, error) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return openIn(context.Background(), Config{
+	cfg := Config{
 		RunDir: m.path("run-" + name), Uplinks: map[string]string{"external": "ext0"}, Underlay: m.places[name],
 		ResolvConf: m.path("resolv-" + name), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}, ns)
+	}
+	if m.apart != "" {
+		cfg.NamesCommand, cfg.Version = []string{"nsenter", "--net=" + m.path(name), "--", os.Args[0], "names"}, m.apart
+	}
+	return openIn(context.Background(), cfg, ns)
 }
 
 // stop ends a node's driver and looks for what it left behind.

@@ -1,127 +1,102 @@
 package network
 
 import (
-	"net/netip"
-	"os"
-	"strings"
+	"context"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/names"
 	"github.com/spearheadcloud/spearhead/network/resolver"
 )
 
-// knowledge is what a container's resolver knows: the networks that the
-// container is on, and of those the members of its own account.
-type knowledge struct {
-	driver *Driver
-	box    *sandbox
+// resolvers are those of all containers, in this process (names.House) or
+// in another one (names.Client).
+type resolvers interface {
+	Serve(ctx context.Context, id string, c names.Container) (resolver.Ports, error)
+	Drop(ctx context.Context, id string) error
+	Keep(ctx context.Context, ids []string) error
+	Tell(ctx context.Context, networks map[string]names.Network) error
+	Close() error
 }
 
-// circle is the networks of a container, the one with the default route first.
-type circle struct {
-	account  string
-	networks []string
-}
-
-func circleOf(rec *sandboxRecord) *circle {
-	c := &circle{account: rec.Account}
-	for _, p := range rec.Ports {
-		if p.Primary {
-			c.networks = append([]string{p.NetworkID}, c.networks...)
-		} else {
-			c.networks = append(c.networks, p.NetworkID)
+// openResolvers finds or makes them.
+func (d *Driver) openResolvers(ctx context.Context) (resolvers, error) {
+	if len(d.cfg.NamesCommand) == 0 {
+		house, err := names.NewHouse(d.hostNS, d.cfg.ResolvConf, d.cfg.Logger)
+		if err != nil {
+			return nil, err
 		}
+		return house, house.Tell(ctx, nil)
 	}
-	return c
-}
-
-// Lookup implements resolver.Names. The first network that knows the name
-// decides; a name may end in that of the network.
-func (k knowledge) Lookup(name string) (addresses []netip.Addr, known bool) {
-	told, c := k.driver.told.Load(), k.box.circle.Load()
-	for _, id := range c.networks {
-		n := told.networks[id]
-		if n == nil {
-			continue
-		}
-		members := n.names[place{c.account, name}]
-		if members == nil {
-			short, _ := strings.CutSuffix(name, "."+strings.ToLower(n.Name))
-			members = n.names[place{c.account, short}]
-		}
-		for _, m := range members {
-			addresses = append(addresses, m.Address)
-			if m.Address6.IsValid() {
-				addresses = append(addresses, m.Address6)
-			}
-		}
-		if len(members) > 0 {
-			return addresses, true
-		}
-	}
-	return nil, false
-}
-
-// Reverse implements resolver.Names.
-func (k knowledge) Reverse(a netip.Addr) (name string, known bool) {
-	told, c := k.driver.told.Load(), k.box.circle.Load()
-	for _, id := range c.networks {
-		n := told.networks[id]
-		if n == nil {
-			continue
-		}
-		if m := n.owners[a]; m != nil && m.AccountID == c.account {
-			name := model.ShortID(m.ContainerID)
-			if len(m.Names) > 0 {
-				name = m.Names[0]
-			}
-			return name + "." + n.Name, true
-		}
-	}
-	return "", false
+	return names.OpenClient(ctx, names.ClientConfig{
+		Command: d.cfg.NamesCommand, RunDir: d.cfg.RunDir, ResolvConf: d.cfg.ResolvConf, Version: d.cfg.Version,
+		Restored: d.restoreNames, Logger: d.cfg.Logger,
+	})
 }
 
 // serveNames has the container's resolver do what its record says. The caller
 // holds b.mu.
-func (d *Driver) serveNames(b *sandbox, ns *os.File) error {
-	b.circle.Store(circleOf(&b.rec))
-	asks := upstreamOf(&b.rec)
-	if b.resolver != nil && asks == b.asks && b.rec.Resolver {
-		return nil
-	}
-	b.close()
+func (d *Driver) serveNames(ctx context.Context, b *sandbox) error {
 	if !b.rec.Resolver {
-		return nil
+		b.dns = resolver.Ports{}
+		return d.resolvers.Drop(ctx, b.id)
 	}
-	cfg := resolver.Config{Namespace: ns, Names: knowledge{d, b}, Servers: b.rec.Upstream, Logger: d.cfg.Logger.With("container", b.id)}
-	if b.rec.OwnUpstream {
-		cfg.Own = d.upstream
+	who := names.Container{Namespace: b.pin(), Account: b.rec.Account, Servers: b.rec.Upstream, Own: b.rec.OwnUpstream, Ports: b.dns}
+	for _, p := range b.rec.Ports {
+		if p.Primary {
+			who.Networks = append([]string{p.NetworkID}, who.Networks...)
+		} else {
+			who.Networks = append(who.Networks, p.NetworkID)
+		}
 	}
-	s, err := resolver.Open(cfg)
+	ports, err := d.resolvers.Serve(ctx, b.id, who)
 	if err != nil {
 		return err
 	}
-	b.resolver, b.asks = s, asks
+	b.dns = ports
 	return nil
 }
 
-// resumeNames is serveNames for a container of a former driver's.
-func (d *Driver) resumeNames(b *sandbox) error {
-	ns, err := b.namespace()
-	if err != nil {
-		return err
+// restoreNames has resolvers that were lost made again.
+func (d *Driver) restoreNames(ctx context.Context) {
+	for _, b := range d.allBoxes() {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := d.restoreNamesOf(ctx, b); err != nil {
+			d.cfg.Logger.Error("cannot resolve names for a container", "op", "names", "container", b.id, "err", err)
+		}
 	}
-	defer ns.Close()
-	return d.serveNames(b, ns)
 }
 
-// upstreamOf says in a word whom a container's resolver asks.
-func upstreamOf(r *sandboxRecord) string {
-	var words []string
-	for _, a := range r.Upstream {
-		words = append(words, a.String())
+// restoreNamesOf also leads the container to where its resolver is now, unless
+// its wall is still to be made.
+func (d *Driver) restoreNamesOf(ctx context.Context, b *sandbox) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.rec.Resolver || b.standing() == nil {
+		return nil
 	}
-	if r.OwnUpstream {
-		words = append(words, "own")
+	before := b.dns
+	if err := d.serveNames(ctx, b); err != nil || b.dns == before || !b.walled {
+		return err
 	}
-	return strings.Join(words, " ")
+	return d.applyWall(b)
+}
+
+// phoneBook is what resolvers are told of the networks.
+func phoneBook(s model.NetworkState) map[string]names.Network {
+	book := map[string]names.Network{}
+	for _, view := range s.Networks {
+		n := names.Network{Name: view.Network.Name}
+		for _, m := range view.Members {
+			member := names.Member{Account: m.AccountID, Address: m.Address, Address6: m.Address6, Names: make([]string, 0, len(m.Names)+1), Up: m.Up}
+			member.Names = append(append(member.Names, m.Names...), model.ShortID(m.ContainerID))
+			for _, s := range m.Services {
+				member.Services = append(member.Services, names.Service(s))
+			}
+			n.Members = append(n.Members, member)
+		}
+		book[view.Network.ID] = n
+	}
+	return book
 }

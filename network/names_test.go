@@ -82,7 +82,18 @@ func nameServer(t testing.TB, path, address, says string) {
 
 func TestContainersFindEachOtherByName(t *testing.T) {
 	t.Parallel()
-	m := newMachines(t, "node-a", "node-b")
+	for name, make := range map[string]func(*testing.T, ...string) *machines{
+		"in one process": func(t *testing.T, nodes ...string) *machines { return newMachines(t, nodes...) },
+		"in one apart":   newMachinesApart,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			findEachOther(t, make(t, "node-a", "node-b"))
+		})
+	}
+}
+
+func findEachOther(t *testing.T, m *machines) {
 	one, two, other := fabric(7, "10.7.0.0/24"), fabric(8, "10.8.0.0/24"), fabric(9, "10.9.0.0/24")
 	one.Subnet6, one.Gateway6 = netip.MustParsePrefix("fd07::/64"), netip.MustParseAddr("fd07::1")
 	aliased := nicOn(one, "eth0", 0x12)
@@ -95,6 +106,9 @@ func TestContainersFindEachOtherByName(t *testing.T) {
 	cache.Aliases = []string{"cache"}
 	m.join("node-a", "alice", "cache2", []model.Network{one}, cache)
 	m.join("node-b", "alice", "secret", []model.Network{other}, nicOn(other, "eth0", 0x11))
+	m.members[one.ID][1].Services = []model.Service{{Name: "store", Port: 5432, Priority: 1, Weight: 2}, {Name: "web", Port: 1}}
+	m.members[one.ID][2].Services = []model.Service{{Name: "Store"}}
+	m.tell()
 	os.WriteFile(m.path("resolv-node-a"), []byte("nameserver 10.200.0.254\n"), 0o600)
 	nameServer(t, m.path("switch"), "10.200.0.254", "198.51.100.7")
 
@@ -113,6 +127,10 @@ func TestContainersFindEachOtherByName(t *testing.T) {
 		{id[:12], dns.TypeA, "10.8.0.19"},
 		{id[:12], dns.TypeAAAA, "NOERROR"},
 		{"secret", dns.TypeA, "NXDOMAIN"},
+		{"store", dns.TypeA, "10.7.0.18 10.7.0.20"},
+		{"store.net7", dns.TypeAAAA, "fd07::12 fd07::14"},
+		{"store", dns.TypeSRV, "1 2 5432 db.net7."},
+		{"cache", dns.TypeSRV, "NOERROR"},
 		{"18.0.7.10.in-addr.arpa", dns.TypePTR, "db.net7."},
 		{"2.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.0.d.f.ip6.arpa", dns.TypePTR, "db.net7."},
 		{"17.0.9.10.in-addr.arpa", dns.TypePTR, "NXDOMAIN"},

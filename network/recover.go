@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -9,8 +10,8 @@ import (
 
 // takeOver finds what a former driver left: sandboxes and what they are on.
 // What no sandbox uses goes.
-func (d *Driver) takeOver() error {
-	ids, err := names(d.sandboxesDir())
+func (d *Driver) takeOver(ctx context.Context) error {
+	ids, err := listed(d.sandboxesDir())
 	if err != nil {
 		return err
 	}
@@ -19,10 +20,24 @@ func (d *Driver) takeOver() error {
 		if err != nil {
 			continue // not one of ours
 		}
+		b.mu.Lock()
 		if rec := b.standing(); rec != nil {
 			b.rec, b.uses = *rec, rec.segments()
 		}
+		b.mu.Unlock()
 	}
+	if err := d.resolvers.Keep(ctx, ids); err != nil {
+		return err
+	}
+	if err := d.openStanding(); err != nil {
+		return err
+	}
+	d.restoreNames(ctx)
+	return nil
+}
+
+// openStanding opens what sandboxes use and removes what none does.
+func (d *Driver) openStanding() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.removeIdle(func(*segment) bool { return true }); err != nil {
@@ -39,11 +54,6 @@ func (d *Driver) takeOver() error {
 				d.cfg.Logger.Error("cannot take over a network; its containers are cut off", "op", "recover", "segment", key, "err", err)
 			}
 		}
-		if b.rec.Resolver {
-			if err := d.resumeNames(b); err != nil {
-				d.cfg.Logger.Error("cannot resolve names for a container", "op", "recover", "container", b.id, "err", err)
-			}
-		}
 	}
 	return nil
 }
@@ -57,7 +67,7 @@ func (d *Driver) removeIdle(which func(*segment) bool) error {
 			used[key] = true
 		}
 	}
-	keys, err := names(d.segmentsDir())
+	keys, err := listed(d.segmentsDir())
 	if err != nil {
 		return err
 	}

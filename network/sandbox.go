@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 
@@ -36,14 +35,11 @@ type sandbox struct {
 	// guards it.
 	uses []string
 
-	mu       sync.Mutex // guards what follows, and is held while it changes
-	rec      sandboxRecord
-	walled   bool             // wall is what the kernel has
-	wall     *wall            // nil: none
-	resolver *resolver.Server // nil without one
-	asks     string           // whom the resolver asks
-
-	circle atomic.Pointer[circle] // of rec, for the resolver
+	mu     sync.Mutex // guards what follows, and is held while it changes
+	rec    sandboxRecord
+	walled bool           // wall is what the kernel has
+	wall   *wall          // nil: none
+	dns    resolver.Ports // where its resolver listens; zero without one
 }
 
 // sandboxRecord is written before what it tells of is made.
@@ -166,12 +162,4 @@ func (b *sandbox) remove() error {
 		return fmt.Errorf("cannot remove sandbox: %w", err)
 	}
 	return nil
-}
-
-// close ends what the driver does for the sandbox, which works on.
-func (b *sandbox) close() {
-	if b.resolver != nil {
-		b.resolver.Close()
-		b.resolver = nil
-	}
 }

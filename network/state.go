@@ -22,24 +22,16 @@ type directory struct {
 // network is one network in the directory.
 type network struct {
 	model.Network
-	members map[string]*model.Member     // by container
-	names   map[place][]*model.Member    // by a name in lower case
-	owners  map[netip.Addr]*model.Member // by address
+	members map[string]*model.Member // by container
 }
-
-// place is a name as one account knows it.
-type place struct{ account, name string }
 
 func newDirectory(s model.NetworkState) *directory {
 	d := &directory{networks: map[string]*network{}, sets: map[string][]netip.Prefix{}, firewalls: map[string][]model.FirewallRule{}}
 	for i := range s.Networks {
 		view := &s.Networks[i]
-		n := &network{
-			Network: view.Network, members: map[string]*model.Member{},
-			names: map[place][]*model.Member{}, owners: map[netip.Addr]*model.Member{},
-		}
+		n := &network{Network: view.Network, members: map[string]*model.Member{}}
 		for j := range view.Members {
-			n.add(&view.Members[j])
+			n.members[view.Members[j].ContainerID] = &view.Members[j]
 		}
 		d.networks[n.ID] = n
 	}
@@ -52,33 +44,12 @@ func newDirectory(s model.NetworkState) *directory {
 	return d
 }
 
-func (n *network) add(m *model.Member) {
-	n.members[m.ContainerID] = m
-	n.owners[m.Address] = m
-	if m.Address6.IsValid() {
-		n.owners[m.Address6] = m
-	}
-	if !m.Up {
-		return
-	}
-	known := map[string]bool{}
-	for _, name := range append([]string{model.ShortID(m.ContainerID)}, m.Names...) {
-		name = strings.ToLower(strings.TrimSuffix(name, "."))
-		if name == "" || known[name] {
-			continue
-		}
-		known[name] = true
-		at := place{m.AccountID, name}
-		n.names[at] = append(n.names[at], m)
-	}
-}
-
 // SetNetworks has the node act by what it knows of networks beyond its own
 // containers' NICs: who is where on fabrics, who may talk to whom, and who has
 // which name. When it returns all of that holds, also for containers that are
 // attached meanwhile. Fabrics that the state does not know and no container
 // uses are removed.
-func (d *Driver) SetNetworks(_ context.Context, s model.NetworkState) error {
+func (d *Driver) SetNetworks(ctx context.Context, s model.NetworkState) error {
 	told := newDirectory(s)
 	// Whoever attaches a container reads told when its sandbox and segments
 	// are known already, so either that or what follows acts by the new one.
@@ -97,7 +68,15 @@ func (d *Driver) SetNetworks(_ context.Context, s model.NetworkState) error {
 		}
 	}
 	d.mu.Unlock()
+	errs = append(errs, d.resolvers.Tell(ctx, phoneBook(s)))
 	return errors.Join(append(errs, errorsOf(boxes, d.refresh))...)
+}
+
+// allBoxes are the sandboxes at this moment.
+func (d *Driver) allBoxes() []*sandbox {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Values(d.boxes))
 }
 
 // refresh closes and opens a container's NICs by what was told.

@@ -181,7 +181,7 @@ func (b *testbed) census(node string) []string {
 		}
 	}
 	for _, sub := range []string{"sandboxes", "segments"} {
-		entries, err := names(filepath.Join(runDir, sub))
+		entries, err := listed(filepath.Join(runDir, sub))
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -86,10 +86,8 @@ func newWall(b *sandbox, told *directory) (*wall, error) {
 	if err := w.addRuleSets(told); err != nil {
 		return nil, err
 	}
-	if b.resolver != nil {
-		w.dns = b.resolver.Ports()
-	}
-	if len(w.closed) == 0 && b.resolver == nil && !w.hasMoved() {
+	w.dns = b.dns
+	if len(w.closed) == 0 && w.dns == (resolver.Ports{}) && !w.hasMoved() {
 		return nil, nil
 	}
 	return w, nil

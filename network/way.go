@@ -54,7 +54,7 @@ func (d *Driver) freeWay() (int, error) {
 // usedWays are the numbers of all fabrics that exist on this node. The caller
 // holds d.mu.
 func (d *Driver) usedWays() (map[int]bool, error) {
-	keys, err := names(d.segmentsDir())
+	keys, err := listed(d.segmentsDir())
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func (r *Rack) belongs(p process, namespaces []string) bool {
 		if r.isDaemon(p, h) {
 			return true
 		}
-		if len(p.args) > 1 && p.args[1] == "iod" && slices.ContainsFunc(p.args, func(a string) bool { return strings.HasPrefix(a, r.hostRun(h)+"/") }) {
+		if len(p.args) > 1 && (p.args[1] == "iod" || p.args[1] == "names") && slices.ContainsFunc(p.args, func(a string) bool { return strings.HasPrefix(a, r.hostRun(h)+"/") }) {
 			return true
 		}
 	}

@@ -163,6 +163,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		CgroupParent:       file.CgroupParent,
 		Runtime:            file.Runtime,
 		IodCommand:         []string{self, "iod"},
+		NamesCommand:       []string{self, "names"},
 		Logs:               logs,
 		Storage:            agent.Storage{Kind: file.Storage.Kind, Dataset: file.Storage.Dataset, Command: file.Storage.Command},
 		NICTags:            file.NICTags,

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/spearheadcloud/spearhead/headnode"
 )
 
 // version is set by the linker (see Makefile).
@@ -26,6 +28,9 @@ func main() {
 	// is told apart first, so that it carries nothing of the command line.
 	if len(os.Args) > 1 && os.Args[1] == "iod" {
 		os.Exit(report(runIod(ctx, os.Args[2:]), os.Stderr))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "names" { // as is what resolves names for them
+		os.Exit(report(runNames(ctx, os.Args[2:]), os.Stderr))
 	}
 	app := newApp()
 	os.Exit(report(app.RunContext(ctx, flagsFirst(app, os.Args)), os.Stderr))
@@ -83,8 +88,12 @@ func unknownCommand(c *cli.Context, name string) {
 	os.Exit(report(usageErrorf("there is no command %q", name), c.App.ErrWriter))
 }
 
+// exitForGood is the exit status of a head that must not be started again before an operator
+// has seen to it: the units' RestartPreventExitStatus. It is EX_NOPERM of sysexits.h.
+const exitForGood = 77
+
 // report prints an error as one sentence and returns the exit code: 0 without an error, 2
-// for a wrong call, else 1.
+// for a wrong call, exitForGood for what another start cannot mend, else 1.
 func report(err error, to io.Writer) int {
 	if err == nil {
 		return 0
@@ -92,6 +101,9 @@ func report(err error, to io.Writer) int {
 	fmt.Fprintf(to, "spearhead: %v\n", err)
 	if errors.Is(err, errUsage) {
 		return 2
+	}
+	if headnode.EndsForGood(err) {
+		return exitForGood
 	}
 	return 1
 }

@@ -32,18 +32,27 @@ func (s *Server) own(q *dns.Msg) *dns.Msg {
 		return nil
 	}
 	reply := replyTo(q)
-	for _, a := range turned(addresses) {
-		header := dns.RR_Header{Name: question.Name, Class: dns.ClassINET, Ttl: ttl}
-		switch {
-		case a.Is4() && question.Qtype == dns.TypeA:
-			header.Rrtype = dns.TypeA
-			reply.Answer = append(reply.Answer, &dns.A{Hdr: header, A: a.AsSlice()})
-		case a.Is6() && question.Qtype == dns.TypeAAAA:
-			header.Rrtype = dns.TypeAAAA
-			reply.Answer = append(reply.Answer, &dns.AAAA{Hdr: header, AAAA: a.AsSlice()})
-		}
+	if question.Qtype == dns.TypeSRV {
+		s.offered(reply, name)
+		return reply
 	}
+	reply.Answer = records(question.Name, turned(addresses), question.Qtype)
 	return reply
+}
+
+// offered adds where a service is offered, and the addresses of those places,
+// so that nobody has to ask for them.
+func (s *Server) offered(reply *dns.Msg, name string) {
+	for _, o := range s.cfg.Names.Services(name) {
+		target := dns.Fqdn(o.Target)
+		reply.Answer = append(reply.Answer, &dns.SRV{
+			Hdr:      dns.RR_Header{Name: reply.Question[0].Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: ttl},
+			Priority: o.Priority, Weight: o.Weight, Port: o.Port, Target: target,
+		})
+		addresses, _ := s.cfg.Names.Lookup(strings.ToLower(o.Target))
+		reply.Extra = append(reply.Extra, records(target, addresses, dns.TypeA)...)
+		reply.Extra = append(reply.Extra, records(target, addresses, dns.TypeAAAA)...)
+	}
 }
 
 func (s *Server) reverse(q *dns.Msg, name string) *dns.Msg {
@@ -61,6 +70,20 @@ func (s *Server) reverse(q *dns.Msg, name string) *dns.Msg {
 		Ptr: dns.Fqdn(owner),
 	}}
 	return reply
+}
+
+// records are the addresses of a name, of one type (A or AAAA).
+func records(name string, addresses []netip.Addr, kind uint16) (all []dns.RR) {
+	header := dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET, Ttl: ttl}
+	for _, a := range addresses {
+		switch {
+		case a.Is4() && kind == dns.TypeA:
+			all = append(all, &dns.A{Hdr: header, A: a.AsSlice()})
+		case a.Is6() && kind == dns.TypeAAAA:
+			all = append(all, &dns.AAAA{Hdr: header, AAAA: a.AsSlice()})
+		}
+	}
+	return all
 }
 
 func replyTo(q *dns.Msg) *dns.Msg {

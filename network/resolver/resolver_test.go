@@ -29,6 +29,15 @@ func (b book) Reverse(a netip.Addr) (string, bool) {
 	return "", false
 }
 
+func (b book) Ready() bool { return true }
+
+func (b book) Services(name string) (all []Service) {
+	for range b[name] {
+		all = append(all, Service{Target: name, Port: 80})
+	}
+	return all
+}
+
 func TestEveryAddressIsReadFromItsReverseName(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -75,7 +84,7 @@ func FuzzAnswer(f *testing.F) {
 		"db": {netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")}, "": {netip.MustParseAddr("10.0.0.2")},
 	}}}
 	for _, name := range []string{"db.", "DB.", "other.", "1.0.0.10.in-addr.arpa.", "x.ip6.arpa.", "."} {
-		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeANY} {
+		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeSRV, dns.TypeANY} {
 			packed, err := new(dns.Msg).SetQuestion(name, kind).SetEdns0(512, true).Pack()
 			if err != nil {
 				f.Fatal(err)

@@ -27,7 +27,8 @@ const Port = 53
 
 // Ports are where a Server listens at Address.
 type Ports struct {
-	UDP, TCP uint16
+	UDP uint16 `json:"udp"`
+	TCP uint16 `json:"tcp"`
 }
 
 // Limits of what one container gets. Questions beyond them are not answered,
@@ -41,11 +42,23 @@ const (
 
 // Names is what a container's networks call their members.
 type Names interface {
+	// Ready reports whether anything is known yet. Until then no question is
+	// answered: who asks asks again, while a wrong answer would be believed.
+	Ready() bool
 	// Lookup returns the addresses of a name, in lower case and without a dot
 	// at its end, and whether the name is known at all.
 	Lookup(name string) (addresses []netip.Addr, known bool)
 	// Reverse returns the name of an address, without a dot at its end.
 	Reverse(a netip.Addr) (name string, known bool)
+	// Services returns where the service of a name is offered, for names that
+	// Lookup knows; none for other names than services'.
+	Services(name string) []Service
+}
+
+// Service is one place at which a service is offered (RFC 2782).
+type Service struct {
+	Target                 string // a name that Lookup knows
+	Port, Priority, Weight uint16
 }
 
 // Config says for whom a Server is.
@@ -55,6 +68,9 @@ type Config struct {
 	// Servers are name servers to pass questions on to, from inside of the
 	// container's namespace. Without any, Own is used.
 	Servers []netip.Addr
+	// Ports are where to listen if they are free, such as those of a Server
+	// before this one; 0 is anywhere.
+	Ports Ports
 	// Own asks the node's name servers; nil passes nothing on.
 	Own    *Upstream
 	Logger *slog.Logger
@@ -96,12 +112,13 @@ func Open(cfg Config) (*Server, error) {
 func (s *Server) listen() error {
 	var packets net.PacketConn
 	var stream net.Listener
-	at := netip.AddrPortFrom(Address, 0).String()
 	err := namespace.Enter(s.cfg.Namespace, func() (err error) {
-		if packets, err = net.ListenPacket("udp4", at); err != nil {
+		packets, err = anywhere(s.cfg.Ports.UDP, func(at string) (net.PacketConn, error) { return net.ListenPacket("udp4", at) })
+		if err != nil {
 			return err
 		}
-		if stream, err = net.Listen("tcp4", at); err != nil {
+		stream, err = anywhere(s.cfg.Ports.TCP, func(at string) (net.Listener, error) { return net.Listen("tcp4", at) })
+		if err != nil {
 			packets.Close()
 		}
 		return err
@@ -113,6 +130,16 @@ func (s *Server) listen() error {
 	s.serve(&dns.Server{PacketConn: packets, UDPSize: dns.DefaultMsgSize})
 	s.serve(&dns.Server{Listener: &bounded{Listener: stream, places: make(chan struct{}, connections)}, IdleTimeout: func() time.Duration { return idleConnection }})
 	return nil
+}
+
+// anywhere listens at a port or, if that is taken, at one that the kernel chooses.
+func anywhere[T any](port uint16, listen func(at string) (T, error)) (T, error) {
+	if port != 0 {
+		if l, err := listen(netip.AddrPortFrom(Address, port).String()); err == nil {
+			return l, nil
+		}
+	}
+	return listen(netip.AddrPortFrom(Address, 0).String())
 }
 
 func portOf(a net.Addr) uint16 { return netip.MustParseAddrPort(a.String()).Port() }
@@ -153,7 +180,7 @@ func (s *Server) Close() {
 
 // answer answers one question, or leaves it unanswered if it is one too many.
 func (s *Server) answer(w dns.ResponseWriter, q *dns.Msg) {
-	if !s.budget.take(time.Now()) {
+	if !s.budget.take(time.Now()) || !s.cfg.Names.Ready() {
 		return
 	}
 	reply := s.own(q)
