@@ -15,8 +15,9 @@ import (
 )
 
 // announcer tells a segment where an address lives now, by the ARP
-// announcement of RFC 5227, section 3: neighbours correct what they remember
-// of its former owner. The frame is sent on the segment's bridge itself,
+// announcement of RFC 5227, section 3, or the unsolicited neighbour
+// advertisement of RFC 4861, section 7.2.6: neighbours correct what they
+// remember of its former owner. The frame is sent on the segment's bridge itself,
 // so it needs no thread in the container's namespace, and nothing is lost
 // while the container's link is still coming up. It is said again a few times,
 // as section 2.3 has it: the first one is lost where a switch's port is not
@@ -105,6 +106,9 @@ func (a *announcer) close() {
 }
 
 func announcement(mac net.HardwareAddr, addr netip.Addr) []byte {
+	if addr.Is6() {
+		return advertisement(mac, addr)
+	}
 	ip := addr.As4()
 	f := make([]byte, 0, 60)
 	f = append(f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
@@ -114,4 +118,34 @@ func announcement(mac net.HardwareAddr, addr netip.Addr) []byte {
 	f = append(append(f, mac...), ip[:]...)
 	f = append(append(f, 0, 0, 0, 0, 0, 0), ip[:]...)
 	return f[:60] // the least that Ethernet carries
+}
+
+// advertisement tells all nodes on the link that addr is at mac, whatever they
+// knew before.
+func advertisement(mac net.HardwareAddr, addr netip.Addr) []byte {
+	from, all := addr.As16(), [16]byte{0xff, 2, 15: 1}
+	message := append([]byte{icmp6Advert, 0, 0, 0, 0x20, 0, 0, 0}, from[:]...) // 0x20: override
+	message = append(append(message, 2, 1), mac...)                            // the target's link-layer address
+	sum := checksum6(from, all, message)
+	message[2], message[3] = byte(sum>>8), byte(sum)
+
+	f := append([]byte{0x33, 0x33, 0, 0, 0, 1}, mac...)
+	f = binary.BigEndian.AppendUint16(f, unix.ETH_P_IPV6)
+	f = append(f, 0x60, 0, 0, 0, 0, byte(len(message)), unix.IPPROTO_ICMPV6, 255)
+	return append(append(append(f, from[:]...), all[:]...), message...)
+}
+
+// checksum6 is that of an ICMPv6 message (RFC 4443, section 2.3), whose own
+// field is zero and whose length is even.
+func checksum6(from, to [16]byte, message []byte) uint16 {
+	sum := uint32(len(message)) + unix.IPPROTO_ICMPV6
+	for _, part := range [][]byte{from[:], to[:], message} {
+		for i := 0; i < len(part); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(part[i:]))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
 }

@@ -1,12 +1,15 @@
 package network
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
+	"github.com/spearheadcloud/spearhead/model"
 )
 
 // ensureUplink brings the NIC, or its VLAN, into the segment and onto the
@@ -55,7 +58,11 @@ func (s *segment) fetchUplink(d *Driver) error {
 		return fmt.Errorf("cannot start NIC of tag %s: %w", s.rec.Tag, err)
 	}
 	attrs := netlink.LinkAttrs{Name: s.rec.link(), ParentIndex: link.Attrs().Index, TxQLen: -1, Namespace: netlink.NsFd(s.ns.Fd())}
-	if err := at.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: int(s.rec.VLAN), VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}); err != nil {
+	err = at.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: int(s.rec.VLAN), VlanProtocol: netlink.VLAN_PROTOCOL_8021Q})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return model.Errorf(model.KindUnavailable, "this node's kernel has no VLANs, and the network is on VLAN %d: the operator loads the module 8021q", s.rec.VLAN)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot make VLAN %d on NIC of tag %s: %w", s.rec.VLAN, s.rec.Tag, err)
 	}
 	return nil

@@ -103,6 +103,9 @@ const (
 func guardRules(uplink string) [][]expr.Any {
 	ipv4, arp, ipv6 := frameIs(0x08, 0x00), frameIs(0x08, 0x06), frameIs(0x86, 0xdd)
 	return append([][]expr.Any{
+		// on a NIC that is a trunk, the other VLANs are none of this wire's business
+		slices.Concat(frameIs(0x81, 0x00), refuse),
+		slices.Concat(frameIs(0x88, 0xa8), refuse),
 		slices.Concat(comes(uplink), accept),
 		// no DHCP server: UDP from port 67
 		slices.Concat(ipv4, isProtocol(unix.IPPROTO_UDP), sourcePort(67), refuse),

@@ -73,12 +73,21 @@ func (p port) hardware() (net.HardwareAddr, error) {
 // and with IPv6 the one on the link that follows from its MAC (RFC 4291,
 // appendix A), by which neighbours find each other.
 func (p port) speaks(mac net.HardwareAddr) []netip.Addr {
-	all := []netip.Addr{p.Address.Addr()}
+	all := p.addresses()
 	if p.Address6.IsValid() {
 		onLink := netip.AddrFrom16([16]byte{
 			0xfe, 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5],
 		})
-		all = append(all, p.Address6.Addr(), onLink)
+		all = append(all, onLink)
+	}
+	return all
+}
+
+// addresses are those that the port was given.
+func (p port) addresses() []netip.Addr {
+	all := []netip.Addr{p.Address.Addr()}
+	if p.Address6.IsValid() {
+		all = append(all, p.Address6.Addr())
 	}
 	return all
 }
@@ -112,7 +121,12 @@ func (s *segment) attach(ns *os.File, inner *netlink.Handle, p port) error {
 	if err := s.configure(ns, inner, p); err != nil {
 		return err
 	}
-	return s.voice.announce(mac, p.Address.Addr())
+	for _, a := range p.addresses() {
+		if err := s.voice.announce(mac, a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // plug makes the veth, unless it is there.
@@ -179,7 +193,9 @@ func (s *segment) silence(p port) error {
 	if err != nil {
 		return err
 	}
-	s.voice.hush(p.Address.Addr())
+	for _, a := range p.addresses() {
+		s.voice.hush(a)
+	}
 	return s.guard.forbid(p.Outer, mac, p.speaks(mac))
 }
 
