@@ -1,0 +1,103 @@
+package metal
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// agentPID is the process that systemd runs as the agent.
+func (s *site) agentPID(t *testing.T) string {
+	t.Helper()
+	return s.root(t, "systemctl show -P MainPID spearhead-agent")
+}
+
+// works waits until the data center starts a container and tells what it said.
+func (s *site) works(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		if done := s.Try(t, "run", "--rm", s.Image, "echo", "it works"); strings.TrimSpace(done.Stdout) != "it works" {
+			return fmt.Errorf("docker run: %+v", done)
+		}
+		return nil
+	})
+}
+
+func TestContainersOutliveTheirAgent(t *testing.T) {
+	s := tests.site(t)
+	id := s.Run(t, s.Image, "sh", "-c", "i=0; while :; do echo tick $((i=i+1)); sleep 1; done")
+	s.logged(t, id, "tick 1\n")
+	started := s.Inspect(t, id, "{{.State.StartedAt}}")
+	for name, command := range map[string]string{
+		"killed":    "kill -9 $(systemctl show -P MainPID spearhead-agent)",
+		"restarted": "systemctl restart spearhead-agent",
+		"replaced":  "apt-get install -y --reinstall --no-install-recommends -o APT::Sandbox::User=root /root/spearhead.deb",
+		"hanging":   "kill -STOP $(systemctl show -P MainPID spearhead-agent)",
+	} {
+		before := s.agentPID(t)
+		s.root(t, command)
+		eventually(t, func() error {
+			if now := s.agentPID(t); now == before || now == "0" {
+				return fmt.Errorf("%s: the agent is still process %s", name, now)
+			}
+			return nil
+		})
+		s.works(t)
+		if got := s.Inspect(t, id, "{{.State.Status}} {{.State.StartedAt}}"); got != "running "+started {
+			t.Errorf("%s: the container is %s; it was started %s", name, got, started)
+		}
+		if got := s.Docker(t, "exec", id, "echo", "here"); got != "here" {
+			t.Errorf("%s: exec says %q", name, got)
+		}
+	}
+	// Its log goes on.
+	last := strings.Count(s.Docker(t, "logs", id), "tick")
+	s.logged(t, id, fmt.Sprintf("tick %d\n", last+3))
+}
+
+// boots has containers of every kind, boots the machine anew, and tells what is to be there.
+func boots(t *testing.T, s *site, boot func() error) {
+	t.Helper()
+	name := s.volume(t, "booted", "-o", "size=32m")
+	back := s.Run(t, "--restart", "always", "-v", name+":/data", "-m", "64m", s.Image, "sh", "-c", "echo boot >> /data/boots; sync; sleep 100000")
+	gone := s.Run(t, s.Image, "sleep", "100000")
+	stopped := s.Run(t, "--restart", "unless-stopped", s.Image, "sleep", "100000")
+	s.Docker(t, "stop", "-t", "0", stopped)
+	eventually(t, func() error {
+		if done := s.Try(t, "exec", back, "cat", "/data/boots"); done.Stdout != "boot\n" {
+			return fmt.Errorf("it has not begun: %+v", done)
+		}
+		return nil
+	})
+	s.Docker(t, "exec", back, "sh", "-c", "echo written > /root-file; echo kept > /data/file; sync")
+	if err := boot(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if done := s.Try(t, "exec", back, "cat", "/data/boots", "/data/file", "/root-file"); done.Stdout != "boot\nboot\nkept\nwritten\n" {
+			return fmt.Errorf("after the boot: %+v", done)
+		}
+		return nil
+	})
+	if got := s.control(t, back, "memory.max"); got != "67108864" {
+		t.Errorf("after the boot its memory.max is %s", got)
+	}
+	eventually(t, func() error { return s.Exited(t, gone) })
+	if err := s.Exited(t, stopped); err != nil {
+		t.Errorf("stopped before the boot: %v", err)
+	}
+	s.works(t)
+	if got := s.root(t, "systemctl --failed --no-legend; zpool list -H -o health tank"); got != "ONLINE" {
+		t.Errorf("after the boot: %s", got)
+	}
+}
+
+func TestABootBringsContainersBack(t *testing.T) {
+	s := tests.site(t)
+	boots(t, s, func() error { return s.machine.Reboot(t.Context()) })
+}
+
+func TestALossOfPowerLosesNothingThatWasWritten(t *testing.T) {
+	s := tests.site(t)
+	boots(t, s, func() error { return s.machine.Reset(t.Context()) })
+}
