@@ -23,6 +23,9 @@ func (t *transaction) loseContainer(cmd command.LoseContainer) error {
 	alive := c.State.Status.Running() || c.State.Status == model.StatusRestarting
 	c.State.Status, c.State.Error, c.State.Pid = model.StatusDead, cmd.Reason, 0
 	c.Execs = nil
+	if err := t.dropTransfer(&c); err != nil {
+		return err
+	}
 	if alive {
 		c.State.ExitCode, c.State.ExitUnknown, c.State.FinishedAt = lostExitCode, true, cmd.Time
 		t.recordOf(&c, "die", cmd.Time, map[string]string{"exitCode": strconv.Itoa(lostExitCode)})

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -20,6 +21,9 @@ func (t *transaction) moveContainer(cmd command.MoveContainer) error {
 	if !c.Spec.Reschedules() {
 		return model.Errorf(model.KindConflict, "the owner of container %s did not ask for it to be started on another node", c.ID)
 	}
+	if slices.ContainsFunc(c.Former, func(f model.FormerCopy) bool { return f.NodeID == cmd.To }) || c.Transfer != nil && c.Transfer.To == cmd.To {
+		return model.Errorf(model.KindConflict, "the chosen node has an old copy of the container, which is being removed")
+	}
 	if c.Spec.MountsVolumes() {
 		return model.Errorf(model.KindConflict, "container %s has volumes, whose files are on the node that it was on", c.ID)
 	}
@@ -37,7 +41,10 @@ func (t *transaction) moveContainer(cmd command.MoveContainer) error {
 	if alive {
 		t.recordOf(&c, "die", cmd.Time, map[string]string{"exitCode": strconv.Itoa(lostExitCode)})
 	}
-	start := alive || c.Move != nil && c.Move.Start
+	start := alive || c.Move != nil && c.Move.Start || c.Transfer != nil && c.Transfer.Start
+	if err := t.dropTransfer(&c); err != nil {
+		return err
+	}
 	if err := t.promise(&c, -1); err != nil {
 		return err
 	}

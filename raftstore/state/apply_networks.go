@@ -165,6 +165,9 @@ func (t *transaction) connectNIC(cmd command.ConnectNIC) error {
 	if !ok || c.Phase == model.PhaseReserved {
 		return model.Errorf(model.KindNotFound, "No such container: %s", cmd.ContainerID)
 	}
+	if c.Transfer != nil {
+		return errTransferred(&c)
+	}
 	n, ok := t.Network(cmd.NIC.NetworkID)
 	if !ok {
 		return model.Errorf(model.KindNotFound, "network %s not found", cmd.NIC.NetworkID)
@@ -211,6 +214,9 @@ func (t *transaction) disconnectNIC(cmd command.DisconnectNIC) error {
 	i := slices.IndexFunc(c.NICs, func(nic model.NIC) bool { return nic.NetworkID == cmd.NetworkID })
 	if i < 0 {
 		return nil
+	}
+	if c.Transfer != nil {
+		return errTransferred(&c)
 	}
 	takeNIC(&c, i)
 	if n, ok := t.Network(cmd.NetworkID); ok {

@@ -65,6 +65,9 @@ func (t *transaction) removeNode(c command.RemoveNode) error {
 	if err := t.dropVolumesOnNode(n); err != nil {
 		return err
 	}
+	if err := t.dropFormerOnNode(n.ID); err != nil {
+		return err
+	}
 	for _, image := range t.Images() {
 		if slices.Contains(image.Holders, n.ID) {
 			if err := t.dropHolder(*image, n.ID); err != nil {
@@ -136,6 +139,9 @@ func (t *transaction) checkCapacity(n model.Node, more model.Resources) error {
 // its account and package; sign is 1 or -1.
 func (t *transaction) promise(c *model.Container, sign int) error {
 	if err := t.hold(c, sign); err != nil {
+		return err
+	}
+	if err := t.promiseWay(c, sign); err != nil {
 		return err
 	}
 	return t.promiseOf(c.NodeID, sign, times(c.Reserved, sign))

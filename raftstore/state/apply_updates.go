@@ -18,6 +18,9 @@ func (t *transaction) reserveUpdate(cmd command.ReserveUpdate) error {
 	if c.Update != nil && c.Update.Operation == cmd.Operation {
 		return nil
 	}
+	if c.Transfer != nil {
+		return errTransferred(&c)
+	}
 	if c.Update != nil || c.Phase != model.PhaseCreated || !reflect.DeepEqual(c.Spec.Limits, cmd.Before) {
 		return model.Errorf(model.KindConflict, "container %s is being updated; try again", c.ID)
 	}

@@ -208,6 +208,9 @@ func (t *transaction) setVolumeSize(cmd command.SetVolumeSize) error {
 	if err != nil {
 		return err
 	}
+	if v.Moving() {
+		return model.Errorf(model.KindConflict, "volume %s is on its way to another node; try again when it is there", v.Name)
+	}
 	if v.Size != cmd.Before {
 		return model.Errorf(model.KindConflict, "the size of volume %s was changed meanwhile; try again", v.Name)
 	}

@@ -41,7 +41,7 @@ func containerName(t *rapid.T) string {
 
 func randomCommand(t *rapid.T) command.Command {
 	now := epoch.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "time")) * time.Second)
-	switch rapid.IntRange(0, 33).Draw(t, "command") {
+	switch rapid.IntRange(0, 44).Draw(t, "command") {
 	case 0:
 		id := accountID(t)
 		return command.CreateAccount{Account: model.Account{ID: id, Login: "user" + id[len(id)-1:], Policy: model.PolicyTenant, Created: now}}
@@ -119,6 +119,19 @@ func randomCommand(t *rapid.T) command.Command {
 		return command.ConnectNIC{ContainerID: containerID(t), NIC: randomNIC(t, 2), Time: now}
 	case 33:
 		return command.DisconnectNIC{ContainerID: containerID(t), NetworkID: networkID(t), Time: now}
+	case 34, 35:
+		return command.AskTransfer{ID: containerID(t), Operation: "t", Time: now}
+	case 36, 37, 38, 39:
+		return command.StepTransfer{
+			ID: containerID(t), Operation: "t", To: nodeID(t), Reserved: model.Resources{Memory: rapid.Int64Range(0, 2).Draw(t, "memory")},
+			Step: rapid.SampledFrom([]model.TransferStep{model.TransferCopying, model.TransferStopping, model.TransferUndoing}).Draw(t, "step"),
+		}
+	case 40, 41:
+		return command.CompleteTransfer{ID: containerID(t), Operation: "t", Time: now}
+	case 42:
+		return command.EndTransfer{ID: containerID(t), Operation: "t", Time: now}
+	case 43, 44:
+		return command.DropFormer{ID: containerID(t), Former: model.FormerCopy{NodeID: nodeID(t), Generation: rapid.IntRange(0, 2).Draw(t, "former")}}
 	}
 	if rapid.Bool().Draw(t, "holder") {
 		return command.DropImageHolder{ImageID: imageID(t), NodeID: nodeID(t)}
@@ -337,6 +350,10 @@ func checkPromises(t *rapid.T, v *View) {
 		counts[c.AccountID]++
 		counts["package "+c.Package]++
 		counts[c.NodeID]++
+		if way := c.Transfer; way != nil && way.To != "" {
+			sums[way.To] = sums[way.To].Add(way.Reserved)
+			counts[way.To]++
+		}
 		needs := c.Spec.Limits.Needs(c.Reserved)
 		if c.Update == nil && c.Reserved.Memory != needs.Memory || c.Reserved.Memory < needs.Memory {
 			t.Fatalf("container %s is promised %+v and needs %+v; its update is %+v", c.ID, c.Reserved, needs, c.Update)
@@ -406,7 +423,7 @@ func checkLinksOf(t *rapid.T, v *View, c *model.Container) {
 func checkUnfinished(t *rapid.T, v *View, c *model.Container) {
 	for what, is := range map[string]bool{
 		underReservation: c.Phase == model.PhaseReserved, underUpdate: c.Update != nil, underMove: c.Move != nil,
-		underNICs: c.NICsStale && c.Phase != model.PhaseReserved,
+		underNICs: c.NICsStale && c.Phase != model.PhaseReserved, underTransfer: c.Transfer != nil, underFormer: len(c.Former) > 0,
 	} {
 		if slices.Contains(v.unfinished(what), c) != is {
 			t.Fatalf("container %s: that a %s is under way is %t, and it is not listed like that", c.ID, what, is)

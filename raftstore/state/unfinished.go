@@ -9,6 +9,8 @@ const (
 	underUpdate      = "update"
 	underMove        = "move"
 	underNICs        = "nics"
+	underTransfer    = "transfer"
+	underFormer      = "former"
 )
 
 func unfinishedKeys(c *model.Container) [][]byte {
@@ -21,6 +23,8 @@ func unfinishedKeys(c *model.Container) [][]byte {
 		{underUpdate, c.Update != nil},
 		{underMove, c.Move != nil},
 		{underNICs, c.NICsStale && c.Phase != model.PhaseReserved},
+		{underTransfer, c.Transfer != nil},
+		{underFormer, len(c.Former) > 0},
 	} {
 		if u.is {
 			keys = append(keys, key(u.what))
@@ -43,6 +47,12 @@ func (v *View) MovingContainers() []*model.Container { return v.unfinished(under
 // RewiredContainers lists those with NICs that their nodes have not been told
 // of, or not to be without; they exist on their nodes.
 func (v *View) RewiredContainers() []*model.Container { return v.unfinished(underNICs) }
+
+// TransferredContainers lists those with a planned move that is under way.
+func (v *View) TransferredContainers() []*model.Container { return v.unfinished(underTransfer) }
+
+// FormerContainers lists those of which nodes may have former copies.
+func (v *View) FormerContainers() []*model.Container { return v.unfinished(underFormer) }
 
 func (v *View) unfinished(what string) []*model.Container {
 	return match[model.Container](v.txn, tableContainers, indexUnfinished, what)

@@ -1,0 +1,211 @@
+package treesync
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/tarfs"
+)
+
+// Want asks for a file's content.
+type Want struct {
+	Path  []byte `json:"path"`
+	Block int    `json:"block"` // bytes
+	// Have are the hashes, one after the other, of the blocks that the asker
+	// has; a block that it says nothing of is zeros.
+	Have []byte `json:"have,omitempty"`
+}
+
+// Sizes of blocks: a file has few enough of them for their hashes to be sent.
+const (
+	minBlock = 128 << 10
+	maxBlock = 4 << 20
+	hashSize = 16
+)
+
+// blockOf is the size of the blocks of a file of that size.
+func blockOf(size int64) int {
+	block := minBlock
+	for block < maxBlock && size > int64(block)*8192 {
+		block *= 2
+	}
+	return block
+}
+
+// noData is the hash of zeros.
+var noData [hashSize]byte
+
+func hashOf(block []byte) []byte {
+	if isZero(block) {
+		return noData[:]
+	}
+	sum := sha256.Sum256(block)
+	return sum[:hashSize]
+}
+
+// The frames of content. Each file is some blocks and holes and its end; all
+// of it ends with frameOver.
+const (
+	frameBlock = 'B' // number (4 bytes), length (4), hash (16), bytes
+	frameHole  = 'H' // number (4): the block is zeros
+	frameEnd   = 'E' // size of the file (8)
+	frameGone  = 'X' // no regular file has this name any more
+	frameOver  = 'Z'
+)
+
+// Read writes the content of files below dir.
+func Read(ctx context.Context, dir string, wants []Want, w io.Writer) error {
+	tree, err := tarfs.OpenTree(dir)
+	if err != nil {
+		return fmt.Errorf("cannot read files: %w", err)
+	}
+	defer tree.Close()
+	r := &contentWriter{ctx: ctx, tree: tree, out: bufio.NewWriterSize(w, 64<<10)}
+	for _, want := range wants {
+		if want.Block < minBlock || want.Block > maxBlock || len(want.Have)%hashSize != 0 {
+			return fmt.Errorf("cannot read files: blocks of %d bytes, %d bytes of hashes", want.Block, len(want.Have))
+		}
+		if err := r.file(want); err != nil {
+			return fmt.Errorf("cannot read files: %w", err)
+		}
+	}
+	r.out.WriteByte(frameOver)
+	return r.out.Flush()
+}
+
+type contentWriter struct {
+	ctx    context.Context
+	tree   *tarfs.Tree
+	out    *bufio.Writer // keeps its first error
+	buffer []byte
+}
+
+func (r *contentWriter) file(want Want) error {
+	pinned, err := r.tree.Lookup(string(want.Path))
+	var st unix.Stat_t
+	if err == nil {
+		defer unix.Close(pinned)
+		err = unix.Fstat(pinned, &st)
+	}
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return r.out.WriteByte(frameGone)
+	case err != nil:
+		return err
+	}
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", pinned), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return r.blocks(fd, want, st.Blocks*512 < st.Size)
+}
+
+// blocks writes the blocks of a file that differ, and then how long it is.
+func (r *contentWriter) blocks(fd int, want Want, sparse bool) error {
+	if len(r.buffer) < want.Block {
+		r.buffer = make([]byte, want.Block)
+	}
+	buffer := r.buffer[:want.Block]
+	size := int64(0)
+	for number := uint32(0); ; number++ {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		at := int64(number) * int64(want.Block)
+		hole := sparse && inHole(fd, at, int64(want.Block))
+		n, err := 0, error(nil)
+		if !hole {
+			n, err = readAt(fd, buffer, at)
+		}
+		if err != nil {
+			return err
+		}
+		if !hole && n == 0 {
+			break
+		}
+		if hole {
+			size = at + int64(want.Block)
+		} else {
+			size = at + int64(n)
+		}
+		if err := r.block(number, buffer[:n], want.Have); err != nil {
+			return err
+		}
+	}
+	// A hole at the end is as long as the file says.
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if sparse && st.Size < size {
+		size = st.Size
+	}
+	return r.number(frameEnd, uint64(size))
+}
+
+// block writes a block unless the asker has it; an empty one is a hole.
+func (r *contentWriter) block(number uint32, data, have []byte) error {
+	had := noData[:]
+	if from := int(number) * hashSize; from < len(have) {
+		had = have[from : from+hashSize]
+	}
+	if isZero(data) {
+		if bytes.Equal(had, noData[:]) {
+			return nil
+		}
+		r.out.WriteByte(frameHole)
+		return binary.Write(r.out, binary.BigEndian, number)
+	}
+	hash := hashOf(data)
+	if bytes.Equal(hash, had) {
+		return nil
+	}
+	r.out.WriteByte(frameBlock)
+	header := binary.BigEndian.AppendUint32(nil, number)
+	header = binary.BigEndian.AppendUint32(header, uint32(len(data)))
+	r.out.Write(append(header, hash...))
+	_, err := r.out.Write(data)
+	return err
+}
+
+func (r *contentWriter) number(frame byte, n uint64) error {
+	r.out.WriteByte(frame)
+	return binary.Write(r.out, binary.BigEndian, n)
+}
+
+// inHole reports whether a whole block of a file was never written.
+func inHole(fd int, at, length int64) bool {
+	data, err := unix.Seek(fd, at, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) { // nothing but a hole, or the end of the file
+		end, err := unix.Seek(fd, 0, unix.SEEK_END)
+		return err == nil && at < end
+	}
+	return err == nil && data >= at+length
+}
+
+func readAt(fd int, buffer []byte, at int64) (n int, err error) {
+	for n < len(buffer) {
+		more, err := unix.Pread(fd, buffer[n:], at+int64(n))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || more == 0 {
+			return n, err
+		}
+		n += more
+	}
+	return n, nil
+}
+
+var zeros [maxBlock]byte
+
+func isZero(b []byte) bool { return bytes.Equal(b, zeros[:len(b)]) }
