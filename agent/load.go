@@ -8,7 +8,7 @@ import (
 )
 
 // The load is told every loadInterval, and soon after a container has started
-// or ended: at most once in loadPause.
+// or ended, or the storage has failed or recovered: at most once in loadPause.
 const (
 	loadInterval = 3 * time.Second
 	loadPause    = 250 * time.Millisecond
@@ -17,32 +17,48 @@ const (
 // TellLoad tells g how full the machine is until ctx ends. freeDisk returns
 // the bytes that containers could still fill.
 func (a *Agent) TellLoad(ctx context.Context, g Gossip, freeDisk func(context.Context) (int64, error)) {
+	answers, over := a.askStorage(ctx, freeDisk)
+	defer over()
 	tick := time.NewTicker(loadInterval)
 	defer tick.Stop()
+	var disk storage
+	select {
+	case disk = <-answers:
+	case <-ctx.Done():
+		return
+	}
 	// Sequences of a later process are higher than those of an earlier one.
 	sequence := uint64(time.Now().UnixNano())
 	for {
 		sequence++
 		load := a.load()
-		load.Sequence = sequence
-		if free, err := freeDisk(ctx); err != nil {
-			a.log.Warn("cannot tell how much space is free", "op", "load", "err", err)
-		} else {
-			load.Free.Disk = free
-		}
+		load.Sequence, load.Free.Disk, load.Storage = sequence, disk.free, disk.fault
 		g.SetLoad(load)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			continue
-		case <-a.changed:
+		for told := disk.fault; told == disk.fault; {
+			select {
+			case <-ctx.Done():
+				return
+			case disk = <-answers:
+				continue
+			case <-tick.C:
+			case <-a.changed:
+				if !pause(ctx, loadPause) {
+					return
+				}
+			}
+			break
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(loadPause):
-		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 

@@ -186,7 +186,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 	h.networks = networks.New(networks.Config{Store: h.circle.Heads, Agents: h.nodes, Logger: h.log})
 	h.containers = containers.New(containers.Config{
 		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images, Fabrics: h.networks,
-		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Placed: h.metrics.Placed, Logger: h.log,
+		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Placed: h.metrics.Placed, Load: h.ring.Load, Logger: h.log,
 	})
 	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Working: h.circle.WorkedOn, Logger: h.log})
 	h.builds = build.New(build.Config{Store: h.circle.Heads, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})

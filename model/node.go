@@ -105,4 +105,17 @@ type NodeLoad struct {
 	Running    int       `json:"running"`
 	Load1      float64   `json:"load1"`
 	Sampled    time.Time `json:"sampled"`
+	// Storage is what keeps the node from putting anything new on its storage.
+	Storage StorageFault `json:"storage,omitempty"`
 }
+
+// StorageFault is what is wrong with a node's storage, in words that follow
+// "its storage"; "" is nothing.
+type StorageFault string
+
+// The faults of storage.
+const (
+	StorageFull      StorageFault = "is full"
+	StorageSuspended StorageFault = "is suspended, because its disks fail"
+	StorageSilent    StorageFault = "does not answer"
+)

@@ -136,33 +136,39 @@ func (p *Pool) Mount(ctx context.Context, name string) (string, error) {
 // mount answers when the directory shows the dataset: zfs-fuse may have said
 // before that it is mounted.
 func (p *Pool) mount(ctx context.Context, dataset, dir string) error {
-	if isMountpoint(dir) {
-		return nil
+	shows := func(ctx context.Context) (bool, error) { return p.shows(ctx, dir) }
+	if mounted, err := shows(ctx); mounted || err != nil {
+		return err
 	}
 	_, err := p.run.zfs(ctx, "mount", dataset)
 	if err != nil && !errors.Is(err, errMounted) {
 		return fmt.Errorf("cannot mount dataset: %w", err)
 	}
-	return await(ctx, func() bool { return isMountpoint(dir) }, func(cause error) error {
+	return await(ctx, shows, func(cause error) error {
 		return unavailable(fmt.Errorf("dataset %s does not show at its mountpoint: %w", dataset, errors.Join(cause, err)))
 	})
 }
 
 // await polls, for the kernel tells nobody of what zfs-fuse mounts, until cond
 // holds, or answers with what late makes of the reason that it does not.
-func await(ctx context.Context, cond func() bool, late func(error) error) error {
+func await(ctx context.Context, cond func(context.Context) (bool, error), late func(error) error) error {
 	ctx, cancel := context.WithTimeout(ctx, mountWait)
 	defer cancel()
 	ticker := time.NewTicker(mountPoll)
 	defer ticker.Stop()
-	for !cond() {
+	for {
+		switch holds, err := cond(ctx); {
+		case err != nil:
+			return late(err)
+		case holds:
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return late(ctx.Err())
 		case <-ticker.C:
 		}
 	}
-	return nil
 }
 
 // Unmount unmounts a dataset that nobody uses, so that nothing of what it held
@@ -172,8 +178,8 @@ func (p *Pool) Unmount(ctx context.Context, name string) error {
 		return err
 	}
 	dir := p.Dir(name)
-	if !isMountpoint(dir) {
-		return nil
+	if mounted, err := p.shows(ctx, dir); !mounted || err != nil {
+		return err
 	}
 	err := p.retryBusy(ctx, func() error {
 		_, err := p.run.zfs(ctx, "unmount", p.full(name))
@@ -182,7 +188,11 @@ func (p *Pool) Unmount(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("cannot unmount dataset: %w", err)
 	}
-	return await(ctx, func() bool { return !isMountpoint(dir) }, func(cause error) error {
+	hidden := func(ctx context.Context) (bool, error) {
+		mounted, err := p.shows(ctx, dir)
+		return !mounted, err
+	}
+	return await(ctx, hidden, func(cause error) error {
 		return unavailable(fmt.Errorf("dataset %s still shows at its mountpoint: %w", name, cause))
 	})
 }
@@ -191,6 +201,11 @@ const (
 	mountPoll = 5 * time.Millisecond
 	mountWait = 10 * time.Second
 )
+
+// shows tells whether a dataset is mounted on dir.
+func (p *Pool) shows(ctx context.Context, dir string) (bool, error) {
+	return p.run.look(ctx, func() bool { return isMountpoint(dir) })
+}
 
 // isMountpoint tells whether dir lies on another file system than its parent,
 // which is true of every mounted dataset.

@@ -120,6 +120,9 @@ func nodeState(node adminapi.NodeStatus) string {
 	if !node.Approved {
 		return "pending"
 	}
+	if storageFault(node) != "" {
+		state += ", degraded"
+	}
 	if node.Lost {
 		state += ", lost"
 	}
@@ -127,6 +130,14 @@ func nodeState(node adminapi.NodeStatus) string {
 		state += ", cordoned"
 	}
 	return state
+}
+
+// storageFault is what is wrong with the storage of a node that can be reached.
+func storageFault(node adminapi.NodeStatus) model.StorageFault {
+	if node.Load == nil || !node.Connected {
+		return ""
+	}
+	return node.Load.Storage
 }
 
 // printNodeWarnings tells what an operator should look at.
@@ -139,6 +150,11 @@ func printNodeWarnings(c *cli.Context, nodes []adminapi.NodeStatus) error {
 		}
 		if node.Twin != "" {
 			if _, err := fmt.Fprintf(c.App.Writer, "%s: another machine, at %s, uses its identity and is not let in; was the disk copied?\n", node.Name, node.Twin); err != nil {
+				return err
+			}
+		}
+		if fault := storageFault(node); fault != "" {
+			if _, err := fmt.Fprintf(c.App.Writer, "%s: its storage %s; nothing new is put on it until that is over\n", node.Name, fault); err != nil {
 				return err
 			}
 		}

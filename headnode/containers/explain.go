@@ -34,12 +34,13 @@ func (s *Service) Explain(_ context.Context, a model.Account, r model.CreateCont
 	if err := v.CheckLimits(&a, &in.Container); err != nil {
 		return placement.Decision{}, err
 	}
-	s.fleet.follow(v, s.agents.Connected)
-	s.fleet.look(s.agents.Connected)
+	see := s.sight()
+	s.fleet.follow(v, see)
+	s.fleet.look(see)
 	request, err := s.placementRequest(v, &in)
 	if err != nil {
 		return placement.Decision{}, err
 	}
 	request.Best = best
-	return s.fleet.choose(request, s.agents.Connected)
+	return s.fleet.choose(request, see)
 }

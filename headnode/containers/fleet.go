@@ -15,7 +15,7 @@ import (
 type fleet struct {
 	nodes *placement.Fleet
 	index uint64          // of the state that it follows
-	down  map[string]bool // nodes that were not connected when last looked at
+	down  map[string]bool // nodes that were not well when last looked at
 	// pending are containers that were decided on and that may not be in the
 	// state yet; what they take counts as taken.
 	pending map[string]*model.Container
@@ -23,16 +23,37 @@ type fleet struct {
 
 	// lastAddress is the last one given on a network.
 	lastAddress map[string]netip.Addr
+	// lastNumber is the last one chosen at heads' addresses, by protocol.
+	lastNumber map[string]uint16
 }
+
+// sight is how this head sees nodes at a moment.
+type sight struct {
+	connected func(nodeID string) bool
+	storage   func(nodeID string) model.StorageFault
+}
+
+// sight is taken of the connections and of what nodes last told.
+func (s *Service) sight() sight {
+	return sight{s.agents.Connected, func(nodeID string) model.StorageFault {
+		if s.load == nil {
+			return ""
+		}
+		load, _ := s.load(nodeID)
+		return load.Storage
+	}}
+}
+
+func (s sight) well(nodeID string) bool { return s.connected(nodeID) && s.storage(nodeID) == "" }
 
 func newFleet() fleet {
 	return fleet{
-		pending: map[string]*model.Container{}, stale: map[string]bool{}, lastAddress: map[string]netip.Addr{},
+		pending: map[string]*model.Container{}, stale: map[string]bool{}, lastAddress: map[string]netip.Addr{}, lastNumber: map[string]uint16{},
 	}
 }
 
 // follow brings the fleet to the state of v.
-func (f *fleet) follow(v *state.View, connected func(string) bool) {
+func (f *fleet) follow(v *state.View, see sight) {
 	index := v.Index()
 	ids, known := v.NodesChanged(f.index)
 	if f.nodes == nil || !known || index < f.index {
@@ -43,33 +64,26 @@ func (f *fleet) follow(v *state.View, connected func(string) bool) {
 		}
 	}
 	for _, id := range ids {
-		f.read(v, id, connected)
+		f.read(v, id, see)
 	}
 	for id := range f.stale {
-		f.read(v, id, connected)
+		f.read(v, id, see)
 	}
 	clear(f.stale)
 	for id := range f.down {
-		if connected(id) {
-			f.nodes.Connect(id, true)
-			delete(f.down, id)
-		}
+		f.lookAt(id, see)
 	}
 	f.index = index
 }
 
 // read takes one node over from the state.
-func (f *fleet) read(v *state.View, id string, connected func(string) bool) {
+func (f *fleet) read(v *state.View, id string, see sight) {
 	n, ok := v.Node(id)
 	if !ok {
 		return
 	}
-	up := connected(id)
-	f.nodes.Set(placement.NewNode(&n, v.Promised(id), v.PromisedTo(id), up))
-	delete(f.down, id)
-	if !up {
-		f.down[id] = true
-	}
+	f.nodes.Set(placement.NewNode(&n, v.Promised(id), v.PromisedTo(id), true))
+	f.lookAt(id, see)
 	for _, c := range f.pending {
 		if c.NodeID != id {
 			continue
@@ -80,34 +94,37 @@ func (f *fleet) read(v *state.View, id string, connected func(string) bool) {
 	}
 }
 
-// look asks again which nodes are connected, and reports whether that has
-// changed.
-func (f *fleet) look(connected func(string) bool) bool {
+// look asks again how all nodes are, and reports whether that has changed.
+func (f *fleet) look(see sight) bool {
 	news := false
 	for _, id := range f.nodes.IDs() {
-		up := connected(id)
-		if f.nodes.Connect(id, up) {
-			news = true
-		}
+		news = f.lookAt(id, see) || news
+	}
+	return news
+}
+
+func (f *fleet) lookAt(id string, see sight) (news bool) {
+	news = f.nodes.Connect(id, see.connected(id))
+	news = f.nodes.Storage(id, see.storage(id)) || news
+	if see.well(id) {
 		delete(f.down, id)
-		if !up {
-			f.down[id] = true
-		}
+	} else {
+		f.down[id] = true
 	}
 	return news
 }
 
 // chooseTries bounds how often a decision is made anew because other nodes are
-// connected than a moment before.
+// well than a moment before.
 const chooseTries = 4
 
-// choose has placement decide. If the chosen node is not connected any more,
-// or before a refusal, all nodes are looked at anew.
-func (f *fleet) choose(r placement.Request, connected func(string) bool) (placement.Decision, error) {
+// choose has placement decide. If the chosen node is not well any more, or
+// before a refusal, all nodes are looked at anew.
+func (f *fleet) choose(r placement.Request, see sight) (placement.Decision, error) {
 	r.Seed = rand.Uint64()
 	for try := 1; ; try++ {
 		d, err := f.nodes.Decide(r)
-		if err == nil && connected(d.NodeID) || try == chooseTries || !f.look(connected) {
+		if err == nil && see.well(d.NodeID) || try == chooseTries || !f.look(see) {
 			return d, err
 		}
 	}

@@ -74,8 +74,9 @@ func (s *Service) decideMove(id string) (from string, to model.Container, err er
 	if err != nil {
 		return "", c, err
 	}
-	s.fleet.follow(v, s.agents.Connected)
-	decision, err := s.fleet.choose(r, s.agents.Connected)
+	see := s.sight()
+	s.fleet.follow(v, see)
+	decision, err := s.fleet.choose(r, see)
 	if err != nil {
 		return "", c, err
 	}

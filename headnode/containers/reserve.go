@@ -83,8 +83,9 @@ func (s *Service) decide(in *Intent) (c model.Container, made bool, err error) {
 	if err != nil {
 		return c, false, err
 	}
-	s.fleet.follow(v, s.agents.Connected)
-	decision, err := s.fleet.choose(r, s.agents.Connected)
+	see := s.sight()
+	s.fleet.follow(v, see)
+	decision, err := s.fleet.choose(r, see)
 	if err != nil {
 		return c, false, err
 	}
@@ -94,7 +95,10 @@ func (s *Service) decide(in *Intent) (c model.Container, made bool, err error) {
 	}
 	c.NodeID = node.ID
 	c.Reserved.Disk = placement.DiskNeed(&node, c.Reserved)
-	if c.NICs, err = s.fleet.nics(v, c.NICs); err != nil {
+	if c.NICs, err = s.fleet.nics(v, c.AccountID, c.NICs); err != nil {
+		return c, false, err
+	}
+	if c.Spec.Ports, err = s.fleet.endpointPorts(v, c.Spec.Ports); err != nil {
 		return c, false, err
 	}
 	s.fleet.decided(&c)
@@ -171,20 +175,17 @@ func (in *Intent) takeVolumes(v *state.View, r *placement.Request) error {
 
 // nics gives each NIC its addresses and MAC: those asked for, or the next ones
 // of its network after the last one given.
-func (f *fleet) nics(v *state.View, wanted []model.NIC) ([]model.NIC, error) {
+func (f *fleet) nics(v *state.View, accountID string, wanted []model.NIC) ([]model.NIC, error) {
 	nics := slices.Clone(wanted)
 	for i := range nics {
-		n, ok := v.Network(nics[i].NetworkID)
-		if !ok {
-			return nil, model.Errorf(model.KindConflict, "the network of the container was removed meanwhile; try again")
-		}
-		used := func(a netip.Addr) bool { return v.AddressUsed(n.ID, a) || f.addressed(n.ID, a) }
-		nic, err := networks.Assign(&n, nics[i], used, f.lastAddress[n.ID])
+		used := func(network string, a netip.Addr) bool { return v.AddressUsed(network, a) || f.addressed(network, a) }
+		hint := func(network string) netip.Addr { return f.lastAddress[network] }
+		nic, err := networks.AssignIn(v, accountID, nics[i], slices.Delete(slices.Clone(nics), i, i+1), used, hint)
 		if err != nil {
 			return nil, err
 		}
 		if !nics[i].Address.IsValid() {
-			f.lastAddress[n.ID] = nic.Address.Addr()
+			f.lastAddress[nic.NetworkID] = nic.Address.Addr()
 		}
 		nics[i] = nic
 	}

@@ -68,6 +68,9 @@ type Config struct {
 	// Placed, if not nil, is told of each decision that this head made on
 	// where a container goes; it must be quick.
 	Placed func(took time.Duration, err error)
+	// Load is what a node last told of itself; nil is for a head that hears
+	// nothing: it takes all storage for well.
+	Load   func(nodeID string) (model.NodeLoad, bool)
 	Logger *slog.Logger
 }
 
@@ -82,7 +85,8 @@ type Service struct {
 	log       *slog.Logger
 
 	reserver Reserver
-	placed   func(took time.Duration, err error) // may be nil
+	placed   func(took time.Duration, err error)        // may be nil
+	load     func(nodeID string) (model.NodeLoad, bool) // may be nil
 
 	requests, streams, waits *gate
 
@@ -122,7 +126,7 @@ func New(c Config) *Service {
 	if s.decisions = c.Decisions; s.decisions == nil {
 		s.decisions = c.Store
 	}
-	s.placed = c.Placed
+	s.placed, s.load = c.Placed, c.Load
 	if s.reserver = c.Reserver; s.reserver == nil {
 		s.reserver = s
 	}

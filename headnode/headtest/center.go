@@ -46,6 +46,8 @@ type Center struct {
 	Volumes    *volumes.Service
 	Reconciler *reconcile.Reconciler
 
+	loads sync.Map // model.NodeLoad by the node's id
+
 	stop         func()
 	stopClearing func()
 }
@@ -113,6 +115,24 @@ func (c *Center) AddNode(name string, change ...func(*model.NodeInfo)) *nodestes
 
 // Agent is the node of that name.
 func (c *Center) Agent(name string) *nodestest.Agent { return c.agents[name] }
+
+// Tell is what a node tells of how full it is.
+func (c *Center) Tell(name string, l model.NodeLoad) {
+	c.t.Helper()
+	n, ok := c.Store.View().NodeByName(name)
+	if !ok {
+		c.t.Fatalf("there is no node %s", name)
+	}
+	c.loads.Store(n.ID, l)
+}
+
+func (c *Center) load(nodeID string) (model.NodeLoad, bool) {
+	l, ok := c.loads.Load(nodeID)
+	if !ok {
+		return model.NodeLoad{}, false
+	}
+	return l.(model.NodeLoad), true
+}
 
 // Connected waits until the node is connected.
 func (c *Center) Connected(name string) {
@@ -187,7 +207,7 @@ func (c *Center) start() {
 	})
 	c.Images = images.New(images.Config{Store: store, Agents: c.Nodes, Logger: log})
 	c.Networks = networks.New(networks.Config{Store: c.heads, Agents: c.Nodes, Logger: log})
-	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Fabrics: c.Networks, Requests: 128, Logger: log})
+	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Fabrics: c.Networks, Requests: 128, Load: c.load, Logger: log})
 	c.Volumes = volumes.New(volumes.Config{Store: c.heads, Agents: c.Nodes, Logger: log})
 	c.Reconciler = reconcile.New(reconcile.Config{
 		Store: c.heads, Agent: c.Nodes.Agent, Working: c.working, Images: c.Images.Settle, Sweep: c.Images.Sweep, Logger: log,

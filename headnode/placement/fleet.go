@@ -66,6 +66,17 @@ func (f *Fleet) Connect(nodeID string, connected bool) bool {
 	return true
 }
 
+// Storage says how a node's storage does, by what the node last told; Set takes
+// it for well. It reports whether that is news.
+func (f *Fleet) Storage(nodeID string, fault model.StorageFault) bool {
+	i, ok := f.at[nodeID]
+	if !ok || f.nodes[i].fault == faultOf(fault) {
+		return false
+	}
+	f.nodes[i].fault = faultOf(fault)
+	return true
+}
+
 // IDs are those of all nodes.
 func (f *Fleet) IDs() []string {
 	ids := make([]string, len(f.places))

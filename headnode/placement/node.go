@@ -17,6 +17,7 @@ type Node struct {
 type vital struct {
 	standing    reason // why it takes nobody's containers, or none
 	connected   bool
+	fault       reason // of its storage, or none
 	reservoir   bool
 	quota       bool  // holds containers to the size of their disk
 	volumeQuota bool  // and volumes
@@ -55,6 +56,17 @@ func NewNode(n *model.Node, promised model.Resources, containers int, connected 
 		node.standing = cordoned
 	}
 	return node
+}
+
+// faultOf is the reason that a fault of a node's storage is.
+func faultOf(f model.StorageFault) reason {
+	switch f {
+	case "":
+		return none
+	case model.StorageFull:
+		return fullStorage
+	}
+	return failingStorage
 }
 
 // ID is the node's.

@@ -11,6 +11,7 @@ const (
 	givenUp
 	elsewhere
 	notConnected
+	failingStorage
 	cordoned
 	noImage
 	otherPlatform
@@ -19,6 +20,7 @@ const (
 	noNetwork
 	brokenRule // counted by rule
 	noRoom
+	fullStorage
 	noMemory
 	noCPU
 	noDisk
@@ -27,22 +29,24 @@ const (
 )
 
 var reasonTexts = [reasons]string{
-	notApproved:   "are not approved",
-	givenUp:       "are given up as lost",
-	elsewhere:     "do not hold what the container must share",
-	notConnected:  "are not connected",
-	cordoned:      "are cordoned",
-	otherPlatform: "have another platform",
-	noImage:       "do not hold the image, which is at no registry",
-	otherOwners:   "are kept for other accounts",
-	otherTraits:   "have other traits than those asked for",
-	noNetwork:     "lack a network",
-	brokenRule:    "are excluded by affinity",
-	noRoom:        "have as many containers as they may",
-	noMemory:      "lack memory",
-	noCPU:         "lack CPU",
-	noDisk:        "lack disk",
-	noVolumeQuota: "cannot hold volumes to a size",
+	notApproved:    "are not approved",
+	givenUp:        "are given up as lost",
+	elsewhere:      "do not hold what the container must share",
+	notConnected:   "are not connected",
+	cordoned:       "are cordoned",
+	failingStorage: "have storage that fails",
+	fullStorage:    "have no space left",
+	otherPlatform:  "have another platform",
+	noImage:        "do not hold the image, which is at no registry",
+	otherOwners:    "are kept for other accounts",
+	otherTraits:    "have other traits than those asked for",
+	noNetwork:      "lack a network",
+	brokenRule:     "are excluded by affinity",
+	noRoom:         "have as many containers as they may",
+	noMemory:       "lack memory",
+	noCPU:          "lack CPU",
+	noDisk:         "lack disk",
+	noVolumeQuota:  "cannot hold volumes to a size",
 }
 
 // refuses tells why the node at i cannot have the container, and for a broken
@@ -56,6 +60,8 @@ func (s *scan) refuses(i int) (reason, int) {
 		return elsewhere, 0
 	case !n.connected:
 		return notConnected, 0
+	case n.fault == failingStorage:
+		return failingStorage, 0
 	case n.standing != none:
 		return n.standing, 0
 	case r.OnlyHolders && !s.holds[i]:
@@ -81,6 +87,8 @@ func (s *scan) lacks(n *vital) reason {
 	switch {
 	case n.room < 1:
 		return noRoom
+	case n.fault != none:
+		return n.fault
 	case r.Need.Memory > 0 && r.Need.Memory > n.free.Memory:
 		return noMemory
 	case r.Need.CPU > 0 && r.Need.CPU > n.free.CPU:

@@ -1,0 +1,61 @@
+package zfs
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// F29: of commands that hang, so many run at once and no more; once all of
+// those are stuck in the kernel, further ones are refused and do not wait.
+func TestF29HangingCommandsAreBounded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	script, starts := filepath.Join(dir, "zfs"), filepath.Join(dir, "starts")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho x >> "+starts+"\nexec sleep 1000\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := newRunner([]string{script}, time.Hour, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	for range 3 * maxAtOnce {
+		all.Go(func() {
+			if _, err := r.zfs(ctx, "list"); !model.IsKind(err, model.KindUnavailable) {
+				t.Errorf("a command that hangs: %v", err)
+			}
+		})
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	started := func() int {
+		text, _ := os.ReadFile(starts)
+		return bytes.Count(text, []byte("x"))
+	}
+	for started() < maxAtOnce {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("they do not start")
+		}
+	}
+	if n := started(); n > maxAtOnce {
+		t.Errorf("%d run at once", n)
+	}
+	cancel()
+	all.Wait()
+	r.hanging.Store(maxAtOnce)
+	if _, err := r.zfs(t.Context(), "list"); !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("beside commands that are stuck: %v", err)
+	}
+	if _, err := r.look(t.Context(), func() bool { return true }); !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("a look beside commands that are stuck: %v", err)
+	}
+}
