@@ -2,6 +2,8 @@ package raftstore
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -32,8 +34,26 @@ func BenchmarkProposeAs(b *testing.B) {
 // BenchmarkPropose64 has 64 clients, who share what the disk can do.
 func BenchmarkPropose64(b *testing.B) {
 	for _, heads := range []int{1, 3} {
-		b.Run(fmt.Sprintf("%d heads", heads), func(b *testing.B) { propose64(b, newRing(b, heads).leader().Store) })
+		b.Run(fmt.Sprintf("%d heads", heads), func(b *testing.B) { propose64(b, tlsHeads(b, newCA(b), heads)[0]) })
 	}
+}
+
+// BenchmarkSync is what the disk alone does for a log of one write each.
+func BenchmarkSync(b *testing.B) {
+	f, err := os.Create(filepath.Join(b.TempDir(), "log"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	for b.Loop() {
+		if _, err := f.Write(make([]byte, 256)); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "syncs/s")
 }
 
 func propose64(b *testing.B, s *Store) {
@@ -61,7 +81,7 @@ func propose64(b *testing.B, s *Store) {
 func BenchmarkReadIndex(b *testing.B) {
 	for _, heads := range []int{1, 3} {
 		b.Run(fmt.Sprintf("%d heads", heads), func(b *testing.B) {
-			s := newRing(b, heads).leader().Store
+			s := tlsHeads(b, newCA(b), heads)[0]
 			mustPropose(b, s, account(1))
 			for b.Loop() {
 				index, err := s.ReadIndex(b.Context())

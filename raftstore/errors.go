@@ -60,6 +60,7 @@ func (e *DamagedError) Unwrap() error { return e.Cause }
 
 // proposeError gives raft's errors the meaning that callers decide on.
 func (s *Store) proposeError(err error) error {
+	s.noteTransfer(err)
 	switch {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		id, address := s.Leader()

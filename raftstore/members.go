@@ -2,8 +2,6 @@ package raftstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -26,8 +24,6 @@ const (
 	// firstContact is how long a new leader may take to hear of all heads that
 	// live.
 	firstContact = time.Second
-	// transferRetry is between two tries to hand on the lead.
-	transferRetry = 50 * time.Millisecond
 	// leavePatience is how long a removed head hears nothing of the others until
 	// it stops although nobody has said that its vote is not needed any more.
 	leavePatience = 10 * time.Second
@@ -227,7 +223,7 @@ func (s *Store) leave() {
 			return
 		}
 		if s.IsLeader() {
-			s.raft.LeadershipTransfer() // whoever leads next finishes the removal
+			s.handOn() // whoever leads next finishes the removal
 		}
 	}
 	// A head that starts again does not know what was agreed on until it is told.
@@ -235,29 +231,6 @@ func (s *Store) leave() {
 		s.log.Error("cannot write down that this head is removed", slog.String("op", "leave"), slog.Any("err", err))
 	}
 	s.failed.fail(ErrRemoved)
-}
-
-// TransferLeadership hands the lead to the head that is furthest, so that a
-// leader can stop without a pause of writes. It is nil at once for a head that
-// does not lead, or that nobody can take the lead from.
-func (s *Store) TransferLeadership(ctx context.Context) error {
-	for s.IsLeader() && !s.onlyVoter() {
-		err := s.await(ctx, s.raft.LeadershipTransfer())
-		switch {
-		case err == nil, errors.Is(err, raft.ErrNotLeader):
-			return nil
-		case ctx.Err() != nil:
-			return model.WrapError(model.KindUnavailable, fmt.Errorf("%w: %w", ctx.Err(), err), "no other head could take the lead in time")
-		case errors.Is(err, raft.ErrRaftShutdown), s.failed.cause() != nil:
-			return s.proposeError(err)
-		}
-		s.log.Warn("no other head took the lead; trying again", slog.String("op", "transfer"), slog.Any("err", err))
-		select {
-		case <-time.After(transferRetry):
-		case <-ctx.Done():
-		}
-	}
-	return nil
 }
 
 // servers is the latest configuration, voters and others.

@@ -88,7 +88,7 @@ func (s *Store) agree(ctx context.Context, entry []byte) (Result, error) {
 	if err := s.await(ctx, future); err != nil {
 		return Result{}, s.proposeError(err)
 	}
-	s.nudges.due()
+	s.nudges.now()
 	o, _ := future.Response().(outcome)
 	return o.result, o.err
 }

@@ -49,11 +49,13 @@ type Store struct {
 	trans io.Closer
 	peers *observed
 
+	transferred moment // begin or end of the latest try to hand on the lead
+
 	settled atomic.Uint64 // the term in which an entry was committed; see ReadIndex
 
 	inflight inflight
 	leaders  *leaderWatch
-	nudges   nudges
+	nudges   *nudges
 	watcher  sync.WaitGroup
 	patience time.Duration      // of Close, for what is under way
 	stop     chan struct{}      // closed when Close begins
@@ -113,8 +115,9 @@ func open(cfg Config, trans transport) (*Store, error) {
 
 // run closes d, but not trans, when it fails.
 func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) {
-	s := &Store{log: cfg.Logger, id: raft.ServerID(cfg.ID), disk: d, failed: failed, trans: trans, peers: observe(trans),
-		leaders: newLeaderWatch(), nudges: newNudges(), patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{}), proposed: cfg.Proposed}
+	s := &Store{log: cfg.Logger, id: raft.ServerID(cfg.ID), disk: d, failed: failed, trans: trans,
+		leaders: newLeaderWatch(), nudges: newNudges(trans), patience: cfg.DiskTimeout, stop: make(chan struct{}), ended: make(chan struct{}), proposed: cfg.Proposed}
+	s.peers = observe(s.nudges, s.stop)
 	s.fsm = newFSM(cfg.ID, failed, &s.inflight)
 	if err := s.start(cfg, s.peers); err != nil {
 		return nil, errors.Join(err, d.store.Close())

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -18,13 +19,9 @@ import (
 func TestHeadsTalkInMutualTLS(t *testing.T) {
 	t.Parallel()
 	ca := newCA(t)
-	first := tlsHead(t, ca, "head-0", true)
-	waitReady(t, first)
-	second := tlsHead(t, ca, "head-1", false)
+	heads := tlsHeads(t, ca, 2)
+	first, second := heads[0], heads[1]
 	address := string(second.trans.(raft.Transport).LocalAddr())
-	if err := first.Join(t.Context(), "head-1", address); err != nil {
-		t.Fatal(err)
-	}
 	r := mustPropose(t, first, account(1))
 	if err := second.Wait(t.Context(), func(v *state.View) (bool, error) { return v.Index() >= r.Index, nil }); err != nil {
 		t.Fatal(err)
@@ -92,7 +89,7 @@ func talk(t *testing.T, address string, config *tls.Config) error {
 	return err
 }
 
-func newCA(t *testing.T) *pki.CA {
+func newCA(t testing.TB) *pki.CA {
 	t.Helper()
 	ca, err := pki.CreateCA("dc-1", time.Now())
 	if err != nil {
@@ -101,7 +98,7 @@ func newCA(t *testing.T) *pki.CA {
 	return ca
 }
 
-func identity(t *testing.T, ca *pki.CA, role pki.Role, id string) *pki.Identity {
+func identity(t testing.TB, ca *pki.CA, role pki.Role, id string) *pki.Identity {
 	t.Helper()
 	key, csr, err := pki.NewRequest()
 	if err != nil {
@@ -118,7 +115,22 @@ func identity(t *testing.T, ca *pki.CA, role pki.Role, id string) *pki.Identity 
 	return i
 }
 
-func tlsHead(t *testing.T, ca *pki.CA, id string, bootstrap bool) *Store {
+// tlsHeads are n heads of which all vote and the first leads.
+func tlsHeads(t testing.TB, ca *pki.CA, n int) []*Store {
+	t.Helper()
+	heads := []*Store{tlsHead(t, ca, "head-0", true)}
+	waitReady(t, heads[0])
+	for i := 1; i < n; i++ {
+		id := fmt.Sprintf("head-%d", i)
+		heads = append(heads, tlsHead(t, ca, id, false))
+		if err := heads[0].Join(t.Context(), id, string(heads[i].trans.(raft.Transport).LocalAddr())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return heads
+}
+
+func tlsHead(t testing.TB, ca *pki.CA, id string, bootstrap bool) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), Config{
 		Dir: t.TempDir(), ID: id, Bind: "127.0.0.1:0", Identity: identity(t, ca, pki.RoleHead, id), Bootstrap: bootstrap,
