@@ -50,7 +50,25 @@ type EndpointPort struct {
 // while that runs; one that was chosen is the container's until it is removed.
 func (e EndpointPort) Exact() bool { return e.First != 0 && e.First == e.Last }
 
+// AtHeads are the numbers by which heads publish the port.
+func (p *Port) AtHeads() []uint16 {
+	var numbers []uint16
+	for _, e := range p.Endpoint {
+		if e.Number != 0 {
+			numbers = append(numbers, e.Number)
+		}
+	}
+	return numbers
+}
+
 // EndpointKey is a number at heads' addresses in one protocol, as text.
 func EndpointKey(protocol string, number uint16) string {
 	return protocol + "/" + strconv.Itoa(int(number))
+}
+
+// ErrPortAllocated refuses, in Docker's words, to start a container that is to
+// be published at heads' addresses by a number which cannot be had.
+func ErrPortAllocated(c *Container, number uint16) error {
+	return Errorf(KindConflict, "failed to set up container networking: driver failed programming external connectivity on endpoint %s (%s): "+
+		"Bind for 0.0.0.0:%d failed: port is already allocated", c.Name, c.ID, number)
 }

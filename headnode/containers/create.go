@@ -70,7 +70,7 @@ func (s *Service) createOnNode(ctx context.Context, p plan, c model.Container) e
 		return err
 	}
 	r := wire.CreateRequest{
-		Container: c, Networks: p.networks, Volumes: volumes,
+		Container: c, Networks: networksOf(s.store.View(), &c), Volumes: volumes,
 		Account: wire.AccountRef{ID: p.account.ID, Login: p.account.Login, Policy: p.account.Policy},
 	}
 	ack, err := s.agents.Agent(c.NodeID).Create(ctx, r)

@@ -147,11 +147,7 @@ func (s *Service) remakeRequest(ctx context.Context, v *state.View, c model.Cont
 	if err := s.images.Ensure(ctx, account.ID, img, c.NodeID); err != nil {
 		return wire.CreateRequest{}, err
 	}
-	r := wire.CreateRequest{Container: c, Account: wire.AccountRef{ID: account.ID, Login: account.Login, Policy: account.Policy}}
-	for _, nic := range c.NICs {
-		if n, ok := v.Network(nic.NetworkID); ok {
-			r.Networks = append(r.Networks, n)
-		}
-	}
-	return r, nil
+	return wire.CreateRequest{
+		Container: c, Networks: networksOf(v, &c), Account: wire.AccountRef{ID: account.ID, Login: account.Login, Policy: account.Policy},
+	}, nil
 }

@@ -34,76 +34,85 @@ func (p *plan) findNetworks(v *state.View) error {
 		}
 		return nil
 	}
-	first, err := networkOf(v, p.account.ID, spec.Network)
+	first, err := placeOf(v, p.account.ID, spec.Network)
 	if err != nil {
 		return err
 	}
 	spec.Network = first.Name
-	asked, err := p.endpoints(v, &first)
+	asked, err := p.endpoints(v, first)
 	if err != nil {
 		return err
 	}
-	route := slices.MaxFunc(asked, func(a, b model.Endpoint) int { return cmp.Compare(a.Priority, b.Priority) })
-	for _, e := range asked {
-		if err := p.addNIC(v, e, e.Network == route.Network); err != nil {
+	route := slices.MaxFunc(asked, func(a, b placed) int { return cmp.Compare(a.Priority, b.Priority) })
+	for _, at := range asked {
+		if err := p.addNIC(at, at.place.ID == route.place.ID); err != nil {
 			return err
 		}
 	}
 	if err := p.publish(v); err != nil {
 		return err
 	}
+	if err := p.findEndpointPorts(v); err != nil {
+		return err
+	}
 	return p.checkPorts()
 }
 
-// networkOf finds the network that a request names. That there is none is a
-// fault of the request: see findOther.
-func networkOf(v *state.View, accountID, ref string) (model.Network, error) {
+// placed is an endpoint of a request and the place that it names.
+type placed struct {
+	model.Endpoint
+	place networks.Place
+}
+
+// placeOf finds the network or pool that a request names. That there is none is
+// a fault of the request: see findOther.
+func placeOf(v *state.View, accountID, ref string) (networks.Place, error) {
 	if usualNetwork(ref) {
-		n, ok := networks.Default(v, accountID)
+		place, ok := networks.Default(v, accountID)
 		if !ok {
-			return n, model.Errorf(model.KindUnavailable, "the data center has no default network; name one, or use --network none")
+			return place, model.Errorf(model.KindUnavailable, "the data center has no default network; name one, or use --network none")
 		}
-		return n, nil
+		return place, nil
 	}
-	n, err := networks.Find(v, accountID, ref)
+	place, err := networks.FindPlace(v, accountID, ref)
 	if model.IsKind(err, model.KindNotFound) {
 		err = model.Errorf(model.KindInvalid, "%s", model.UserText(err))
 	}
-	return n, err
+	return place, err
 }
 
-// endpoints are those of the request with the networks' ids, the first
+// endpoints are those of the request with the places that they name, the first
 // network's first, and one for it if there is none.
-func (p *plan) endpoints(v *state.View, first *model.Network) ([]model.Endpoint, error) {
-	all, named := []model.Endpoint{{Network: first.ID}}, map[string]bool{}
+func (p *plan) endpoints(v *state.View, first networks.Place) ([]placed, error) {
+	all, named := []placed{{place: first}}, map[string]bool{}
 	for _, e := range p.request.Endpoints {
-		n, err := networkOf(v, p.account.ID, e.Network)
+		place, err := placeOf(v, p.account.ID, e.Network)
 		if err != nil {
 			return nil, err
 		}
-		if named[n.ID] {
-			return nil, model.Errorf(model.KindInvalid, "network %.64s is named twice", n.Name)
+		if named[place.ID] {
+			return nil, model.Errorf(model.KindInvalid, "network %.64s is named twice", place.Name)
 		}
-		named[n.ID], e.Network = true, n.ID
-		if n.ID == first.ID {
-			all[0] = e
+		named[place.ID] = true
+		if place.ID == first.ID {
+			all[0] = placed{e, place}
 			continue
 		}
-		all = append(all, e)
+		all = append(all, placed{e, place})
 	}
 	return all, nil
 }
 
-// addNIC plans a NIC on the network of e.
-func (p *plan) addNIC(v *state.View, e model.Endpoint, primary bool) error {
-	n, ok := v.Network(e.Network)
-	if !ok {
-		return model.Errorf(model.KindInvalid, "network %s not found", e.Network)
-	}
-	if err := policy.Refuse(policy.CheckEndpoint(p.account, &n, &e)); err != nil {
+// addNIC plans a NIC.
+func (p *plan) addNIC(at placed, primary bool) error {
+	n := at.place.For(at.Address)
+	if err := policy.Refuse(policy.CheckEndpoint(p.account, &n, &at.Endpoint)); err != nil {
 		return err
 	}
-	nic := nicFor(&n, &e, &p.request.Spec)
+	nic := nicFor(&n, &at.Endpoint, &p.request.Spec)
+	if at.place.Pool {
+		nic.PoolID = at.place.ID
+	}
 	nic.Interface, nic.Primary, nic.Rate = "eth"+strconv.Itoa(len(p.nics)), primary, p.pkg.NetworkRate
 	p.networks, p.nics = append(p.networks, n), append(p.nics, nic)
 	return nil
@@ -134,18 +143,35 @@ func portMaps(ports []model.Port) []model.PortMap {
 
 // publish puts a container that publishes ports on an external network, which
 // then has its default route: answers must leave by the address that was
-// asked.
+// asked. A label says on which.
 func (p *plan) publish(v *state.View) error {
 	published := slices.ContainsFunc(p.request.Spec.Ports, func(port model.Port) bool { return port.Published })
 	external := slices.ContainsFunc(p.networks, func(n model.Network) bool { return n.Kind == model.NetworkExternal })
-	if !published || external {
+	label := p.request.Spec.Labels[networks.LabelPublic]
+	var place networks.Place
+	switch {
+	case label != "" && !published:
+		return model.Errorf(model.KindInvalid, "the label %s requires a published port; add -p or -P, or name the network with --network", networks.LabelPublic)
+	case label != "":
+		var err error
+		if place, err = networks.Public(v, p.account.ID, label); err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(p.nics, func(nic model.NIC) bool { return place.Has(&nic) }); i >= 0 {
+			for j := range p.nics {
+				p.nics[j].Primary = j == i
+			}
+			return nil
+		}
+	case !published || external:
 		return nil
+	default:
+		var ok bool
+		if place, ok = networks.External(v, p.account.ID); !ok {
+			return model.Errorf(model.KindInvalid, "ports cannot be published: the account may use no external network; leave -p out, or ask the operator for one")
+		}
 	}
-	n, ok := networks.External(v, p.account.ID)
-	if !ok {
-		return model.Errorf(model.KindInvalid, "ports cannot be published: the account may use no external network; leave -p out, or ask the operator for one")
-	}
-	if err := p.addNIC(v, model.Endpoint{Network: n.ID}, true); err != nil {
+	if err := p.addNIC(placed{place: place}, true); err != nil {
 		return err
 	}
 	for i := range len(p.nics) - 1 {

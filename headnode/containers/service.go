@@ -62,6 +62,9 @@ type Config struct {
 	// Fabrics makes the default network of an account that needs one; nil
 	// leaves it to operators.
 	Fabrics Fabrics
+	// Publisher makes ports reachable at this head's address; nil is a head that
+	// does not.
+	Publisher Publisher
 	// Requests, Streams and Waits limit what one account has under way at
 	// once; zero is 64, 64 and 1,024.
 	Requests, Streams, Waits int
@@ -99,8 +102,9 @@ type Service struct {
 
 	failedStarts failedStarts
 
-	lists   listCache
-	fabrics Fabrics
+	lists     listCache
+	fabrics   Fabrics
+	publisher Publisher // may be nil
 }
 
 var (
@@ -121,7 +125,7 @@ func New(c Config) *Service {
 		streams:  newGate("streams", cmp.Or(c.Streams, 64)),
 		waits:    newGate("waits", cmp.Or(c.Waits, 1024)),
 		fleet:    newFleet(),
-		fabrics:  c.Fabrics,
+		fabrics:  c.Fabrics, publisher: c.Publisher,
 	}
 	if s.decisions = c.Decisions; s.decisions == nil {
 		s.decisions = c.Store

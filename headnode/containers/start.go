@@ -23,24 +23,33 @@ func (s *Service) Start(ctx context.Context, a model.Account, ref string) error 
 	if model.IsKind(err, model.KindUnavailable) {
 		s.failedStarts.tell(id)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.published(ctx, id)
 }
 
 // Restart implements dockerapi.Containers.
 func (s *Service) Restart(ctx context.Context, a model.Account, ref string, r wire.StopRequest) error {
-	return s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
+	id := ""
+	err := s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
+		id = c.ID
 		if err := s.prepareStart(ctx, n, &c); err != nil {
 			return wire.Ack{}, err
 		}
 		return n.Restart(ctx, c.ID, r)
 	})
+	if err != nil {
+		return err
+	}
+	return s.published(ctx, id)
 }
 
 // prepareStart refuses what cannot start because of other containers, and
 // tells the node of links that have changed.
 func (s *Service) prepareStart(ctx context.Context, n wire.Agent, c *model.Container) error {
 	v := s.store.View()
-	for _, check := range []func(*state.View, *model.Container) error{checkShared, checkLinks} {
+	for _, check := range []func(*state.View, *model.Container) error{checkShared, checkLinks, checkGone, s.checkEndpoint} {
 		if err := check(v, c); err != nil {
 			return err
 		}
@@ -68,6 +77,16 @@ func checkLinks(v *state.View, c *model.Container) error {
 		}
 	}
 	return nil
+}
+
+// checkGone refuses a start while the container is on a network that was
+// removed meanwhile.
+func checkGone(_ *state.View, c *model.Container) error {
+	if c.State.Status.Running() || len(c.GoneNetworks) == 0 {
+		return nil
+	}
+	gone := c.GoneNetworks[0]
+	return model.Errorf(model.KindNotFound, "failed to set up container networking: network %s not found; let the container leave it with: docker network disconnect --force %s %s", gone.ID, gone.Name, c.Name)
 }
 
 // checkShared refuses a start while a container whose namespaces c shares does

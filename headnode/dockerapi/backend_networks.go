@@ -10,6 +10,8 @@ import (
 // and the account's own.
 type Networks interface {
 	Networks(ctx context.Context, a model.Account) ([]model.Network, error)
+	// NetworkPools are those that the account's containers may ask for.
+	NetworkPools(ctx context.Context, a model.Account) ([]NetworkPool, error)
 	// CreateNetwork makes a network of the account's own. What asked leaves
 	// open is chosen; its kind, owner and id always are.
 	CreateNetwork(ctx context.Context, a model.Account, asked model.Network) (model.Network, error)
@@ -19,6 +21,13 @@ type Networks interface {
 	// PruneNetworks removes the account's networks that nothing is on and that
 	// want accepts, and returns their names.
 	PruneNetworks(ctx context.Context, a model.Account, want func(*model.Network) bool) (removed []string, err error)
+}
+
+// NetworkPool is several networks that containers ask for as for one.
+type NetworkPool struct {
+	ID, Name string
+	Default  bool
+	Networks []model.Network // that the account may use, at least one
 }
 
 // Connections puts containers on networks and takes them off, while they run

@@ -148,6 +148,6 @@ func (i *inspectCache) put(key inspectKey, of *model.Container, body []byte) {
 }
 
 func unchanged(a, b *model.Container) bool {
-	return a.Name == b.Name && a.NodeID == b.NodeID && a.Package == b.Package && a.Phase == b.Phase && a.State == b.State && reflect.DeepEqual(a.NICs, b.NICs) && slices.Equal(a.Execs, b.Execs) &&
+	return a.Name == b.Name && a.NodeID == b.NodeID && a.Package == b.Package && a.Phase == b.Phase && a.State == b.State && reflect.DeepEqual(a.NICs, b.NICs) && slices.Equal(a.GoneNetworks, b.GoneNetworks) && slices.Equal(a.Execs, b.Execs) &&
 		a.Spec.Restart == b.Spec.Restart && reflect.DeepEqual(&a.Spec.Limits, &b.Spec.Limits) && reflect.DeepEqual(a.Spec.Links, b.Spec.Links)
 }

@@ -85,11 +85,14 @@ func (d *creation) ports() error {
 		p := &model.Port{Published: true}
 		ports[port] = p
 		for _, b := range bindings {
-			outside, err := outsidePort(b.HostPort, port.Num())
+			outside, asked, err := outsidePort(b.HostPort, port.Num())
 			if err != nil {
 				return err
 			}
 			p.Outside = append(p.Outside, outside)
+			if !slices.Contains(p.Endpoint, asked) {
+				p.Endpoint = append(p.Endpoint, asked)
+			}
 			anywhere := !b.HostIP.IsValid() || b.HostIP.IsUnspecified()
 			d.refuse(!anywhere, "HostConfig.PortBindings["+strconv.Quote(port.String())+"].HostIp")
 		}
@@ -114,11 +117,11 @@ func (d *creation) ports() error {
 }
 
 // outsidePort reads what a client calls a port of the host: a number, or a
-// range to choose from. The container's own number is taken if that leaves it
-// open.
-func outsidePort(text string, own uint16) (uint16, error) {
+// range to choose from. On the container's own address its own number is taken
+// if that leaves it open.
+func outsidePort(text string, own uint16) (outside uint16, asked model.EndpointPort, err error) {
 	if text == "" {
-		return own, nil
+		return own, asked, nil
 	}
 	low, high, ranged := strings.Cut(text, "-")
 	if !ranged {
@@ -127,12 +130,13 @@ func outsidePort(text string, own uint16) (uint16, error) {
 	first, errA := strconv.ParseUint(low, 10, 16)
 	last, errB := strconv.ParseUint(high, 10, 16)
 	if errA != nil || errB != nil || first > last || first == 0 && ranged {
-		return 0, invalid("invalid port specification: %.32q", text)
+		return 0, asked, invalid("invalid port specification: %.32q", text)
 	}
+	asked.First, asked.Last = uint16(first), uint16(last)
 	if last == 0 || first <= uint64(own) && uint64(own) <= last {
-		return own, nil
+		return own, asked, nil
 	}
-	return uint16(first), nil
+	return uint16(first), asked, nil
 }
 
 func (d *creation) logging() error {

@@ -71,7 +71,8 @@ func TestCreateDecodesTheSpecification(t *testing.T) {
 		Image: "busybox", Cmd: []string{"-c", "true"}, Entrypoint: []string{"sh"}, Env: []string{"A=b"}, Tty: true,
 		Labels: map[string]string{"x": "y", "X": "z"}, StopTimeout: &three, StopSignal: "SIGINT", Network: "none",
 		Ports: []model.Port{
-			{Number: 53, Protocol: "udp"}, {Number: 80, Protocol: "tcp", Published: true}, {Number: 443, Protocol: "tcp", Published: true},
+			{Number: 53, Protocol: "udp"}, {Number: 80, Protocol: "tcp", Published: true, Endpoint: []model.EndpointPort{{First: 80, Last: 80}}},
+			{Number: 443, Protocol: "tcp", Published: true, Endpoint: []model.EndpointPort{{}}},
 		},
 		Limits: model.Limits{
 			Memory: 16 << 20, MemorySwap: -1, CPUPeriod: 100_000, CPUQuota: 150_000, NanoCPUs: 1_500_000_000, Pids: 50, Disk: 10 << 30,
@@ -123,7 +124,7 @@ func TestCreateDecodesWhatFewAskFor(t *testing.T) {
 			BlkioWriteBps: rate(2), BlkioReadIOps: rate(3), BlkioWriteIOps: rate(4),
 		},
 		Log:   model.LogConfig{Driver: "gelf", Options: map[string]string{"gelf-address": "udp://logs:12201"}},
-		Ports: []model.Port{{Number: 8005, Protocol: "tcp", Published: true}},
+		Ports: []model.Port{{Number: 8005, Protocol: "tcp", Published: true, Endpoint: []model.EndpointPort{{First: 8000, Last: 8010}}}},
 	}
 	if diff := cmp.Diff(want, got.Spec); diff != "" {
 		t.Error(diff)

@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -124,8 +125,10 @@ func address(c *model.Container) netip.Addr {
 }
 
 // listedPorts are the ports as docker ps shows them, while the container runs.
-// A published port is reached on the container's own address.
-func listedPorts(c *model.Container) []container.PortSummary {
+// A published port is reached on the container's own address and, where the
+// data center does so, at that of its heads, which comes first: there are
+// clients that read no more than one.
+func listedPorts(c *model.Container, endpoint netip.Addr) []container.PortSummary {
 	ports := []container.PortSummary{}
 	if !c.State.Status.Running() {
 		return ports
@@ -133,6 +136,10 @@ func listedPorts(c *model.Container) []container.PortSummary {
 	for _, p := range c.Spec.Ports {
 		port := container.PortSummary{PrivatePort: p.Number, Type: p.Protocol}
 		if !p.Published {
+			ports = append(ports, port)
+		}
+		for _, number := range p.AtHeads() {
+			port.IP, port.PublicPort = endpoint, number
 			ports = append(ports, port)
 		}
 		for _, outside := range p.Reached() {
@@ -148,14 +155,18 @@ func portOf(p model.Port) network.Port {
 	return port
 }
 
-// portMap is the ports as inspect shows them, while the container runs.
-func portMap(c *model.Container) network.PortMap {
+// portMap is the ports as inspect shows them, while the container runs; see
+// listedPorts.
+func portMap(c *model.Container, endpoint netip.Addr) network.PortMap {
 	ports := network.PortMap{}
 	if !c.State.Status.Running() {
 		return ports
 	}
 	for _, p := range c.Spec.Ports {
 		var bindings []network.PortBinding
+		for _, number := range p.AtHeads() {
+			bindings = append(bindings, network.PortBinding{HostIP: endpoint, HostPort: strconv.Itoa(int(number))})
+		}
 		for _, outside := range p.Reached() {
 			bindings = append(bindings, network.PortBinding{HostIP: address(c), HostPort: strconv.Itoa(int(outside))})
 		}
@@ -164,14 +175,16 @@ func portMap(c *model.Container) network.PortMap {
 	return ports
 }
 
-// networkNames finds names of networks, each once.
+// networkNames finds names of networks, each once, and knows the address at
+// which this head publishes ports.
 type networkNames struct {
-	system System
-	known  map[string]string
+	system   System
+	endpoint netip.Addr
+	known    map[string]string
 }
 
 func (s *server) networkNames() *networkNames {
-	return &networkNames{s.System, map[string]string{}}
+	return &networkNames{s.System, s.Endpoint, map[string]string{}}
 }
 
 // name returns the name of a network, and its id if it has none any more.
@@ -194,10 +207,14 @@ func (n *networkNames) of(ctx context.Context, c *model.Container) string {
 		if i > 0 {
 			names += " "
 		}
-		names += n.name(ctx, nic.NetworkID)
+		names += n.name(ctx, askedNetwork(&nic))
 	}
 	return names
 }
+
+// askedNetwork is the id of the network that a NIC was asked for on: of the
+// pool, if one was.
+func askedNetwork(nic *model.NIC) string { return cmp.Or(nic.PoolID, nic.NetworkID) }
 
 // networkMode is the mode as users know it: "default" where they named none.
 func networkMode(c *model.Container) string {
@@ -222,7 +239,7 @@ func endpoints(ctx context.Context, c *model.Container, names *networkNames) map
 			mac = nil
 		}
 		e := &network.EndpointSettings{
-			NetworkID: nic.NetworkID, EndpointID: endpointID(c.ID, nic.NetworkID), MacAddress: mac, Aliases: nic.Aliases,
+			NetworkID: askedNetwork(&nic), EndpointID: endpointID(c.ID, nic.NetworkID), MacAddress: mac, Aliases: nic.Aliases,
 			DNSNames: append([]string{c.Name, model.ShortID(c.ID)}, nic.Aliases...),
 		}
 		if nic.Address.IsValid() {
@@ -231,7 +248,12 @@ func endpoints(ctx context.Context, c *model.Container, names *networkNames) map
 		if nic.Address6.IsValid() {
 			e.GlobalIPv6Address, e.GlobalIPv6PrefixLen, e.IPv6Gateway = nic.Address6.Addr(), nic.Address6.Bits(), nic.Gateway6
 		}
-		all[names.name(ctx, nic.NetworkID)] = e
+		all[names.name(ctx, askedNetwork(&nic))] = e
+	}
+	for _, gone := range c.GoneNetworks {
+		if all[gone.Name] == nil {
+			all[gone.Name] = &network.EndpointSettings{NetworkID: gone.ID}
+		}
 	}
 	if len(c.NICs) == 0 && (c.Spec.Network == network.NetworkNone || c.Spec.Network == network.NetworkHost) {
 		all[c.Spec.Network] = &network.EndpointSettings{}

@@ -199,6 +199,10 @@ func (f *fake) RemoveNetwork(_ context.Context, _ model.Account, ref string) err
 	return nil
 }
 
+func (f *fake) NetworkPools(context.Context, model.Account) ([]NetworkPool, error) {
+	return f.pools, nil
+}
+
 func (f *fake) PruneNetworks(_ context.Context, _ model.Account, want func(*model.Network) bool) (removed []string, err error) {
 	for i := range f.networks {
 		if want(&f.networks[i]) {

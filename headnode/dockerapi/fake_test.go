@@ -55,6 +55,7 @@ type fake struct {
 
 	volumes  []Volume
 	networks []model.Network
+	pools    []NetworkPool
 	endpoint model.Endpoint
 
 	build      BuildRequest

@@ -49,9 +49,41 @@ func (s *server) accountNetworks(c *call) ([]knownNetwork, error) {
 	if at >= 0 && !taken(network.NetworkBridge) {
 		all = append(all, knownNetwork{describeNetwork(fixedID(network.NetworkBridge), network.NetworkBridge, driverBridge, &found[at]), &found[at]})
 	}
+	if all, err = s.addPools(c, all, taken); err != nil {
+		return nil, err
+	}
 	all = append(all, knownNetwork{describeNetwork(fixedID(network.NetworkNone), network.NetworkNone, driverNull, nil), nil})
 	if c.account.Policy == model.PolicyTrusted {
 		all = append(all, knownNetwork{describeNetwork(fixedID(network.NetworkHost), network.NetworkHost, driverHost, nil), nil})
+	}
+	return all, nil
+}
+
+// addPools adds pools of networks, which look like networks with several
+// subnets. One of them may be what bridge stands for.
+func (s *server) addPools(c *call, all []knownNetwork, taken func(string) bool) ([]knownNetwork, error) {
+	pools, err := s.Networks.NetworkPools(c.ctx(), c.account)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pools {
+		of := p.Networks[0]
+		of.ID, of.Name = p.ID, p.Name
+		names := []string{p.Name}
+		if p.Default && !taken(network.NetworkBridge) {
+			names = append(names, network.NetworkBridge)
+		}
+		for _, name := range names {
+			id := p.ID
+			if name != p.Name {
+				id = fixedID(name)
+			}
+			known := knownNetwork{describeNetwork(id, name, driverBridge, &of), &of}
+			for i := range p.Networks[1:] {
+				known.IPAM.Config = append(known.IPAM.Config, ipamConfigs(&p.Networks[i+1])...)
+			}
+			all = append(all, known)
+		}
 	}
 	return all, nil
 }
@@ -73,15 +105,21 @@ func describeNetwork(id, name, driver string, of *model.Network) network.Network
 	n.Created, n.Internal, n.Attachable = of.Created, of.Internal, of.Attachable
 	maps.Copy(n.Options, of.Options)
 	maps.Copy(n.Labels, of.Labels)
-	n.IPAM.Config = append(n.IPAM.Config, ipamConfig(of, of.Subnet, of.Gateway))
-	if of.Subnet6.IsValid() {
-		n.IPAM.Config = append(n.IPAM.Config, ipamConfig(of, of.Subnet6, of.Gateway6))
-	}
+	n.IPAM.Config = append(n.IPAM.Config, ipamConfigs(of)...)
 	n.EnableIPv4, n.EnableIPv6 = true, of.Subnet6.IsValid()
 	if of.MTU > 0 {
 		n.Options[optionMTU] = strconv.Itoa(of.MTU)
 	}
 	return n
+}
+
+// ipamConfigs are a network's subnets.
+func ipamConfigs(of *model.Network) []network.IPAMConfig {
+	all := []network.IPAMConfig{ipamConfig(of, of.Subnet, of.Gateway)}
+	if of.Subnet6.IsValid() {
+		all = append(all, ipamConfig(of, of.Subnet6, of.Gateway6))
+	}
+	return all
 }
 
 // ipamConfig is one subnet of a network with what is kept of it.
@@ -147,7 +185,7 @@ func (f filters) networkRule(containers []*model.Container) (func(*knownNetwork)
 		if k.of == nil || k.Name == network.NetworkBridge {
 			kind = "builtin"
 		}
-		used := slices.ContainsFunc(containers, func(of *model.Container) bool { return isEndpoint(of, k) })
+		used := slices.ContainsFunc(containers, func(of *model.Container) bool { return of.State.Status.Running() && isEndpoint(of, k) })
 		return has("driver", func(want string) bool { return want == k.Driver }) &&
 			has("id", func(want string) bool { return strings.HasPrefix(k.ID, want) }) &&
 			has("name", func(want string) bool { return strings.Contains(k.Name, want) }) &&
@@ -162,7 +200,7 @@ func isEndpoint(c *model.Container, k *knownNetwork) bool {
 	if k.of == nil {
 		return c.Spec.Network == k.Name
 	}
-	return slices.ContainsFunc(c.NICs, func(n model.NIC) bool { return n.NetworkID == k.of.ID })
+	return slices.ContainsFunc(c.NICs, func(n model.NIC) bool { return n.NetworkID == k.of.ID || n.PoolID == k.of.ID })
 }
 
 func (s *server) inspectNetwork(c *call) error {
@@ -194,7 +232,7 @@ func inspectionOf(k *knownNetwork, containers []*model.Container) network.Inspec
 func endpointResource(c *model.Container, k *knownNetwork) network.EndpointResource {
 	r := network.EndpointResource{Name: c.Name, EndpointID: endpointID(c.ID, k.ID)}
 	for _, nic := range c.NICs {
-		if k.of == nil || nic.NetworkID != k.of.ID {
+		if k.of == nil || nic.NetworkID != k.of.ID && nic.PoolID != k.of.ID {
 			continue
 		}
 		if err := r.MacAddress.UnmarshalText([]byte(nic.MAC)); err != nil {
@@ -299,11 +337,15 @@ func (s *server) disconnectNetwork(c *call) error {
 	if _, err := c.decode(&asked); err != nil {
 		return err
 	}
+	ref := c.vars["id"]
 	found, err := s.findJoinable(c)
-	if err != nil {
+	switch {
+	case err == nil:
+		ref = found.of.ID
+	case !asked.Force || !model.IsKind(err, model.KindNotFound): // else it may be gone, and the container still on it
 		return err
 	}
-	if err := s.Connections.Disconnect(c.ctx(), c.account, asked.Container, found.of.ID, asked.Force); err != nil {
+	if err := s.Connections.Disconnect(c.ctx(), c.account, asked.Container, ref, asked.Force); err != nil {
 		return err
 	}
 	return c.done(http.StatusOK)

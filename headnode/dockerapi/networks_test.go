@@ -84,8 +84,10 @@ func TestPortsAreReachedUnderOtherNumbers(t *testing.T) {
 		t.Fatalf("%d %s", status, answer)
 	}
 	want := []model.Port{
-		{Number: 9, Protocol: "udp"}, {Number: 22, Protocol: "tcp", Published: true, Outside: []uint16{2000}}, {Number: 53, Protocol: "udp", Published: true},
-		{Number: 80, Protocol: "tcp", Published: true, Outside: []uint16{8080, 8081}}, {Number: 443, Protocol: "tcp", Published: true},
+		{Number: 9, Protocol: "udp"}, {Number: 22, Protocol: "tcp", Published: true, Outside: []uint16{2000}, Endpoint: []model.EndpointPort{{First: 2000, Last: 3000}}},
+		{Number: 53, Protocol: "udp", Published: true, Endpoint: []model.EndpointPort{{}}},
+		{Number: 80, Protocol: "tcp", Published: true, Outside: []uint16{8080, 8081}, Endpoint: []model.EndpointPort{{First: 8080, Last: 8080}, {First: 8081, Last: 8081}}},
+		{Number: 443, Protocol: "tcp", Published: true, Endpoint: []model.EndpointPort{{First: 400, Last: 500}}},
 	}
 	if diff := cmp.Diff(want, got.Spec.Ports); diff != "" {
 		t.Error(diff)

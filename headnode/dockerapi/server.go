@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -48,6 +49,9 @@ type Config struct {
 	// does.
 	Fresh   func(context.Context) error
 	Version string // of Spearhead, shown to clients
+	// Endpoint is the address at which this head publishes ports; an invalid
+	// one is shown as any.
+	Endpoint netip.Addr
 	// LogDrivers are those that containers may have; empty is all there are.
 	LogDrivers []string
 	// Served, if not nil, is told of each request that was answered; it must
@@ -61,6 +65,9 @@ type Config struct {
 func New(c Config) http.Handler {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if !c.Endpoint.IsValid() {
+		c.Endpoint = netip.IPv4Unspecified()
 	}
 	if len(c.LogDrivers) == 0 {
 		c.LogDrivers = logopt.Drivers()

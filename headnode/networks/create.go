@@ -143,12 +143,12 @@ func (s *Service) RemoveNetwork(ctx context.Context, a model.Account, id string)
 }
 
 // PruneNetworks implements dockerapi.Networks: it removes those of the
-// account's networks that nothing is on and that want accepts. One that a
-// container joins meanwhile stays.
+// account's networks that nothing which runs is on and that want accepts. One
+// that a container joins meanwhile stays.
 func (s *Service) PruneNetworks(ctx context.Context, a model.Account, want func(*model.Network) bool) (removed []string, err error) {
 	v := s.store.View()
 	for _, n := range v.Networks() {
-		if n.AccountID != a.ID || len(v.ContainersOnNetwork(n.ID)) > 0 || !want(n) {
+		if n.AccountID != a.ID || n.Removing || v.NetworkActive(n) || !want(n) {
 			continue
 		}
 		_, err := s.store.Propose(ctx, command.RemoveNetwork{ID: n.ID, Time: time.Now().UTC()})

@@ -34,39 +34,9 @@ func Find(v *state.View, accountID, ref string) (model.Network, error) {
 	case 0:
 		return model.Network{}, model.Errorf(model.KindNotFound, "network %.128s not found", ref)
 	}
-	return model.Network{}, model.Errorf(model.KindInvalid, "network %.128s is ambiguous (%d matches found based on ID prefix)", ref, len(found))
+	return model.Network{}, errAmbiguous(ref, len(found))
 }
 
-// Default is the network of containers that name none: the data center's if it
-// has one, else the account's own default fabric, once it is there.
-func Default(v *state.View, accountID string) (model.Network, bool) {
-	for _, n := range v.Networks() {
-		if n.AccountID == "" && n.Default && n.UsableBy(accountID) {
-			return *n, true
-		}
-	}
-	n, ok := v.NetworkOfAccount(accountID, DefaultFabric)
-	return n, ok && n.Default
-}
-
-// External is the network by which ports of an account's containers are
-// published: the data center's default one, else the first that the account may
-// use.
-func External(v *state.View, accountID string) (model.Network, bool) {
-	var first *model.Network
-	for _, n := range v.Networks() {
-		if n.Kind != model.NetworkExternal || !n.UsableBy(accountID) || n.Internal {
-			continue
-		}
-		if n.Default {
-			return *n, true
-		}
-		if first == nil {
-			first = n
-		}
-	}
-	if first == nil {
-		return model.Network{}, false
-	}
-	return *first, true
+func errAmbiguous(ref string, matches int) error {
+	return model.Errorf(model.KindInvalid, "network %.128s is ambiguous (%d matches found based on ID prefix)", ref, matches)
 }

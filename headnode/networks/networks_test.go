@@ -11,6 +11,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/ipam"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -139,8 +140,11 @@ func TestAContainerIsOnSeveralNetworks(t *testing.T) {
 	_, _, err := c.Containers.Create(headtest.Context(t), jill, model.CreateContainer{Spec: model.ContainerSpec{Image: "busybox", Network: "front"},
 		Endpoints: []model.Endpoint{{Network: "front", Address: netip.MustParseAddr("10.20.3.4")}}})
 	wantKind(t, err, model.KindConflict, "Address already in use")
+	if err := c.Containers.Start(headtest.Context(t), jill, made.ID); err != nil {
+		t.Fatal(err)
+	}
 	wantKind(t, c.Networks.RemoveNetwork(headtest.Context(t), jill, "front"), model.KindForbidden, "active endpoints (name:\""+made.Name)
-	if err := c.Containers.Remove(headtest.Context(t), jill, made.ID, wire.RemoveRequest{}); err != nil {
+	if err := c.Containers.Remove(headtest.Context(t), jill, made.ID, wire.RemoveRequest{Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	removed, err := c.Networks.PruneNetworks(headtest.Context(t), jill, func(n *model.Network) bool { return n.Name != "back" })
@@ -220,14 +224,131 @@ func TestANodeThatIsAwayIsToldLater(t *testing.T) {
 	if len(now.NICs) != 1 || len(now.Leaving) != 1 || !c.Store.View().AddressUsed(now.Leaving[0].NetworkID, now.Leaving[0].Address.Addr()) {
 		t.Fatalf("NICs %+v, leaving %+v", now.NICs, now.Leaving)
 	}
-	wantKind(t, c.Networks.RemoveNetwork(ctx, jill, "lan"), model.KindForbidden, "active endpoints")
+	lan := now.Leaving[0].NetworkID
+	if err := c.Networks.RemoveNetwork(ctx, jill, "lan"); err != nil {
+		t.Error(err)
+	}
+	if n, ok := c.Store.View().Network(lan); !ok || !n.Removing {
+		t.Errorf("a network is gone that the node still has: %+v", n)
+	}
 	nodeOf(c, &made).Cut(false)
 	c.Until("the node was told", func() bool {
 		now, _ := c.Store.View().Container(made.ID)
-		return !now.NICsStale && len(now.Leaving) == 0
+		_, there := c.Store.View().Network(lan)
+		return !now.NICsStale && len(now.Leaving) == 0 && !there
 	})
-	if err := c.Networks.RemoveNetwork(ctx, jill, "lan"); err != nil {
+}
+
+// TestAStoppedContainerOfARemovedNetwork does not start until it has left it,
+// as with Docker.
+func TestAStoppedContainerOfARemovedNetwork(t *testing.T) {
+	t.Parallel()
+	c, jill := furnished(t)
+	ctx := headtest.Context(t)
+	lan := fabric(t, c, jill, model.Network{Name: "lan"})
+	made := create(t, c, jill, on("lan"))
+	if removed, err := c.Networks.PruneNetworks(ctx, jill, func(*model.Network) bool { return true }); err != nil || !slices.Equal(removed, []string{"lan"}) {
+		t.Fatalf("%v, %v", removed, err)
+	}
+	wantKind(t, c.Containers.Start(ctx, jill, made.ID), model.KindNotFound, "network "+lan.ID+" not found")
+	fabric(t, c, jill, model.Network{Name: "other", Subnet: lan.Subnet})
+	wantKind(t, c.Containers.Disconnect(ctx, jill, made.ID, "lan", false), model.KindNotFound, "network lan not found")
+	for _, err := range []error{
+		c.Containers.Disconnect(ctx, jill, made.ID, "lan", true),
+		c.Containers.Connect(ctx, jill, made.ID, model.Endpoint{Network: "other"}),
+		c.Containers.Start(ctx, jill, made.ID),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	c.Until("the removed network is forgotten", func() bool {
+		_, there := c.Store.View().Network(lan.ID)
+		return !there
+	})
+	if nics := nodeOf(c, &made).NICs(made.ID); len(nics) != 1 || nics[0].NetworkID == lan.ID {
+		t.Errorf("the node has %+v", nics)
+	}
+}
+
+// second is a network beside the one that all have.
+func second(c *headtest.Center, name, subnet string, vlan uint16) model.Network {
+	n := ipam.Complete(model.Network{
+		ID: model.NewID(), Name: name, Kind: model.NetworkExternal, NICTag: "external", VLAN: vlan, Subnet: netip.MustParsePrefix(subnet),
+	})
+	c.Propose(command.PutNetwork{Network: n})
+	return n
+}
+
+// TestAPoolGivesTheFirstFreeAddress of its networks, in their order.
+func TestAPoolGivesTheFirstFreeAddress(t *testing.T) {
+	t.Parallel()
+	c, jill := furnished(t)
+	ctx := headtest.Context(t)
+	small, large := second(c, "small", "198.51.100.0/30", 2), second(c, "large", "203.0.113.0/24", 3) // RFC 5737
+	pool := model.NetworkPool{ID: model.NewID(), Name: "public", Networks: []string{small.ID, large.ID}}
+	c.Propose(command.PutNetworkPool{Pool: pool})
+	first, next := create(t, c, jill, on("public")), create(t, c, jill, on(pool.ID[:12]))
+	if first.NICs[0].NetworkID != small.ID || next.NICs[0].NetworkID != large.ID || next.NICs[0].PoolID != pool.ID || next.Spec.Network != "public" {
+		t.Errorf("%+v and %+v", first.NICs, next.NICs)
+	}
+	asked := on("public")
+	asked.Endpoints = []model.Endpoint{{Network: "public", Address: netip.MustParseAddr("203.0.113.77")}}
+	if made := create(t, c, jill, asked); made.NICs[0].Address.String() != "203.0.113.77/24" {
+		t.Errorf("%+v", made.NICs)
+	}
+	asked.Endpoints[0].Address = netip.MustParseAddr("192.0.2.1")
+	asked.Spec.Image = "busybox"
+	_, _, err := c.Containers.Create(ctx, jill, asked)
+	wantKind(t, err, model.KindInvalid, "does not belong to any of this network's subnets")
+
+	web := create(t, c, jill, model.CreateContainer{Name: "web"})
+	if err := c.Containers.Connect(ctx, jill, "web", model.Endpoint{Network: "public"}); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, c.Containers.Connect(ctx, jill, "web", model.Endpoint{Network: "public"}), model.KindForbidden, "already exists in network public")
+	if nics := nodeOf(c, &web).NICs(web.ID); len(nics) != 2 || nics[1].NetworkID != large.ID {
+		t.Errorf("%+v", nics)
+	}
+	if err := c.Containers.Disconnect(ctx, jill, "web", "public", false); err != nil {
 		t.Error(err)
+	}
+	pool.Accounts = []string{"another"}
+	c.Propose(command.PutNetworkPool{Pool: pool})
+	_, _, err = c.Containers.Create(ctx, jill, model.CreateContainer{Spec: model.ContainerSpec{Image: "busybox", Network: "public"}})
+	wantKind(t, err, model.KindInvalid, "network public not found")
+}
+
+// TestALabelSaysWherePortsArePublished, on a network or a pool.
+func TestALabelSaysWherePortsArePublished(t *testing.T) {
+	t.Parallel()
+	c, jill := furnished(t)
+	dmz, other := second(c, "dmz", "198.51.100.0/24", 2), second(c, "other", "203.0.113.0/24", 3)
+	c.Propose(command.PutNetworkPool{Pool: model.NetworkPool{ID: model.NewID(), Name: "public", Networks: []string{other.ID}}})
+	fabric(t, c, jill, model.Network{Name: "lan"})
+	labelled := func(label string, published bool) model.CreateContainer {
+		r := on("lan")
+		r.Spec.Image, r.Spec.Labels = "busybox", map[string]string{"triton.network.public": label}
+		r.Spec.Ports = []model.Port{{Number: 80, Protocol: "tcp", Published: published}}
+		return r
+	}
+	for label, want := range map[string]string{"dmz": dmz.ID, dmz.ID[:10]: dmz.ID, "public": other.ID} {
+		made := create(t, c, jill, labelled(label, true))
+		if len(made.NICs) != 2 || made.NICs[1].NetworkID != want || !made.NICs[1].Primary || made.NICs[0].Primary {
+			t.Errorf("%s: %+v", label, made.NICs)
+		}
+	}
+	for name, bad := range map[string]struct {
+		request model.CreateContainer
+		text    string
+	}{
+		"no such network": {labelled("moon", true), "invalid label triton.network.public: network moon not found"},
+		"a fabric":        {labelled("lan", true), "lan is no external network"},
+		"nothing to do":   {labelled("dmz", false), "requires a published port"},
+	} {
+		if _, _, err := c.Containers.Create(headtest.Context(t), jill, bad.request); !model.IsKind(err, model.KindInvalid) || !strings.Contains(model.UserText(err), bad.text) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -53,6 +54,19 @@ func (s *Service) Networks(_ context.Context, a model.Account) ([]model.Network,
 	for _, n := range s.store.View().Networks() {
 		if n.UsableBy(a.ID) {
 			usable = append(usable, *n)
+		}
+	}
+	return usable, nil
+}
+
+// NetworkPools implements dockerapi.Networks: those that the account's
+// containers may be on, with their networks in place of their ids.
+func (s *Service) NetworkPools(_ context.Context, a model.Account) ([]dockerapi.NetworkPool, error) {
+	v := s.store.View()
+	var usable []dockerapi.NetworkPool
+	for _, p := range v.NetworkPools() {
+		if place, ok := placeOfPool(v, a.ID, p); ok {
+			usable = append(usable, dockerapi.NetworkPool{ID: p.ID, Name: p.Name, Default: p.Default, Networks: place.Networks})
 		}
 	}
 	return usable, nil

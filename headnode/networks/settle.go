@@ -74,10 +74,24 @@ func (s *Service) settle(ctx context.Context) {
 			}
 		}
 		seen = stale
+		s.finishRemovals(ctx, v)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+// finishRemovals forgets networks that were removed under containers which did
+// not run, when their nodes have let go of them.
+func (s *Service) finishRemovals(ctx context.Context, v *state.View) {
+	for _, n := range v.Networks() {
+		if !n.Removing || len(v.ContainersOnNetwork(n.ID)) > 0 {
+			continue
+		}
+		if _, err := s.store.Propose(ctx, command.RemoveNetwork{ID: n.ID, Time: time.Now().UTC()}); err != nil {
+			s.log.Warn("cannot forget a removed network", slog.String("network", n.ID), slog.Any("err", err))
 		}
 	}
 }

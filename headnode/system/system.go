@@ -42,7 +42,11 @@ func (s *Service) CA() []byte { return s.c.CA }
 
 // Network implements dockerapi.System.
 func (s *Service) Network(_ context.Context, id string) (model.Network, error) {
-	n, ok := s.c.Store.View().Network(id)
+	v := s.c.Store.View()
+	n, ok := v.Network(id)
+	if p, pooled := v.NetworkPool(id); pooled {
+		return model.Network{ID: p.ID, Name: p.Name}, nil
+	}
 	if !ok {
 		return model.Network{}, model.Errorf(model.KindNotFound, "network %s not found", id)
 	}

@@ -11,10 +11,8 @@ const indexEndpoint = "endpoint"
 
 func endpointKeys(ports []model.Port) (keys [][]byte) {
 	for _, p := range ports {
-		for _, e := range p.Endpoint {
-			if e.Number != 0 {
-				keys = append(keys, key(model.EndpointKey(p.Protocol, e.Number)))
-			}
+		for _, number := range p.AtHeads() {
+			keys = append(keys, key(model.EndpointKey(p.Protocol, number)))
 		}
 	}
 	return keys
