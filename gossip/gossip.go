@@ -85,7 +85,7 @@ func Start(ctx context.Context, cfg Config) (*Gossip, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start gossip: %w", err)
 	}
-	g := &Gossip{cfg: cfg, table: newTable(cfg.ID, meta)}
+	g := &Gossip{cfg: cfg, table: newTable(cfg.ID, cfg.Role, meta)}
 	conf, err := memberlistConfig(cfg, g.table)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start gossip: %w", err)
@@ -202,11 +202,22 @@ func (g *Gossip) Members() []Member {
 	return members
 }
 
-// SetLoad tells the others how loaded this machine is. Sequence is chosen
-// here: it grows also over restarts.
-func (g *Gossip) SetLoad(l model.NodeLoad) { g.table.setLoad(l, time.Now()) }
+// SetLoad tells the heads how loaded this machine is, once: what is lost on the
+// way is made up for by the next one. It goes straight to each of them, because
+// nobody else wants to know, and passed on from machine to machine it would be
+// the older the larger the ring is. Sequence is chosen here: it grows also over
+// restarts.
+func (g *Gossip) SetLoad(l model.NodeLoad) {
+	told := encode(g.table.setLoad(l, time.Now()))
+	for _, head := range g.table.heads() {
+		if err := g.list.SendToAddress(head, told); err != nil {
+			g.cfg.Logger.Debug("cannot tell a head the load", "op", "gossip", "head", head.Name, "err", err)
+		}
+	}
+}
 
-// Load returns the latest load that a machine has told.
+// Load returns the latest load that a machine has told. Heads know those of all
+// machines, others only their own.
 func (g *Gossip) Load(id string) (model.NodeLoad, bool) { return g.table.load(id) }
 
 // Twin returns the address of another machine that has said, since the start,

@@ -11,15 +11,15 @@ import (
 
 func TestARingChangesItsKeyInThreeSteps(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a", nil)
+	a := start(t, "a", func(c *Config) { c.Role = RoleHead })
 	b := start(t, "b", joining(a))
 	ring := []*Gossip{a, b}
 	running := 0
 	works := func(step string) {
 		t.Helper()
 		running++
-		b.SetLoad(model.NodeLoad{Running: running})
 		eventually(t, step+": a load arrives", func() bool {
+			b.SetLoad(model.NodeLoad{Running: running}) // told again, as agents do
 			l, _ := a.Load("b")
 			return l.Running == running && len(alive(a)) == 2 && len(alive(b)) == 2
 		})

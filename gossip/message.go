@@ -33,8 +33,8 @@ const (
 	maxID = 128
 	// maxStates bounds the machines that this one remembers.
 	maxStates = 20_000
-	// maxMessage bounds a message from one machine about its load; a broadcast
-	// has to fit into a datagram anyway.
+	// maxMessage bounds a message from one machine about its load, which has to
+	// fit into a datagram.
 	maxMessage = 1200
 )
 

@@ -17,29 +17,24 @@ type table struct {
 	self    string
 	meta    []byte
 	changes chan struct{}
-	queue   memberlist.TransmitLimitedQueue
+	keeps   bool // the loads of others: a head does
 
 	mu    sync.Mutex
 	known map[string]Member
 	left  map[string]bool   // of those known, who said goodbye
 	twins map[string]string // id → address of another machine that says it has that id
 	loads map[string]model.NodeLoad
-	news  bool      // this machine's load was not told yet
-	told  time.Time // when it was last
 }
 
-func newTable(self string, meta []byte) *table {
-	t := &table{
-		self: self, meta: meta,
+func newTable(self string, role Role, meta []byte) *table {
+	return &table{
+		self: self, meta: meta, keeps: role == RoleHead,
 		changes: make(chan struct{}, 1),
 		known:   map[string]Member{},
 		left:    map[string]bool{},
 		twins:   map[string]string{},
 		loads:   map[string]model.NodeLoad{},
 	}
-	t.queue.RetransmitMult = 2 // what is missed comes by the next load, or a push/pull
-	t.queue.NumNodes = t.alive
-	return t
 }
 
 func (t *table) members() []Member {
@@ -87,84 +82,46 @@ func (t *table) load(id string) (model.NodeLoad, bool) {
 }
 
 // setLoad gives this machine's load a sequence above all that it had, also
-// before a restart: the clock's, unless the clock went back.
-func (t *table) setLoad(l model.NodeLoad, now time.Time) {
+// before a restart: the clock's, unless the clock went back. It returns the
+// load as it is to be told.
+func (t *table) setLoad(l model.NodeLoad, now time.Time) NodeState {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	l.Sequence = max(t.loads[t.self].Sequence+1, uint64(max(now.UnixMilli(), 1)))
-	t.loads[t.self], t.news = l, true
-	t.mu.Unlock()
+	t.loads[t.self] = l
+	return NodeState{ID: t.self, Load: l}
 }
 
-// Every load passes through every machine, and a machine sends only so much.
-// So in a ring of many, each tells its load less often: ten a second come in
-// all. Few tell theirs at once.
-const (
-	fewMachines = 10
-	paceOfEach  = 100 * time.Millisecond
-)
-
-// tell queues this machine's load if it is news and its turn has come.
-func (t *table) tell(now time.Time) {
-	pace := time.Duration(0)
-	if n := t.alive(); n > fewMachines {
-		pace = time.Duration(n) * paceOfEach
-	}
+// heads are the other machines that loads are told to.
+func (t *table) heads() []memberlist.Address {
 	t.mu.Lock()
-	due := t.news && now.Sub(t.told) >= pace
-	l := t.loads[t.self]
-	if due {
-		t.news, t.told = false, now
+	defer t.mu.Unlock()
+	var found []memberlist.Address
+	for id, m := range t.known {
+		if id != t.self && m.Role == RoleHead && m.Alive {
+			found = append(found, memberlist.Address{Addr: m.Addr, Name: id})
+		}
 	}
-	t.mu.Unlock()
-	if due {
-		t.spread(NodeState{ID: t.self, Load: l})
-	}
+	return found
 }
 
 // learn takes a load that somebody told. Only a newer one counts. One that
-// this machine is said to have sent, newer than its latest, is of its life
-// before a restart: its latest is told again with a higher sequence.
-func (t *table) learn(s NodeState, spread bool) {
+// this machine is said to have told, newer than its latest, is of its life
+// before a restart: what it tells from then on has a higher sequence.
+func (t *table) learn(s NodeState) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	old, have := t.loads[s.ID]
-	if have && s.Load.Sequence <= old.Sequence || !have && len(t.loads) >= maxStates {
-		t.mu.Unlock()
-		return
-	}
-	if s.ID == t.self {
-		if !have || s.Load.Sequence == math.MaxUint64 {
-			t.mu.Unlock()
-			return
+	switch {
+	case have && s.Load.Sequence <= old.Sequence, !have && len(t.loads) >= maxStates:
+	case s.ID != t.self:
+		if t.keeps {
+			t.loads[s.ID] = s.Load
 		}
+	case have && s.Load.Sequence < math.MaxUint64:
 		old.Sequence = s.Load.Sequence + 1
-		s.Load, spread = old, true
+		t.loads[t.self] = old
 	}
-	t.loads[s.ID] = s.Load
-	t.mu.Unlock()
-	if spread {
-		t.spread(s)
-	}
-}
-
-func (t *table) spread(s NodeState) {
-	if data := encode(s); len(data) <= maxMessage {
-		t.queue.QueueBroadcast(loadBroadcast{id: s.ID, data: data})
-	}
-}
-
-// loadBroadcast is one load on its way; a newer one of the same machine takes
-// its place.
-type loadBroadcast struct {
-	id   string
-	data []byte
-}
-
-func (b loadBroadcast) Name() string    { return b.id }
-func (b loadBroadcast) Message() []byte { return b.data }
-func (b loadBroadcast) Finished()       {}
-func (b loadBroadcast) Invalidates(o memberlist.Broadcast) bool {
-	other, ok := o.(loadBroadcast)
-	return ok && other.id == b.id
 }
 
 // NodeMeta implements memberlist.Delegate.
@@ -173,17 +130,16 @@ func (t *table) NodeMeta(int) []byte { return t.meta }
 // NotifyMsg implements memberlist.Delegate. What cannot be read is dropped.
 func (t *table) NotifyMsg(data []byte) {
 	if s, err := decodeState(data); err == nil {
-		t.learn(s, true)
+		t.learn(s)
 	}
 }
 
-// GetBroadcasts implements memberlist.Delegate.
-func (t *table) GetBroadcasts(overhead, limit int) [][]byte {
-	t.tell(time.Now())
-	return t.queue.GetBroadcasts(overhead, limit)
-}
+// GetBroadcasts implements memberlist.Delegate: there is nothing of ours that
+// every machine has to hear.
+func (t *table) GetBroadcasts(int, int) [][]byte { return nil }
 
-// LocalState implements memberlist.Delegate: all loads, for a push/pull.
+// LocalState implements memberlist.Delegate: all loads that this machine
+// knows, for a push/pull. A head that has just come has them by it.
 func (t *table) LocalState(bool) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -199,7 +155,7 @@ func (t *table) MergeRemoteState(data []byte, _ bool) {
 	// What came before an error is as good as ever.
 	states, _ := decodeStates(data)
 	for _, s := range states {
-		t.learn(s, false)
+		t.learn(s)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/spearheadcloud/spearhead/gossip"
+	"github.com/spearheadcloud/spearhead/headnode/agree"
 	"github.com/spearheadcloud/spearhead/headnode/attend"
 	"github.com/spearheadcloud/spearhead/headnode/build"
 	"github.com/spearheadcloud/spearhead/headnode/circle"
@@ -19,6 +20,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/metrics"
 	"github.com/spearheadcloud/spearhead/headnode/networks"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
+	"github.com/spearheadcloud/spearhead/headnode/publish"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
 	"github.com/spearheadcloud/spearhead/headnode/volumes"
 	"github.com/spearheadcloud/spearhead/headnode/zones"
@@ -55,6 +57,14 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
+// EndsForGood reports whether Run ended with an error that another start cannot
+// mend: this head was removed, its files cannot be trusted, or its state is not
+// that of the other heads. The machine may join anew, as another head.
+func EndsForGood(err error) bool {
+	var damaged *raftstore.DamagedError
+	return errors.Is(err, raftstore.ErrRemoved) || errors.Is(err, agree.ErrDiverged) || errors.As(err, &damaged)
+}
+
 // head is a running head and its parts, in the order in which they start.
 type head struct {
 	cfg     Config
@@ -72,6 +82,7 @@ type head struct {
 	nodes      *nodes.Set
 	images     *images.Service
 	zones      *zones.Listener // nil: nobody asks here
+	publisher  *publish.Publisher
 	networks   *networks.Service
 	containers *containers.Service
 	builds     *build.Service
@@ -81,7 +92,7 @@ type head struct {
 
 	endpoints []endpoint
 	peersEnd  endpoint // stops last: other heads need it while requests end
-	requests  requestCount
+	requests  requests
 }
 
 func newHead(cfg Config, home *home) *head {
@@ -183,9 +194,10 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: h.circle.Heads, Agents: h.nodes, Registries: registries, RegistryCerts: h.cfg.RegistryCerts, Forbidden: h.ownAddress,
 		Holders: h.cfg.ImageHolders, Leads: h.circle.Leads, Others: h.circle.HoldOthers, Load: h.ring.Load, Logger: h.log,
 	})
+	h.publisher = h.newPublisher()
 	h.networks = networks.New(networks.Config{Store: h.circle.Heads, Agents: h.nodes, Logger: h.log})
 	h.containers = containers.New(containers.Config{
-		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images, Fabrics: h.networks,
+		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images, Fabrics: h.networks, Publisher: h.publisher,
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Placed: h.metrics.Placed, Load: h.ring.Load, Logger: h.log,
 	})
 	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Working: h.circle.WorkedOn, Logger: h.log})

@@ -3,12 +3,8 @@ package headnode
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/spearheadcloud/spearhead/model"
-	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
 // lead starts what only the leader does when this head begins to lead, and
@@ -78,7 +74,7 @@ func (h *head) handOver(ctx context.Context) {
 
 // handOverLimit bounds it: heads that cannot take the lead in this time will
 // elect one of them when this head has gone.
-const handOverLimit = 3 * time.Second
+const handOverLimit = 8 * time.Second
 
 // barrierRetry is between two attempts to catch up; raft answers each with an
 // error while it is not ready for it.
@@ -99,37 +95,4 @@ func (h *head) caughtUp(ctx context.Context) bool {
 			return false
 		}
 	}
-}
-
-// seedPackages gives a new data center sizes to begin with, each twice the one
-// before. An operator's packages are never touched.
-func (h *head) seedPackages(ctx context.Context) error {
-	if len(h.store.View().Packages()) > 0 {
-		return nil
-	}
-	for _, p := range firstPackages() {
-		p.Default = p.Default && !slices.ContainsFunc(h.store.View().Packages(), func(o *model.Package) bool { return o.Default })
-		if _, err := h.store.Propose(ctx, command.PutPackage{Package: p}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func firstPackages() []model.Package {
-	var ps []model.Package
-	for _, size := range []struct {
-		name string
-		mib  int64
-	}{
-		{"g1-128m", 128}, {"g1-256m", 256}, {"g1-512m", 512}, {"g1-1g", 1 << 10}, {"g1-2g", 2 << 10}, {"g1-4g", 4 << 10},
-		{"g1-8g", 8 << 10}, {"g1-16g", 16 << 10}, {"g1-32g", 32 << 10}, {"g1-64g", 64 << 10}, {"g1-128g", 128 << 10},
-	} {
-		memory := size.mib << 20
-		ps = append(ps, model.Package{
-			ID: model.NewUUID(), Name: size.name, Family: "g1", Memory: memory, Swap: memory, CPUShares: max(size.mib, 64), Disk: 8 * memory,
-			Pids: 1024 + size.mib, Active: true, Default: size.name == "g1-256m",
-		})
-	}
-	return ps
 }

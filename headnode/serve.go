@@ -21,6 +21,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/cloudapi"
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/joining"
+	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/headnode/system"
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
@@ -30,10 +31,12 @@ import (
 // Limits of the Docker endpoint beside those that dockerapi names.
 const (
 	maxConnections  = 4000
-	maxHandshakes   = 64 // without a finished one, of one address
-	stopGrace       = time.Second
-	streamGrace     = 5 * time.Second
-	lookAroundLimit = time.Second
+	maxHandshakes   = 64              // without a finished one, of one address
+	stopGrace       = time.Second     // of streams, and of operators' requests
+	questionGrace   = quorum.Patience // of users' questions
+	streamGrace     = 5 * time.Second // for what takes time to end
+	lookAroundLimit = 4 * time.Second // for who leads
+	nodesLimit      = time.Second     // for which nodes are there
 )
 
 // endpointDocker is the name of the endpoint for users.
@@ -133,7 +136,7 @@ func (h *head) publicHandler() http.Handler {
 		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers,
 		Builds: everywhere{h.builds, h.circle}, Fresh: h.circle.Heads.Fresh, Served: h.metrics.Served,
 		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: h.networks, Connections: h.containers, Volumes: h.volumes,
-		Version: h.cfg.Version, LogDrivers: h.cfg.LogDrivers, Logger: h.log,
+		Version: h.cfg.Version, Endpoint: h.endpointAddress(), LogDrivers: h.cfg.LogDrivers, Logger: h.log,
 	})
 	cloud := cloudapi.New(cloudapi.Config{
 		Account: byLogin, Hosts: h.cfg.Advertise, Port: port, Now: time.Now, Logger: h.log,
@@ -260,6 +263,7 @@ func (h *head) serve(ctx context.Context) error {
 			}
 		})
 	}
+	running.Go(func() { h.publisher.Run(ctx) })
 	running.Go(func() { h.lead(leading) })
 	running.Go(func() { h.nodes.Watch(leading) })
 	running.Go(func() { h.upkeep(leading) })
@@ -290,25 +294,34 @@ func (h *head) serve(ctx context.Context) error {
 }
 
 // lookAround lets users wait at the door while this head finds out, in its first
-// moment, who leads and which nodes are there: it would refuse what it can do.
+// moments, who leads and which nodes are there: it would refuse what it can do.
 func (h *head) lookAround(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lookAroundLimit)
+	limited, cancel := context.WithTimeout(ctx, lookAroundLimit)
 	defer cancel()
-	if h.store.Ready(ctx) == nil {
-		h.nodes.Settled(ctx)
+	if h.store.Ready(limited) != nil {
+		return
 	}
+	limited, cancel = context.WithTimeout(ctx, nodesLimit)
+	defer cancel()
+	h.nodes.Settled(limited)
 }
 
-// stopServing gives short requests of users and the operator a moment to end,
-// then ends the long ones: streams, waits and events have no end of their own.
+// stopServing lets nothing more in, ends streams after a moment, and users'
+// questions when they are answered: until then other heads may be about to find
+// out who leads.
 func (h *head) stopServing(ctx context.Context, endRequests func()) {
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-	defer cancel()
+	streams := time.AfterFunc(stopGrace, h.requests.endStreams)
+	defer streams.Stop()
 	var stopping sync.WaitGroup
 	for _, e := range h.endpoints {
+		patience := stopGrace
+		if e.name == endpointDocker {
+			patience = questionGrace
+		}
 		stopping.Go(func() {
+			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			defer cancel()
 			if e.server.Shutdown(grace) != nil {
-				endRequests()
 				e.server.Close() // its errors are those of connections that are gone
 			}
 		})

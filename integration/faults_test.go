@@ -11,10 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
-	"github.com/spearheadcloud/spearhead/rack"
 )
 
 // supervisor is the process of the rack's iod.
@@ -127,7 +125,7 @@ func TestExitWhileTheAgentIsAwayIsReported(t *testing.T) {
 // hostProcessEnds waits until no process of this machine has the text in its command line.
 func hostProcessEnds(t *testing.T, b *bed.Bed, text string) bool {
 	t.Helper()
-	return bed.Poll(t.Context(), 30*time.Second, func() error {
+	return bed.Poll(t.Context(), bed.Patience, func() error {
 		folders, err := filepath.Glob("/proc/[0-9]*")
 		if err != nil {
 			return err
@@ -147,7 +145,7 @@ func TestFrozenNodeDoesNotHangTheHead(t *testing.T) {
 	b := sharedBed(t)
 	id := b.Run(t, b.Image, "sleep", "1000")
 	b.Fault(t, "stop", "node-1")
-	limited, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	limited, cancel := context.WithTimeout(t.Context(), bed.Patience)
 	defer cancel()
 	if out, err := dockerWithin(limited, b, "ps", "-q", "--no-trunc"); err != nil || !strings.Contains(out, id) {
 		t.Errorf("docker ps beside a frozen node: %q, error %v", out, err)

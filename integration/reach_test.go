@@ -29,7 +29,7 @@ func TestNodeOutOfReach(t *testing.T) {
 				t.Errorf("docker ps: %q, error %v", out, err)
 			}
 			// A call that is under way when the head notices ends then.
-			limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+			limited, cancel := context.WithTimeout(t.Context(), bed.Patience)
 			defer cancel()
 			if out, err := dockerWithin(limited, b, "exec", id, "true"); err == nil || !plain(out) {
 				t.Errorf("docker exec: error %v, it says %q", err, out)
@@ -40,10 +40,10 @@ func TestNodeOutOfReach(t *testing.T) {
 	}
 }
 
-// dockerSoon calls docker, which gets some seconds.
+// dockerSoon calls docker, which must not hang.
 func dockerSoon(t *testing.T, b *bed.Bed, args ...string) (string, error) {
 	t.Helper()
-	limited, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	limited, cancel := context.WithTimeout(t.Context(), bed.Patience)
 	defer cancel()
 	return dockerWithin(limited, b, args...)
 }

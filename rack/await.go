@@ -15,7 +15,7 @@ import (
 const (
 	// stepDeadline bounds the wait for one thing that daemons do; on an idle
 	// machine each takes less than a second.
-	stepDeadline = 30 * time.Second
+	stepDeadline = 2 * time.Minute
 	// aliveInterval is how often daemons are looked at meanwhile. The first
 	// look comes after one, when a started process has its own command line.
 	aliveInterval = 300 * time.Millisecond

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +20,15 @@ import (
 // hosts and not from this machine, mute only lets nothing from it reach them,
 // deafen nothing from them reach it; heal ends all of these. Containers and
 // their addresses are not touched by any of it. crash ends all that runs on the
-// host, as a loss of power would; start boots it.
-func (r *Rack) Fault(ctx context.Context, verb, name string) error {
+// host, as a loss of power would; start boots it. A port other than 0 narrows
+// isolate, mute and deafen to what the host serves there, by TCP and UDP.
+func (r *Rack) Fault(ctx context.Context, verb, name string, port uint16) error {
 	h, err := r.host(name)
 	if err != nil {
 		return err
+	}
+	if port != 0 && !slices.Contains([]string{"isolate", "mute", "deafen"}, verb) {
+		return model.Errorf(model.KindInvalid, "%s is about the whole host, not about a port of it", verb)
 	}
 	switch verb {
 	case "kill":
@@ -39,11 +44,11 @@ func (r *Rack) Fault(ctx context.Context, verb, name string) error {
 	case "cut":
 		return r.setLink(h, netlink.LinkSetDown)
 	case "isolate":
-		return r.block(h, fromHost|toHost)
+		return r.block(h, fromHost|toHost, port)
 	case "mute":
-		return r.block(h, fromHost)
+		return r.block(h, fromHost, port)
 	case "deafen":
-		return r.block(h, toHost)
+		return r.block(h, toHost, port)
 	case "heal":
 		return errors.Join(r.unblock(h), r.setLink(h, netlink.LinkSetUp))
 	}

@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // way is a direction in which frames pass between a host and the others.
@@ -16,9 +18,10 @@ const (
 	toHost
 )
 
-// block lets nothing pass between a host and the others in some ways. This
-// machine itself still reaches the host, and is reached by it.
-func (r *Rack) block(h host, ways way) error {
+// block lets nothing pass between a host and the others in some ways, or, with a
+// port other than 0, nothing of what the host serves there. This machine itself
+// still reaches the host, and is reached by it.
+func (r *Rack) block(h host, ways way, port uint16) error {
 	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("cannot open nftables: %w", err)
@@ -32,18 +35,40 @@ func (r *Rack) block(h host, ways way) error {
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 	})
 	for _, rule := range []struct {
-		way way
-		key expr.MetaKey
-	}{{fromHost, expr.MetaKeyIIFNAME}, {toHost, expr.MetaKeyOIFNAME}} {
-		if ways&rule.way != 0 {
-			e := matchLink(rule.key, expr.CmpOpEq, r.underlayLink(h))
-			c.AddRule(&nftables.Rule{Table: table, Chain: forward, Exprs: append(e, &expr.Verdict{Kind: expr.VerdictDrop})})
+		way  way
+		key  expr.MetaKey
+		port uint32 // where in TCP's and UDP's headers the host's is
+	}{{fromHost, expr.MetaKeyIIFNAME, sourcePort}, {toHost, expr.MetaKeyOIFNAME, destinationPort}} {
+		if ways&rule.way == 0 {
+			continue
 		}
+		e := matchLink(rule.key, expr.CmpOpEq, r.underlayLink(h))
+		if port != 0 {
+			e = append(e, matchPort(rule.port, port)...)
+		}
+		c.AddRule(&nftables.Rule{Table: table, Chain: forward, Exprs: append(e, &expr.Verdict{Kind: expr.VerdictDrop})})
 	}
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("cannot isolate %s: %w", h.name, err)
 	}
 	return nil
+}
+
+// Offsets in the headers of TCP and UDP.
+const (
+	sourcePort      = 0
+	destinationPort = 2
+)
+
+// matchPort matches IPv4 packets with a port at an offset. What else hosts send
+// each other, ICMP, has no such values there.
+func matchPort(offset uint32, port uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(unix.ETH_P_IP)},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
+	}
 }
 
 // unblock lets everything pass again.

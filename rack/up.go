@@ -14,7 +14,7 @@ import (
 )
 
 // upDeadline bounds Up as a whole; on an idle machine it takes seconds.
-const upDeadline = 2 * time.Minute
+const upDeadline = 5 * time.Minute
 
 // Up builds a rack, or completes and restarts one that exists, and returns
 // when docker works through it. What exists of a rack (its state, accounts

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -54,12 +55,13 @@ func devCommand() *cli.Command {
 			{
 				Name:      "fault",
 				Usage:     "break a host, or mend it",
-				ArgsUsage: strings.Join(rack.Faults(), "|") + " HOST",
+				ArgsUsage: strings.Join(rack.Faults(), "|") + " HOST [PORT]",
 				Description: "kill sends SIGKILL to the host's daemon, start starts it again; stop freezes it, cont\n" +
 					"lets it go on. cut takes the host off the network; isolate parts it from the other hosts\n" +
 					"and not from this machine; mute keeps what it sends from them, deafen what they send from\n" +
 					"it; heal ends all of these. crash takes the host's power away, with all that runs on it,\n" +
-					"and start boots it. HOST is as spearhead dev status shows it: head-1, node-1.",
+					"and start boots it. HOST is as spearhead dev status shows it: head-1, node-1. With a PORT, isolate,\n" +
+					"mute and deafen are about what the host serves there alone: 7946 is gossip, 7947 an agent.",
 				Flags:  []cli.Flag{dirFlag()},
 				Action: devFault,
 			},
@@ -153,15 +155,25 @@ func devStatus(c *cli.Context) error {
 }
 
 func devFault(c *cli.Context) error {
-	args, err := arguments(c, "one of "+strings.Join(rack.Faults(), ", "), "HOST")
+	names := []string{"one of " + strings.Join(rack.Faults(), ", "), "HOST"}
+	if c.NArg() > len(names) {
+		names = append(names, "PORT")
+	}
+	args, err := arguments(c, names...)
 	if err != nil {
 		return err
+	}
+	var port uint64
+	if len(args) > 2 {
+		if port, err = strconv.ParseUint(args[2], 10, 16); err != nil || port == 0 {
+			return usageErrorf("%s is no port", args[2])
+		}
 	}
 	r, err := rack.Load(c.String("dir"))
 	if err != nil {
 		return err
 	}
-	return r.Fault(c.Context, args[0], args[1])
+	return r.Fault(c.Context, args[0], args[1], uint16(port))
 }
 
 func devDown(c *cli.Context) error {

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spearheadcloud/spearhead/raftstore"
 )
 
 // repository is the root of the source.
@@ -95,6 +100,20 @@ func TestUnitsAreUnderstood(t *testing.T) {
 	}
 	if out, err := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"}, units...)...).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestAHeadThatIsRemovedIsNotStartedAgain(t *testing.T) {
+	t.Parallel()
+	if code := report(fmt.Errorf("cannot run head: %w", raftstore.ErrRemoved), io.Discard); code != exitForGood {
+		t.Errorf("its exit status is %d", code)
+	}
+	if code := report(errors.New("cannot run head: its port is taken"), io.Discard); code != 1 {
+		t.Errorf("the exit status of one that may work at the next start is %d", code)
+	}
+	unit, err := os.ReadFile(filepath.Join(repository, "packaging/systemd/spearhead-head.service"))
+	if want := fmt.Sprintf("\nRestartPreventExitStatus=%d\n", exitForGood); err != nil || !strings.Contains(string(unit), want) {
+		t.Errorf("the unit lacks %q, %v", want, err)
 	}
 }
 

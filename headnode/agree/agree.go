@@ -2,6 +2,7 @@ package agree
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -19,6 +20,9 @@ const (
 	// and a large state takes seconds.
 	askTimeout = 30 * time.Second
 )
+
+// ErrDiverged is why a head has stopped whose state is not that of the others.
+var ErrDiverged = errors.New("cannot go on with another state than the other heads")
 
 // Store is what is needed of this head's replicated store.
 type Store interface {
@@ -125,7 +129,7 @@ func (c *Checker) settle(mine raftstore.StateHash, answers map[string]Answer) {
 		err := model.Errorf(model.KindInternal,
 			"the replicated state of this head differs from that of the other heads as of entry %d; it has stopped. Remove it, and let the machine join again as a new head", mine.Index)
 		log.Error("this head has stopped", slog.Any("err", err), slog.Any("heads", v.differ))
-		c.Store.Fail(fmt.Errorf("cannot go on with another state than the other heads: %w", err))
+		c.Store.Fail(fmt.Errorf("%w: %w", ErrDiverged, err))
 	}
 }
 

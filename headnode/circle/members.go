@@ -12,6 +12,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/peers"
 	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
 
@@ -70,7 +71,8 @@ func (c *Circle) Remove(ctx context.Context, id string) error {
 // Announce tells the others of this head, each time that it starts: a head that
 // has joined comes to take part by it, and one that has moved is found again.
 // seeds are addresses at which heads may answer, beside those that the state
-// has. It returns an error only if this head is not one any more.
+// has. It returns an error only if this head is not one any more; that wraps
+// raftstore.ErrRemoved.
 func (c *Circle) Announce(ctx context.Context, self model.Head, seeds []string) error {
 	retry := time.NewTicker(registerRetry)
 	defer retry.Stop()
@@ -81,7 +83,7 @@ func (c *Circle) Announce(ctx context.Context, self model.Head, seeds []string) 
 			c.Logger.Info("the heads know this head")
 			return nil
 		case model.IsKind(err, model.KindForbidden):
-			return fmt.Errorf("this head takes no part any more: %w", err)
+			return fmt.Errorf("%w: %w", raftstore.ErrRemoved, err)
 		case ctx.Err() == nil:
 			c.Logger.Info("the heads do not know this head yet", slog.Any("err", err))
 		}

@@ -55,7 +55,13 @@ func (s *server) fail(c *call, w *response, err error) {
 	} else {
 		s.Logger.Debug("request refused", "op", string(c.route), "account", c.account.Login, "request", c.id, "err", err)
 	}
-	if w.begun || gone {
+	if w.begun {
+		return
+	}
+	if gone {
+		// Whoever asked has gone, or this head is going. To say nothing would be
+		// an empty success.
+		c.broken = true
 		return
 	}
 	if c.r.Body != nil && c.r.Body != http.NoBody {

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Outcome is what a docker command did.
@@ -19,7 +18,7 @@ type Outcome struct {
 }
 
 // limit is how long one call of docker may take before it counts as hanging.
-const limit = 2 * time.Minute
+const limit = Patience
 
 // Command prepares a call of the docker client, which is killed when the test has ended.
 func (b *Bed) Command(t *testing.T, args ...string) *exec.Cmd {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/rack"
 )
@@ -48,7 +47,7 @@ func (b *Bed) Pid(t *testing.T, host string) int {
 // Leader waits until a head leads, and returns its name.
 func (b *Bed) Leader(t *testing.T) (name string) {
 	t.Helper()
-	err := Poll(t.Context(), 60*time.Second, func() error {
+	err := Poll(t.Context(), Patience, func() error {
 		for _, h := range b.Hosts(t) {
 			if h.Role == "leader" && !h.Cut {
 				name = h.Name

@@ -67,7 +67,7 @@ func nodeOf(t *testing.T, b *bed.Bed, container string) string {
 func nothingForgotten(t *testing.T, b *bed.Bed) {
 	t.Helper()
 	leader := b.Leader(t)
-	err := bed.Poll(t.Context(), 90*time.Second, func() error {
+	err := bed.Poll(t.Context(), bed.Patience, func() error {
 		status, err := statusOf(t, b, leader)
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func started(t *testing.T, b *bed.Bed, container string, times int) error {
 // removeNamed removes the containers whose names match; also when the test's context has ended.
 func removeNamed(t *testing.T, b *bed.Bed, pattern string) {
 	t.Helper()
-	err := bed.Poll(context.Background(), time.Minute, func() error {
+	err := bed.Poll(context.Background(), bed.Patience, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		out, err := b.Client(ctx, "ps", "-aq", "--filter", "name="+pattern).CombinedOutput()

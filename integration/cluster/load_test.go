@@ -12,10 +12,13 @@ import (
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
-// load is docker run --rm in a loop through every head, while a test breaks things.
+// load is docker run --rm in a loop through every head, while a test breaks things, and beside
+// it clients of the API whose history must be linearizable.
 type load struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	seen    *history
+	before  []string // what the nodes had of kernel objects
 
 	mu      sync.Mutex
 	worked  map[string]int       // runs by head
@@ -31,11 +34,13 @@ func startLoad(t *testing.T, b *bed.Bed) *load {
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{
 		cancel: cancel, worked: map[string]int{}, failed: map[string][]string{}, kept: map[string]string{},
-		last: map[string]time.Time{}, started: time.Now(),
+		last: map[string]time.Time{}, started: time.Now(), before: census(t, b),
 	}
-	for _, head := range heads {
+	l.seen = newHistory(t, fmt.Sprintf("load-seen-%d", l.started.UnixMilli()%1e6), 600, 200*time.Millisecond)
+	for i, head := range heads {
 		through := b.Through(t, head)
 		l.running.Go(func() { l.run(ctx, head, through) })
+		l.seen.join(&l.running, t, through, i, ctx.Done())
 	}
 	t.Cleanup(l.stop)
 	return l
@@ -54,7 +59,7 @@ func (l *load) run(ctx context.Context, head string, b *bed.Bed) {
 		if i%4 == 3 {
 			args = []string{"run", "-d", "--name", name, "-l", "load=kept", b.Image, "sleep", "1000"}
 		}
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 40*time.Second)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 90*time.Second)
 		command := b.Client(limited, args...)
 		var out, said bytes.Buffer
 		command.Stdout, command.Stderr = &out, &said
@@ -142,4 +147,6 @@ func (l *load) settle(t *testing.T, b *bed.Bed) {
 	})
 	nothingForgotten(t, b)
 	removeNamed(t, b, "^/load-")
+	l.seen.check(t)
+	nothingLeaked(t, b, l.before)
 }

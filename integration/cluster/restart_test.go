@@ -5,7 +5,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
@@ -79,7 +78,7 @@ func TestRollingRestartWithoutAFailedCall(t *testing.T) {
 func callSomewhere(t *testing.T, callers []*api, method, path string, body any) (a answer, elsewhere int) {
 	t.Helper()
 	for i, caller := range callers {
-		if a = caller.call(t.Context(), 20*time.Second, method, path, body); a.status > 0 {
+		if a = caller.call(t.Context(), bed.Patience, method, path, body); a.status > 0 {
 			return a, i
 		}
 	}

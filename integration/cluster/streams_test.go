@@ -55,7 +55,7 @@ func (s *session) says(t *testing.T, line, want string) {
 	if _, err := fmt.Fprintln(s.in, line); err != nil {
 		t.Fatalf("the session has ended: %v", err)
 	}
-	limit := time.After(30 * time.Second)
+	limit := time.After(bed.Patience)
 	for {
 		select {
 		case got, open := <-s.lines:
@@ -97,7 +97,7 @@ func TestP8SessionsOutliveTheLeader(t *testing.T) {
 			if got != want {
 				t.Errorf("docker logs -f says %q, want %q", got, want)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(bed.Patience):
 			t.Fatalf("docker logs -f does not say %q", want)
 		}
 	}
@@ -107,7 +107,7 @@ func TestP8SessionsOutliveTheLeader(t *testing.T) {
 		if code != "137" {
 			t.Errorf("docker wait answers %q", code)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(bed.Patience):
 		t.Error("docker wait does not answer")
 	}
 }
@@ -141,7 +141,7 @@ func TestEventsAreTheSameThroughEveryHead(t *testing.T) {
 					t.Fatalf("docker events ended: %q", stories[i])
 				}
 				stories[i] = append(stories[i], line)
-			case <-time.After(30 * time.Second):
+			case <-time.After(bed.Patience):
 				t.Fatalf("docker events has told %q only", stories[i])
 			}
 		}
