@@ -146,6 +146,7 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberRemoveImageName:  fields[RemoveImageName],
 	NumberDropImageHolder:  fields[DropImageHolder],
 	NumberSetSetting:       fields[SetSetting],
+	NumberSeedPackages:     fields[SeedPackages],
 	NumberLoseContainer:    fields[LoseContainer],
 	NumberForgetContainer:  fields[ForgetContainer],
 	NumberReserveUpdate:    fields[ReserveUpdate],

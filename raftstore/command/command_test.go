@@ -42,6 +42,7 @@ func all() []Command {
 		RecordEvent{Event: model.Event{AccountID: "a", Type: "image", Action: "prune", Time: now}},
 		SetAccountLimits{AccountID: "a", Limits: model.AccountLimits{Containers: 3, Memory: model.NoneAllowed}},
 		RemovePackage{Name: "p"},
+		SeedPackages{Packages: []model.Package{{Name: "p", Memory: 1}}},
 		PutBuilder{Builder: model.Builder{AccountID: "a", NodeID: "n"}, Before: "m"},
 		PutHead{Head: model.Head{ID: "h", Name: "n", Joined: now}},
 		RemoveHead{ID: "h"},

@@ -6,6 +6,7 @@ import "github.com/spearheadcloud/spearhead/model"
 const (
 	NumberSetAccountLimits Number = 45
 	NumberRemovePackage    Number = 46
+	NumberSeedPackages     Number = 100
 )
 
 // SetAccountLimits sets all limits of an account. What the account has beyond
@@ -20,6 +21,16 @@ type SetAccountLimits struct {
 type RemovePackage struct {
 	Name string `json:"name"`
 }
+
+// SeedPackages gives a data center the packages that it begins with, once and
+// for all: what operators make of them later is not touched, and their own
+// packages, also those that came before, stay as they are.
+type SeedPackages struct {
+	Packages []model.Package `json:"packages"`
+}
+
+// Number implements Command.
+func (SeedPackages) Number() Number { return NumberSeedPackages }
 
 // Number implements Command.
 func (SetAccountLimits) Number() Number { return NumberSetAccountLimits }

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"slices"
+
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
@@ -35,6 +37,35 @@ func (t *transaction) putPackage(c command.PutPackage) error {
 		}
 	}
 	return t.insert(tablePackages, &p)
+}
+
+// seeded is the setting that says that the first packages were made.
+const seeded = "packages_seeded"
+
+// PackagesSeeded reports whether the data center has been given the packages
+// that it begins with.
+func (v *View) PackagesSeeded() bool {
+	_, ok := v.Setting(seeded)
+	return ok
+}
+
+// seedPackages adds those packages whose names are free. The default one is
+// that only if no other is.
+func (t *transaction) seedPackages(c command.SeedPackages) error {
+	if t.PackagesSeeded() {
+		return nil
+	}
+	hasDefault := slices.ContainsFunc(t.Packages(), func(p *model.Package) bool { return p.Default })
+	for _, p := range c.Packages {
+		if _, taken := t.Package(p.Name); taken {
+			continue
+		}
+		p.Default = p.Default && !hasDefault
+		if err := t.putPackage(command.PutPackage{Package: p}); err != nil {
+			return err
+		}
+	}
+	return t.setSetting(command.SetSetting{Name: seeded, Value: "true"})
 }
 
 func checkPackage(p *model.Package) error {

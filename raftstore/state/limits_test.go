@@ -137,6 +137,34 @@ func TestPackageInUseKeepsItsSizes(t *testing.T) {
 	j.must(command.PutPackage{Package: larger}, command.RemovePackage{Name: "small"})
 }
 
+// The first packages come once, and take nothing from an operator who was
+// quicker, or who has changed or removed them since.
+func TestPackagesAreSeededOnce(t *testing.T) {
+	t.Parallel()
+	j := newJournal(t)
+	first := command.SeedPackages{Packages: []model.Package{
+		{ID: "1", Name: "g1", Memory: 1, Active: true}, {ID: "2", Name: "g2", Memory: 2, Active: true, Default: true}, {ID: "3", Name: "g3", Memory: 3, Active: true},
+	}}
+	j.must(command.PutPackage{Package: model.Package{ID: "own", Name: "g1", Memory: 7, Active: true, Default: true}})
+	if j.View().PackagesSeeded() {
+		t.Error("an operator's package counts as seed")
+	}
+	packages := func() (text string) {
+		for _, p := range j.View().Packages() {
+			text += fmt.Sprintf("%s=%d/%t ", p.Name, p.Memory, p.Default)
+		}
+		return text
+	}
+	j.must(first)
+	if got := packages(); got != "g1=7/true g2=2/false g3=3/false " || !j.View().PackagesSeeded() {
+		t.Errorf("seeded: %s", got)
+	}
+	j.must(command.RemovePackage{Name: "g3"}, command.PutPackage{Package: model.Package{Name: "g2", Memory: 9, Active: true, Default: true}}, first)
+	if got := packages(); got != "g1=7/false g2=9/true " {
+		t.Errorf("seeded twice: %s", got)
+	}
+}
+
 func TestRulesAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	j := newJournal(t)

@@ -35,6 +35,7 @@ var rules = map[command.Number]rule{
 	command.NumberPutBuilder:       on((*transaction).putBuilder),
 	command.NumberSetAccountLimits: on((*transaction).setAccountLimits),
 	command.NumberRemovePackage:    on((*transaction).removePackage),
+	command.NumberSeedPackages:     on((*transaction).seedPackages),
 	command.NumberPutHead:          on((*transaction).putHead),
 	command.NumberRemoveHead:       on((*transaction).removeHead),
 	command.NumberCheckState:       on((*transaction).checkState),
