@@ -136,7 +136,8 @@ func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segm
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("cannot attach interface %s: %w", p.Interface, err)
 		}
-		if err := segments[p.Segment].attach(ns, inner, p); err != nil {
+		s := segments[p.Segment]
+		if err := s.attach(ns, inner, p, func() error { return d.post(b, s, p) }); err != nil {
 			return err
 		}
 	}
@@ -159,7 +160,7 @@ func (d *Driver) unplugLeaving(b *sandbox, inner *netlink.Handle) error {
 		if s == nil {
 			continue
 		}
-		if err := errors.Join(s.unplug(p), dropWaysBack(inner, p)); err != nil {
+		if err := errors.Join(s.unplug(p), b.relieve(s, p), dropWaysBack(inner, p)); err != nil {
 			return err
 		}
 	}
@@ -214,7 +215,7 @@ func (d *Driver) detach(ctx context.Context, b *sandbox) error {
 			if s == nil {
 				continue
 			}
-			if err := s.silence(p); err != nil {
+			if err := errors.Join(s.silence(p), b.relieve(s, p)); err != nil {
 				return err
 			}
 		}
@@ -225,7 +226,7 @@ func (d *Driver) detach(ctx context.Context, b *sandbox) error {
 	if err := b.remove(); err != nil {
 		return err
 	}
-	b.rec, b.dns, b.wall, b.walled = sandboxRecord{}, resolver.Ports{}, nil, false
+	b.rec, b.dns, b.wall, b.walled, b.sentries = sandboxRecord{}, resolver.Ports{}, nil, false, nil
 	d.mu.Lock()
 	delete(d.boxes, b.id)
 	d.mu.Unlock()

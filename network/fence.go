@@ -37,7 +37,7 @@ func (d *Driver) raiseFence() error {
 	ways := d.wayPrefix()
 	err = transact(d.hostNS, func(c *nftables.Conn) error {
 		t := renew(c, nftables.TableFamilyINet, d.fenceTable())
-		v4, v6 := setElements(protected)
+		v4, v6 := setElements(protected, false)
 		sets := [2]*nftables.Set{
 			{Table: t, ID: 1, Name: "protected4", KeyType: nftables.TypeIPAddr, Interval: true},
 			{Table: t, ID: 2, Name: "protected6", KeyType: nftables.TypeIP6Addr, Interval: true},
@@ -129,7 +129,10 @@ func guardFabric(ns *os.File) error {
 
 // Types of ICMP (RFC 792) and ICMPv6 (RFC 4443, RFC 4861).
 const (
+	icmpUnreachable  = 3
 	icmpEchoRequest  = 8
+	icmpTimeExceeded = 11
+	icmpParameter    = 12
 	icmp6TooBig      = 2
 	icmp6EchoRequest = 128
 	icmp6Router      = 134 // advertisement

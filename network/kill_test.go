@@ -28,7 +28,8 @@ func TestFabricsKilledAnywhere(t *testing.T) {
 	points := map[string]string{ // node → where its first driver is killed
 		"node-1": "network/fabric/after-tunnel", "node-2": "network/fabric/after-fence", "node-3": "network/fabric/after-way",
 		"node-4": "network/attach/after-firewall", "node-5": "network/attach/after-veth", "node-6": "network/attach/after-unplug",
-		"node-7": "network/detach/before-namespace", "node-8": "network/segment/before-unpin", "node-9": "network/segment/before-fence",
+		"node-10": "network/attach/after-sentry",
+		"node-7":  "network/detach/before-namespace", "node-8": "network/segment/before-unpin", "node-9": "network/segment/before-fence",
 	}
 	m := newMachines(t)
 	for node, point := range points {
@@ -64,7 +65,9 @@ func fabricLife(t *testing.T, where string) {
 	for _, networks := range [][]model.Network{{one, two}, {one}} {
 		a := Attachment{Container: "one", Account: "alice", Networks: networks, Resolver: true}
 		for i, n := range networks {
-			a.NICs = append(a.NICs, nicOn(n, []string{"eth0", "eth1"}[i], 11))
+			nic := nicOn(n, []string{"eth0", "eth1"}[i], 11)
+			nic.Rate = 1e9 // so that there is a sentry
+			a.NICs = append(a.NICs, nic)
 		}
 		if _, err := d.Attach(context.Background(), a); err != nil {
 			t.Fatal(err)

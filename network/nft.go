@@ -9,7 +9,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/network/namespace"
 )
@@ -137,14 +136,14 @@ const (
 // isFamily matches packets of an address's family: offset and length say
 // where such an address stands in the header.
 func (s side) isFamily(v6 bool) (match []expr.Any, offset, length uint32) {
-	family, offset, length := byte(unix.NFPROTO_IPV4), uint32(12), uint32(4)
+	family, offset, length := []byte{0x08, 0x00}, uint32(12), uint32(4)
 	if v6 {
-		family, offset, length = unix.NFPROTO_IPV6, 8, 16
+		family, offset, length = []byte{0x86, 0xdd}, 8, 16
 	}
 	if s == destination {
 		offset += length
 	}
-	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}}}, offset, length
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: family}}, offset, length
 }
 
 // within matches an address by a prefix.

@@ -100,22 +100,29 @@ func newOuterName(prefix string) string {
 	return prefix + hex.EncodeToString(b[:])
 }
 
-// attach joins a container's namespace to the segment.
-func (s *segment) attach(ns *os.File, inner *netlink.Handle, p port) error {
+// attach joins a container's namespace to the segment. The port is mute until
+// post has been called, and has put up what stands outside of it.
+func (s *segment) attach(ns *os.File, inner *netlink.Handle, p port, post func() error) error {
 	mac, err := p.hardware()
 	if err != nil {
-		return err
-	}
-	if err := s.guard.allow(p.Outer, mac, p.speaks(mac)); err != nil {
-		return err
-	}
-	if err := failpoint.Hit("network/attach/after-guard"); err != nil {
 		return err
 	}
 	if err := s.plug(ns, p, mac); err != nil {
 		return err
 	}
 	if err := failpoint.Hit("network/attach/after-veth"); err != nil {
+		return err
+	}
+	if err := post(); err != nil {
+		return err
+	}
+	if err := failpoint.Hit("network/attach/after-sentry"); err != nil {
+		return err
+	}
+	if err := s.guard.allow(p.Outer, mac, p.speaks(mac)); err != nil {
+		return err
+	}
+	if err := failpoint.Hit("network/attach/after-guard"); err != nil {
 		return err
 	}
 	if err := s.configure(ns, inner, p); err != nil {

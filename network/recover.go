@@ -48,14 +48,29 @@ func (d *Driver) openStanding() error {
 			return err
 		}
 	}
+	found := map[string]bool{}
 	for _, b := range d.boxes {
 		for _, key := range b.uses {
-			if _, err := d.existing(key); err != nil {
+			if err := d.takeOverSegment(key, found); err != nil {
 				d.cfg.Logger.Error("cannot take over a network; its containers are cut off", "op", "recover", "segment", key, "err", err)
 			}
 		}
 	}
 	return nil
+}
+
+// takeOverSegment opens a segment that stands, with its sentries, unless it was
+// found already. The caller holds d.mu.
+func (d *Driver) takeOverSegment(key string, found map[string]bool) error {
+	if found[key] {
+		return nil
+	}
+	found[key] = true
+	s, err := d.existing(key)
+	if err != nil || s == nil {
+		return err
+	}
+	return d.findSentries(s)
 }
 
 // removeIdle removes segments that no container uses, of those that which

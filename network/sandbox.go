@@ -40,6 +40,9 @@ type sandbox struct {
 	walled bool           // wall is what the kernel has
 	wall   *wall          // nil: none
 	dns    resolver.Ports // where its resolver listens; zero without one
+	// sentries stand outside, by the outer names of ports. One that does nothing
+	// is there and not known.
+	sentries map[string]*sentry
 }
 
 // sandboxRecord is written before what it tells of is made.

@@ -86,7 +86,10 @@ func (d *Driver) refresh(b *sandbox) error {
 	if len(b.rec.Ports) == 0 || !namespace.IsPinned(b.pin()) {
 		return nil // gone meanwhile, or not there yet
 	}
-	return d.applyWall(b)
+	if err := d.applyWall(b); err != nil {
+		return err
+	}
+	return d.postAll(b)
 }
 
 // remotes are the NICs of a fabric on other nodes. One that a container here

@@ -52,8 +52,7 @@ func newWallTable(w *wall) *wallTable {
 		set("peers4", nftables.TypeIFName, nftables.TypeIPAddr), set("peers6", nftables.TypeIFName, nftables.TypeIP6Addr),
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.sets)) {
-		sum := sha256.Sum256([]byte(name))
-		short := hex.EncodeToString(sum[:8])
+		short := shortName(name)
 		pair := [2]*nftables.Set{set("a"+short+"4", nftables.TypeIPAddr), set("a"+short+"6", nftables.TypeIP6Addr)}
 		for _, s := range pair {
 			s.Interval = hasRanges(w.sets[name])
@@ -61,6 +60,12 @@ func newWallTable(w *wall) *wallTable {
 		t.sets[name] = pair
 	}
 	return t
+}
+
+// shortName is that of a set in the kernel, which takes no longer ones.
+func shortName(set string) string {
+	sum := sha256.Sum256([]byte(set))
+	return hex.EncodeToString(sum[:8])
 }
 
 // rebuild makes the whole table anew.
@@ -142,7 +147,7 @@ func (w *wall) addSets(c *nftables.Conn, t *wallTable) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.sets)) {
-		v4, v6 := setElements(w.sets[id])
+		v4, v6 := setElements(w.sets[id], false)
 		if err := eachFamilyAlways(c.AddSet, t.sets[id], v4, v6); err != nil {
 			return err
 		}
@@ -168,7 +173,7 @@ func (w *wall) addInput(c *nftables.Conn, t *wallTable) {
 	for _, kind := range []byte{icmp6Solicit, icmp6Advert} { // without them there is no IPv6
 		addRule(c, closed, isProtocol(unix.IPPROTO_ICMPV6), transportByte(0, kind), accept)
 	}
-	w.addRules(c, t, closed, true)
+	addRules(c, closed, w.rules, t.sets, true, accept)
 	addRule(c, closed, isProtocol(unix.IPPROTO_ICMP), transportByte(0, icmpEchoRequest), accept)
 	addRule(c, closed, isProtocol(unix.IPPROTO_ICMPV6), transportByte(0, icmp6EchoRequest), accept)
 	if w.hasMoved() {
@@ -227,7 +232,7 @@ func (w *wall) addOutput(c *nftables.Conn, t *wallTable) {
 	for _, kind := range []byte{icmp6Solicit, icmp6Advert} {
 		addRule(c, opening, isProtocol(unix.IPPROTO_ICMPV6), transportByte(0, kind), accept)
 	}
-	w.addRules(c, t, opening, false)
+	addRules(c, opening, w.rules, t.sets, false, accept)
 }
 
 // portKey loads interface, protocol and destination port of a packet.

@@ -9,23 +9,24 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// addRules adds the rules of one direction. A rule becomes one for each
-// combination of its ports and other sides.
-func (w *wall) addRules(c *nftables.Conn, t *wallTable, chain *nftables.Chain, inbound bool) {
+// addRules adds the rules of one direction, whose sets are there; allow is what
+// becomes of what one of them allows. A rule becomes one for each combination
+// of its ports and other sides.
+func addRules(c *nftables.Conn, chain *nftables.Chain, rules []model.FirewallRule, sets map[string][2]*nftables.Set, inbound bool, allow []expr.Any) {
 	other := source
 	if !inbound {
 		other = destination
 	}
-	for _, r := range w.rules {
+	for _, r := range rules {
 		if r.Inbound != inbound {
 			continue
 		}
 		then := refuse
 		if r.Allow {
-			then = accept
+			then = allow
 		}
 		for _, what := range matchTraffic(r) {
-			for _, who := range matchSides(r, t, other) {
+			for _, who := range matchSides(r, sets, other) {
 				addRule(c, chain, what, who, then)
 			}
 		}
@@ -55,7 +56,7 @@ func matchTraffic(r model.FirewallRule) (alternatives [][]expr.Any) {
 }
 
 // matchSides are the alternatives of a rule's other side.
-func matchSides(r model.FirewallRule, t *wallTable, other side) (alternatives [][]expr.Any) {
+func matchSides(r model.FirewallRule, sets map[string][2]*nftables.Set, other side) (alternatives [][]expr.Any) {
 	if len(r.Prefixes) == 0 && len(r.Sets) == 0 {
 		return [][]expr.Any{nil}
 	}
@@ -63,7 +64,7 @@ func matchSides(r model.FirewallRule, t *wallTable, other side) (alternatives []
 		alternatives = append(alternatives, other.within(p))
 	}
 	for _, id := range r.Sets {
-		for i, set := range t.sets[id] {
+		for i, set := range sets[id] {
 			alternatives = append(alternatives, other.in(set, i == 1))
 		}
 	}

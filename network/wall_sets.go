@@ -17,9 +17,10 @@ func hasRanges(set map[netip.Prefix]bool) bool {
 }
 
 // setElements are the elements of a set of addresses. Ranges in it must not
-// overlap: prefixes that lie in others are left out.
-func setElements(set map[netip.Prefix]bool) (v4, v6 []nftables.SetElement) {
-	ranges := hasRanges(set)
+// overlap: prefixes that lie in others are left out. They are written as
+// ranges if one of them is one, or if asked for.
+func setElements(set map[netip.Prefix]bool, asRanges bool) (v4, v6 []nftables.SetElement) {
+	ranges := asRanges || hasRanges(set)
 	for p := range set {
 		if ranges && covered(p, set) {
 			continue
