@@ -228,6 +228,9 @@ func (c *commit) stack(ctx context.Context, layer ocispec.Descriptor, diffIDs []
 		}
 	}
 	last := len(chain) - 1
+	if err := c.store.claim(ctx, "snapshots/"+c.store.snapshotter, chain[last]); err != nil {
+		return err
+	}
 	return c.layer(ctx, layer, parent, chain[last], digest.Digest(diffIDs[last]), true)
 }
 

@@ -10,7 +10,9 @@
 // Pull fetches from any registry that speaks the OCI distribution
 // specification or Docker's registry API v2 (schema 2). Layers are hostile
 // input: package unpack applies them inside of their snapshot and nowhere
-// else, within limits. Push sends an image byte for byte as it is held; layers
+// else, within limits. They are unpacked while they come, where nobody sees it:
+// a layer gets its name when all of it is here and has the digests that manifest
+// and configuration say. Push sends an image byte for byte as it is held; layers
 // remember the repositories they are in, so that a registry can take them from
 // there. Resolve, Tags and Search only ask. All of them speak through package
 // registry, which decides what may be reached, and with credentials that live

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -75,13 +76,27 @@ func (p *pull) keep(ctx context.Context, desc ocispec.Descriptor, data []byte) e
 	return nil
 }
 
-// blob makes the node hold a layer's bytes. fresh is false if it did before.
-func (p *pull) blob(ctx context.Context, desc ocispec.Descriptor) (fresh bool, err error) {
+// blob makes the node hold a layer's bytes, and tells a how they come. Who wants
+// the same layer waits until it is here and, if it is unpacked as it comes,
+// unpacked. moved is called when nothing is transferred any more.
+func (p *pull) blob(ctx context.Context, desc ocispec.Descriptor, a *arrival, moved func()) error {
 	unlock, err := p.store.working.lock(ctx, desc.Digest.String())
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer unlock()
+	fresh, err := p.bring(ctx, desc, a)
+	a.end(fresh, err)
+	moved()
+	if err != nil {
+		return err
+	}
+	return a.unfollowed(ctx)
+}
+
+// bring downloads a layer, or proves that the user may have the one that is
+// here. fresh is false in the second case. The caller has the layer's lock.
+func (p *pull) bring(ctx context.Context, desc ocispec.Descriptor, a *arrival) (fresh bool, err error) {
 	if err := p.store.claim(ctx, "content", desc.Digest.String()); err != nil {
 		return false, err
 	}
@@ -91,7 +106,7 @@ func (p *pull) blob(ctx context.Context, desc ocispec.Descriptor) (fresh bool, e
 	defer p.store.transfers.Release(1)
 	info, err := p.store.content.Info(ctx, desc.Digest)
 	if err != nil {
-		return true, retried(ctx, func() error { return p.download(ctx, desc) })
+		return true, retried(ctx, func() error { return p.download(ctx, desc, a) })
 	}
 	if err := p.prove(ctx, desc, info); err != nil {
 		return false, err
@@ -101,8 +116,8 @@ func (p *pull) blob(ctx context.Context, desc ocispec.Descriptor) (fresh bool, e
 }
 
 // download fetches a blob from where the last attempt left off.
-func (p *pull) download(ctx context.Context, desc ocispec.Descriptor) error {
-	writer, err := content.OpenWriter(ctx, p.store.content, content.WithRef(desc.Digest.String()), content.WithDescriptor(desc))
+func (p *pull) download(ctx context.Context, desc ocispec.Descriptor, a *arrival) error {
+	writer, err := p.openWriter(ctx, desc, a)
 	if errdefs.IsAlreadyExists(err) {
 		return nil
 	}
@@ -119,8 +134,7 @@ func (p *pull) download(ctx context.Context, desc ocispec.Descriptor) error {
 		defer r.Close()
 		shown := &meter{reporter: p.report, layer: desc.Digest, status: StatusDownloading, total: desc.Size}
 		source := &counter{r: r, count: count, meter: shown}
-		sink := &verifier{Writer: writer, ref: p.ref, done: func() { p.report.say(desc.Digest, StatusVerifying) }}
-		err = content.Copy(ctx, sink, source, desc.Size, desc.Digest)
+		err = content.Copy(ctx, writer, source, desc.Size, desc.Digest)
 		fromStore.Store(err != nil && !source.failed)
 		return err
 	})
@@ -138,6 +152,23 @@ func (p *pull) download(ctx context.Context, desc ocispec.Descriptor) error {
 	return err
 }
 
+// openWriter begins to write a layer, or goes on with it.
+func (p *pull) openWriter(ctx context.Context, desc ocispec.Descriptor, a *arrival) (*layerWriter, error) {
+	writer, err := content.OpenWriter(ctx, p.store.content, content.WithRef(desc.Digest.String()), content.WithDescriptor(desc))
+	if err != nil {
+		return nil, err
+	}
+	status, err := writer.Status()
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	// Without the file the layer is unpacked when it is whole.
+	if err := a.begin(func() (*os.File, error) { return p.store.ingest(desc.Digest) }, status.Offset); err != nil {
+		p.store.log.Warn("cannot unpack a layer while it comes", "op", "pull", "err", err)
+	}
+	return &layerWriter{Writer: writer, ref: p.ref, come: status.Offset, grown: a.grow, done: func() { p.report.say(desc.Digest, StatusVerifying) }}, nil
+}
+
 // discard drops bytes that turned out to be wrong.
 func (p *pull) discard(ctx context.Context, desc ocispec.Descriptor) {
 	err := p.store.content.Abort(context.WithoutCancel(ctx), desc.Digest.String())
@@ -146,21 +177,32 @@ func (p *pull) discard(ctx context.Context, desc ocispec.Descriptor) {
 	}
 }
 
-// verifier tells when all bytes are there and the digest is looked at, and
-// labels what is kept with where it came from.
-type verifier struct {
+// layerWriter tells what has come of a layer, and when all bytes are there and
+// the digest is looked at; it labels what is kept with where it came from.
+type layerWriter struct {
 	content.Writer
-	ref  reference.Named
-	done func()
+	ref   reference.Named
+	come  int64
+	grown func(int64)
+	done  func()
 }
 
-func (v *verifier) Commit(ctx context.Context, size int64, expected digest.Digest, opts ...content.Opt) error {
-	v.done()
-	if v.ref != nil {
-		key, repository := registry.KnownIn(v.ref)
-		opts = append(opts, content.WithLabels(map[string]string{key: repository, registry.GivenBy(v.ref): "yes"}))
+// Write implements io.Writer.
+func (w *layerWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	w.come += int64(n)
+	w.grown(w.come)
+	return n, err
+}
+
+// Commit implements content.Writer.
+func (w *layerWriter) Commit(ctx context.Context, size int64, expected digest.Digest, opts ...content.Opt) error {
+	w.done()
+	if w.ref != nil {
+		key, repository := registry.KnownIn(w.ref)
+		opts = append(opts, content.WithLabels(map[string]string{key: repository, registry.GivenBy(w.ref): "yes"}))
 	}
-	return v.Writer.Commit(ctx, size, expected, opts...)
+	return w.Writer.Commit(ctx, size, expected, opts...)
 }
 
 // counter counts bytes that come from the registry, and remembers whether it

@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strconv"
+	"sync"
 
-	"github.com/containerd/containerd/v2/core/mount"
-	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
@@ -18,9 +14,6 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 
-	"github.com/spearheadcloud/spearhead/image/unpack"
-	"github.com/spearheadcloud/spearhead/internal/failpoint"
-	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -50,64 +43,133 @@ func chainIDs(diffIDs []string) []string {
 }
 
 // layers downloads the layers of an image side by side and unpacks them one
-// upon the other, each as soon as it is there.
+// upon the other, each while it comes.
 func (p *pull) layers(ctx context.Context, m ocispec.Manifest, image model.Image) error {
 	chain := chainIDs(image.DiffIDs)
 	group, ctx := errgroup.WithContext(ctx)
 	slots := semaphore.NewWeighted(parallelDownloads)
-	ready := make([]chan bool, len(m.Layers))
+	arrivals := make([]*arrival, len(m.Layers))
 	for _, layer := range m.Layers {
 		p.report.say(layer.Digest, StatusPulling)
 	}
 	for i, layer := range m.Layers {
-		ready[i] = make(chan bool, 1)
-		group.Go(func() error {
-			if !slots.TryAcquire(1) {
-				p.report.say(layer.Digest, StatusWaiting)
-				if err := slots.Acquire(ctx, 1); err != nil {
-					return err
-				}
-			}
-			defer slots.Release(1)
-			fresh, err := p.blob(ctx, layer)
-			if err != nil {
-				return err
-			}
-			ready[i] <- fresh
-			return nil
-		})
+		arrivals[i] = newArrival()
+		group.Go(func() error { return p.fetchLayer(ctx, slots, layer, arrivals[i]) })
 	}
 	group.Go(func() error {
 		parent := ""
 		for i, layer := range m.Layers {
-			var fresh bool
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case fresh = <-ready[i]:
-			}
-			if err := p.layer(ctx, layer, parent, chain[i], digest.Digest(image.DiffIDs[i]), fresh); err != nil {
+			if err := p.stack(ctx, layer, arrivals[i], parent, chain[i], digest.Digest(image.DiffIDs[i])); err != nil {
 				return err
 			}
 			parent = chain[i]
 		}
 		return nil
 	})
-	return group.Wait()
+	err := group.Wait()
+	for _, a := range arrivals {
+		a.close()
+	}
+	return err
 }
 
-// layer makes the node hold one layer unpacked, and says what became of it.
+// fetchLayer gets one layer when it is its turn.
+func (p *pull) fetchLayer(ctx context.Context, slots *semaphore.Weighted, layer ocispec.Descriptor, a *arrival) error {
+	if !slots.TryAcquire(1) {
+		p.report.say(layer.Digest, StatusWaiting)
+		if err := slots.Acquire(ctx, 1); err != nil {
+			return err
+		}
+	}
+	moved := sync.OnceFunc(func() { slots.Release(1) })
+	defer moved()
+	return p.blob(ctx, layer, a, moved)
+}
+
+// stack makes the node hold one layer unpacked upon its parent, as soon as it
+// can.
+func (p *pull) stack(ctx context.Context, desc ocispec.Descriptor, a *arrival, parent, name string, diffID digest.Digest) error {
+	if err := p.store.claim(ctx, "snapshots/"+p.store.snapshotter, name); err != nil {
+		return err
+	}
+	there, err := p.store.unpacked(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !there {
+		along, err := a.follow(ctx)
+		if err != nil {
+			return err
+		}
+		if along {
+			return p.unpackAlong(ctx, desc, a, parent, name, diffID)
+		}
+	}
+	fresh, err := a.whole(ctx)
+	if err != nil {
+		return err
+	}
+	return p.layer(ctx, desc, parent, name, diffID, fresh)
+}
+
+// unpackAlong unpacks a layer while it comes. Nobody else has to wait for that
+// but who wants the same blob: the lock of the tree is taken when it is made, so
+// that a registry which sends slowly holds up nobody's layers.
+func (p *pull) unpackAlong(ctx context.Context, desc ocispec.Descriptor, a *arrival, parent, name string, diffID digest.Digest) error {
+	defer a.leave()
+	shown := &meter{reporter: p.report, layer: desc.Digest, status: StatusExtracting, total: desc.Size}
+	made, err := p.extract(ctx, &arrivalReader{ctx: ctx, from: a, meter: shown}, parent)
+	if model.IsKind(err, model.KindInvalid) {
+		// What came may be other bytes than it should, which says more.
+		if _, failed := a.whole(ctx); failed != nil {
+			return failed
+		}
+	}
+	if err != nil {
+		return err
+	}
+	unlock, err := p.store.working.lock(ctx, treeKey(name))
+	if err != nil {
+		made.undo.Revert()
+		return err
+	}
+	defer unlock()
+	if err := made.keep(ctx, desc, name, diffID); err != nil {
+		return err
+	}
+	p.report.say(desc.Digest, StatusPulled)
+	return nil
+}
+
+// treeKey is what the lock of a tree is called: a tree of one layer that is not
+// packed has the digest of its blob, whose lock is another.
+func treeKey(name string) string { return "tree " + name }
+
+// unpacked tells whether a tree of layers is here.
+func (s *Store) unpacked(ctx context.Context, name string) (bool, error) {
+	_, err := s.layers.Stat(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot look for layer: %w", err)
+	}
+	return true, nil
+}
+
+// layer makes the node hold one layer unpacked whose blob is here, and says what
+// became of it. The tree is claimed.
 func (p *pull) layer(ctx context.Context, desc ocispec.Descriptor, parent, name string, diffID digest.Digest, fresh bool) error {
-	unlock, err := p.store.working.lock(ctx, name)
+	unlock, err := p.store.working.lock(ctx, treeKey(name))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := p.store.claim(ctx, "snapshots/"+p.store.snapshotter, name); err != nil {
+	there, err := p.store.unpacked(ctx, name)
+	if err != nil {
 		return err
 	}
-	_, err = p.store.layers.Stat(ctx, name)
-	if err == nil {
+	if there {
 		if err := p.store.matches(ctx, desc, diffID, p.limits); err != nil {
 			return err
 		}
@@ -118,90 +180,10 @@ func (p *pull) layer(ctx context.Context, desc ocispec.Descriptor, parent, name 
 		p.report.say(desc.Digest, status)
 		return nil
 	}
-	if !errdefs.IsNotFound(err) {
-		return fmt.Errorf("cannot look for layer: %w", err)
-	}
 	if err := p.unpack(ctx, desc, parent, name, diffID); err != nil {
 		return err
 	}
 	p.report.say(desc.Digest, StatusPulled)
-	return nil
-}
-
-// unpack applies a layer to a snapshot of its parent and commits it.
-func (p *pull) unpack(ctx context.Context, desc ocispec.Descriptor, parent, name string, diffID digest.Digest) error {
-	s := p.store
-	var undo revert.Stack
-	defer undo.Revert()
-	key := extractionPrefix + model.NewID()
-	mounts, err := s.layers.Prepare(ctx, key, parent)
-	if err != nil {
-		return storageError("unpack a layer", err)
-	}
-	undo.Add(func() {
-		if err := s.layers.Remove(context.WithoutCancel(ctx), key); err != nil {
-			s.log.Error("half-unpacked layer stays until the next start", "op", "pull", "err", err)
-		}
-	})
-	result, err := p.apply(ctx, desc, mounts, key)
-	if err != nil {
-		return err
-	}
-	if result.DiffID != diffID {
-		return otherBytes()
-	}
-	if err := s.remember(ctx, desc.Digest, diffID); err != nil {
-		return err
-	}
-	if err := failpoint.Hit("image.unpack.before-commit"); err != nil {
-		return err
-	}
-	size := snapshots.WithLabels(map[string]string{sizeLabel: strconv.FormatInt(result.Size, 10)})
-	if err := s.layers.Commit(ctx, name, key, size); err != nil {
-		return storageError("commit a layer", err)
-	}
-	undo.Success()
-	return nil
-}
-
-// apply mounts a layer's snapshot out of everyone's sight and unpacks into it.
-func (p *pull) apply(ctx context.Context, desc ocispec.Descriptor, mounts []mount.Mount, key string) (result unpack.Result, err error) {
-	s := p.store
-	blob, err := s.content.ReaderAt(ctx, desc)
-	if err != nil {
-		return unpack.Result{}, fmt.Errorf("cannot open layer: %w", err)
-	}
-	defer blob.Close()
-	dir := s.path("mounts", key)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return unpack.Result{}, fmt.Errorf("cannot make mountpoint: %w", err)
-	}
-	defer func() { err = errors.Join(err, unmountAndRemove(dir)) }()
-	if err := mount.All(mounts, dir); err != nil {
-		return unpack.Result{}, fmt.Errorf("cannot mount layer: %w", err)
-	}
-	if err := failpoint.Hit("image.unpack.mounted"); err != nil {
-		return unpack.Result{}, err
-	}
-	shown := &meter{reporter: p.report, layer: desc.Digest, status: StatusExtracting, total: desc.Size}
-	source := &counter{r: io.NopCloser(io.NewSectionReader(blob, 0, blob.Size())), count: func(int64) {}, meter: shown}
-	if result, err = unpack.Apply(ctx, dir, source, p.limits); err != nil {
-		return unpack.Result{}, err
-	}
-	return result, syncTree(dir)
-}
-
-// syncTree writes a layer to the disk before the database says that it is
-// there: a power cut must not leave a layer of empty files.
-func syncTree(dir string) error {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("cannot open layer: %w", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Syncfs(fd); err != nil {
-		return storageError("write a layer to the disk", err)
-	}
 	return nil
 }
 

@@ -45,7 +45,13 @@ func bigLayer(t testing.TB) imagetest.Layer {
 
 func newFake(t testing.TB, bad func(w http.ResponseWriter, r *http.Request) bool) *fakeRegistry {
 	t.Helper()
-	blobs, manifest, err := imagetest.Assemble([]imagetest.Layer{bigLayer(t)}, imagetest.Config(ocispec.ImageConfig{}))
+	return newFakeOf(t, bigLayer(t), bad)
+}
+
+// newFakeOf is newFake with another layer, of more than a MiB.
+func newFakeOf(t testing.TB, layer imagetest.Layer, bad func(w http.ResponseWriter, r *http.Request) bool) *fakeRegistry {
+	t.Helper()
+	blobs, manifest, err := imagetest.Assemble([]imagetest.Layer{layer}, imagetest.Config(ocispec.ImageConfig{}))
 	if err != nil {
 		t.Fatal(err)
 	}
