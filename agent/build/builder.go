@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network"
+	"github.com/spearheadcloud/spearhead/network/resolver"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -109,13 +109,13 @@ func (one *builder) start(program string, r wire.BuilderRequest, made *revert.St
 		return nil, err
 	}
 	netns, err := b.cfg.Network.Attach(ctx, network.Attachment{
-		Container: model.BuilderSandbox(one.account), Account: one.account, NICs: r.NICs, Networks: r.Networks,
+		Container: model.BuilderSandbox(one.account), Account: one.account, NICs: r.NICs, Networks: r.Networks, Resolver: true,
 	})
 	if err != nil {
 		return nil, err
 	}
 	resolvConf := filepath.Join(run, "resolv.conf")
-	if err := os.WriteFile(resolvConf, []byte(resolvers(r.Networks)), 0o644); err != nil {
+	if err := os.WriteFile(resolvConf, []byte(askHere()), 0o644); err != nil {
 		return nil, fmt.Errorf("cannot write the builder's resolv.conf: %w", err)
 	}
 	if err := one.door.open(filepath.Join(run, "node.sock")); err != nil {
@@ -129,7 +129,7 @@ func (one *builder) start(program string, r wire.BuilderRequest, made *revert.St
 	defer listener.Close()
 	listener.SetUnlinkOnClose(false)
 	return startProcess(listener, group, program,
-		"-root", cache, "-run", run, "-cgroup", group.steps(), "-resolv-conf", resolvConf, "-netns", netns)
+		"-root", cache, "-run", run, "-cgroup", group.steps(), "-resolv-conf", resolvConf, "-nameserver", resolver.Address.String(), "-netns", netns)
 }
 
 // cutShortFile is what a builder leaves in its folder when a client went away
@@ -145,16 +145,10 @@ func (one *builder) cutShort() bool {
 
 func (one *builder) socket() string { return filepath.Join(one.of.runDir(one.account), "api.sock") }
 
-// resolvers is the resolv.conf of who is on these networks.
-func resolvers(networks []model.Network) string {
-	var text strings.Builder
-	for _, n := range networks {
-		for _, r := range n.Resolvers {
-			fmt.Fprintf(&text, "nameserver %s\n", r)
-		}
-	}
-	return text.String()
-}
+// askHere returns a resolv.conf(5) that leads to the resolver in the builder's
+// namespace, as containers have one: it knows the account's containers by name,
+// and whom to ask for the rest.
+func askHere() string { return "nameserver " + resolver.Address.String() + "\n" }
 
 // process is the builder's first process, and with it all that it starts: it
 // is the first of its own process namespace too.

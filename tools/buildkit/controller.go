@@ -93,8 +93,13 @@ func newWorker(ctx context.Context, f flags, images *registries) (worker.Worker,
 			return overlay.NewSnapshotter(root, overlay.AsynchronousRemove)
 		},
 	}
+	// BuildKit takes servers on loopback out of resolv.conf, but not out of this.
+	var dns *oci.DNSConfig
+	if f.nameserver != "" {
+		dns = &oci.DNSConfig{Nameservers: []string{f.nameserver}}
+	}
 	opt, err := runc.NewWorkerOpt(f.root, snapshots, false, oci.ProcessSandbox, nil, nil,
-		netproviders.Opt{Mode: "host"}, nil, "", "", false, nil, "", f.cgroup, nil)
+		netproviders.Opt{Mode: "host"}, dns, "", "", false, nil, "", f.cgroup, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ type flags struct {
 	run        string // of sockets
 	cgroup     string // below which steps run
 	resolvConf string
+	nameserver string
 	netns      string
 	keepBytes  int64
 }
@@ -47,6 +48,7 @@ func main() {
 	flag.StringVar(&f.run, "run", "", "folder of node.sock, at which the node answers")
 	flag.StringVar(&f.cgroup, "cgroup", "", "control group below which the steps of builds run")
 	flag.StringVar(&f.resolvConf, "resolv-conf", "", "file to see as /etc/resolv.conf")
+	flag.StringVar(&f.nameserver, "nameserver", "", "name server in the network namespace, which the steps of builds ask")
 	flag.StringVar(&f.netns, "netns", "", "network namespace to run in")
 	flag.Int64Var(&f.keepBytes, "keep-bytes", 10<<30, "size that the cache is kept below")
 	flag.Parse()
