@@ -93,7 +93,7 @@ func (a *atlas) read(v *state.View, accountID string, version uint64) *part {
 			p.members[nic.NetworkID] = append(p.members[nic.NetworkID], model.Member{
 				ContainerID: c.ID, AccountID: c.AccountID, Underlay: a.underlays[c.NodeID], MAC: nic.MAC,
 				Address: nic.Address.Addr(), Address6: nic.Address6.Addr(),
-				Names: append([]string{c.Name}, nic.Aliases...), Up: c.State.Status.Running(),
+				Names: append([]string{c.Name}, nic.Aliases...), Up: c.State.Status.Running(), Services: services(c),
 			})
 			if p.on[c.NodeID] == nil {
 				p.on[c.NodeID] = map[string]bool{}
@@ -109,6 +109,14 @@ func (a *atlas) read(v *state.View, accountID string, version uint64) *part {
 		slices.SortFunc(members, func(a, b model.Member) int { return strings.Compare(a.ContainerID, b.ContainerID) })
 	}
 	return p
+}
+
+// services are those that a container offers now: who is unhealthy offers none.
+func services(c *model.Container) []model.Service {
+	if c.State.Health != nil && c.State.Health.Status == model.HealthUnhealthy {
+		return nil
+	}
+	return model.ParseServices(c.Spec.Labels[model.LabelServices])
 }
 
 // addBuilder adds the steps of the account's builds: they reach its containers.

@@ -12,62 +12,14 @@ import (
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
-// Labels by which containers say how they want to be found.
+// Labels by which containers say how they want to be found, besides that of their services.
 const (
-	labelServices = "triton.cns.services"
-	labelDisable  = "triton.cns.disable"
-	labelReverse  = "triton.cns.reverse_ptr"
+	labelDisable = "triton.cns.disable"
+	labelReverse = "triton.cns.reverse_ptr"
 )
 
 // ttl is how long others may remember an answer, in seconds.
 const ttl = 30
-
-// service is what a container says of one service that it is part of.
-type service struct {
-	name             string
-	port             uint16 // 0: it has none, and no SRV record
-	priority, weight uint16
-}
-
-// servicesOf reads NAME[:PORT][:priority=N][:weight=N], and more after commas.
-// What cannot be read is left out: it is a label, and nobody is there to refuse.
-func servicesOf(label string) []service {
-	var all []service
-	for text := range strings.SplitSeq(label, ",") {
-		parts := strings.Split(strings.TrimSpace(text), ":")
-		s := service{name: dnsLabel(parts[0]), weight: 10}
-		good := s.name != ""
-		for _, part := range parts[1:] {
-			name, value, named := strings.Cut(part, "=")
-			if !named {
-				name, value = "port", part
-			}
-			n, err := strconv.ParseUint(value, 10, 16)
-			into := map[string]*uint16{"port": &s.port, "priority": &s.priority, "weight": &s.weight}[name]
-			if err != nil || into == nil {
-				good = false
-				break
-			}
-			*into = uint16(n)
-		}
-		if good {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// dnsLabel makes of a name one that can be part of a domain name (RFC 1123,
-// 2.1): letters, digits and hyphens, at most 63 of them.
-func dnsLabel(name string) string {
-	clean := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, strings.ToLower(name))
-	return strings.Trim(clean[:min(len(clean), 63)], "-")
-}
 
 // hidden reports whether a container wants not to be found at all.
 func hidden(c *model.Container) bool {
@@ -97,25 +49,25 @@ type records map[string][]dns.RR
 // container can be sent users.
 func recordsOf(v *state.View, a *model.Account, origin string, well func(*model.Container) bool) records {
 	r := records{}
-	for _, owner := range []string{dnsLabel(a.Login), a.ID} {
+	for _, owner := range []string{model.DNSLabel(a.Login), a.ID} {
 		below := owner + "." + origin
 		for _, c := range v.Containers(a.ID) {
 			reached := addresses(v, c)
 			if hidden(c) || len(reached) == 0 {
 				continue
 			}
-			name := dnsLabel(c.Name) + ".inst." + below
+			name := model.DNSLabel(c.Name) + ".inst." + below
 			for _, alias := range []string{name, model.ShortID(c.ID) + ".inst." + below} {
 				r.add(alias, reached)
 			}
 			if !well(c) {
 				continue
 			}
-			for _, s := range servicesOf(c.Spec.Labels[labelServices]) {
-				of := s.name + ".svc." + below
+			for _, s := range model.ParseServices(c.Spec.Labels[model.LabelServices]) {
+				of := s.Name + ".svc." + below
 				r.add(of, reached)
-				if s.port != 0 {
-					r[of] = append(r[of], &dns.SRV{Hdr: header(of, dns.TypeSRV), Priority: s.priority, Weight: s.weight, Port: s.port, Target: name})
+				if s.Port != 0 {
+					r[of] = append(r[of], &dns.SRV{Hdr: header(of, dns.TypeSRV), Priority: s.Priority, Weight: s.Weight, Port: s.Port, Target: name})
 				}
 			}
 		}
@@ -153,7 +105,7 @@ func reverse(v *state.View, a netip.Addr, origin string) (string, bool) {
 			return dns.Fqdn(strings.ToLower(wanted)), valid
 		}
 		owner, ok := v.Account(c.AccountID)
-		return dnsLabel(c.Name) + ".inst." + dnsLabel(owner.Login) + "." + origin, ok
+		return model.DNSLabel(c.Name) + ".inst." + model.DNSLabel(owner.Login) + "." + origin, ok
 	}
 	return "", false
 }

@@ -233,7 +233,7 @@ func owner(v *state.View, label string) (model.Account, bool) {
 		return a, true
 	}
 	for _, a := range v.Accounts() {
-		if dnsLabel(a.Login) == label {
+		if model.DNSLabel(a.Login) == label {
 			return *a, true
 		}
 	}
