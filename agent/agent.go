@@ -26,7 +26,7 @@ const housekeeping = 30 * time.Second
 // probesAtOnce is how many health checks of the node begin at the same time.
 const probesAtOnce = 8
 
-// Agent is a node as heads see it: it implements wire.Agent. It owns the tasks
+// Agent is a node as heads see it: it implements wire.Node. It owns the tasks
 // of its containers; its loop hands each end of a container to its task.
 type Agent struct {
 	drivers Drivers
@@ -54,13 +54,14 @@ type Agent struct {
 	running context.Context
 
 	networks networks
+	moves    *moves
 
 	mu     sync.Mutex // guards what follows
 	tasks  map[string]*task.Task
 	closed bool
 }
 
-var _ wire.Agent = (*Agent)(nil)
+var _ wire.Node = (*Agent)(nil)
 
 // Options are what New makes an agent of.
 type Options struct {
@@ -108,6 +109,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		stop:    stop,
 		running: running,
 		tasks:   make(map[string]*task.Task),
+		moves:   newMoves(),
 		shipper: logship.New(logship.Config{Logger: o.Logger}),
 
 		standing:  o.Standing,

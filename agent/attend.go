@@ -29,7 +29,7 @@ func (a *Agent) Attend(_ context.Context, in wire.Attention) (wire.Standing, err
 func (a *Agent) movable() []task.Snapshot {
 	var all []task.Snapshot
 	for _, s := range a.snapshots() {
-		if s.Spec.Reschedules() {
+		if s.Spec.Reschedules() && s.Phase != state.PhaseArriving { // else it is not the node's yet
 			all = append(all, s)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/agent/journal"
 	"github.com/spearheadcloud/spearhead/agent/logship"
+	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/runtime"
@@ -21,7 +22,7 @@ func (a *Agent) Info(context.Context) (model.NodeInfo, error) { return a.info, n
 func (a *Agent) Containers(context.Context) ([]wire.ContainerRecord, error) {
 	all := []wire.ContainerRecord{}
 	for _, s := range a.snapshots() {
-		all = append(all, wire.ContainerRecord{ID: s.ID, AccountID: s.AccountID, State: s.State})
+		all = append(all, wire.ContainerRecord{ID: s.ID, AccountID: s.AccountID, State: s.State, Departing: s.Departing})
 	}
 	return all, nil
 }
@@ -87,10 +88,17 @@ func (a *Agent) Kill(ctx context.Context, id string, r wire.KillRequest) (wire.A
 // Remove implements wire.Agent.
 func (a *Agent) Remove(ctx context.Context, id string, r wire.RemoveRequest) (wire.Ack, error) {
 	t := a.find(id)
-	if t == nil {
+	if t == nil || r.Generation != nil && t.Snapshot().Generation != *r.Generation {
 		return a.records.Place(), nil
 	}
-	return t.Remove(ctx, r)
+	if t.Snapshot().Phase == state.PhaseArriving {
+		a.moves.forget(id)
+	}
+	ack, err := t.Remove(ctx, r)
+	if err == nil {
+		a.moves.offer(id, "")
+	}
+	return ack, err
 }
 
 // Resize implements wire.Agent.

@@ -41,6 +41,7 @@ type Images interface {
 	ForgetInterrupted(ctx context.Context) error
 	Shed(ctx context.Context, imageID string, peers []image.Peer) (freed int64, err error)
 	Roots(ctx context.Context) ([]string, error)
+	Tree(ctx context.Context, container string) (dir, form string, err error)
 	Size(ctx context.Context, container string) (model.ContainerSize, error)
 	Changes(ctx context.Context, container string) ([]model.FileChange, error)
 	Commit(ctx context.Context, container string, o image.CommitOptions) (model.Image, error)
@@ -70,6 +71,11 @@ type Volumes interface {
 	Send(ctx context.Context, id string, r wire.SendVolumeRequest) (io.ReadCloser, error)
 	Receive(ctx context.Context, id string, r wire.ReceiveVolumeRequest, stream io.Reader) error
 	Exposed() ([]string, error)
+	Data(ctx context.Context, id string) (dir string, err error)
+	Mark(ctx context.Context, id string) (snapshots []string, err error)
+	Marks(ctx context.Context, id string) (snapshots []string, err error)
+	ReceiveStep(ctx context.Context, id string, size int64, stream io.Reader) error
+	Unmark(ctx context.Context, id string) error
 }
 
 // Gossip is where the agent tells how full its machine is.
@@ -80,6 +86,7 @@ type Gossip interface {
 // PeerClient calls another node.
 type PeerClient interface {
 	wire.Peer
+	wire.Origin
 	Close()
 }
 

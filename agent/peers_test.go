@@ -34,7 +34,7 @@ func certified(t *testing.T, ca *pki.CA, id string) *pki.Identity {
 
 // serve serves an agent as the node of an identity until the test ends, and
 // returns its address.
-func serve(t *testing.T, a wire.Agent, identity *pki.Identity) string {
+func serve(t *testing.T, a wire.Node, identity *pki.Identity) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

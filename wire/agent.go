@@ -24,6 +24,7 @@ type Agent interface {
 	Membership
 	Volumes
 	Networks
+	Moves
 
 	// Info describes the machine.
 	Info(ctx context.Context) (model.NodeInfo, error)
@@ -129,6 +130,8 @@ type ContainerRecord struct {
 	ID        string               `json:"id"`
 	AccountID string               `json:"account_id"`
 	State     model.ContainerState `json:"state"`
+	// Departing says that it was stopped to be another node's.
+	Departing bool `json:"departing,omitempty"`
 }
 
 // CreateRequest is a reserved container with the networks that its NICs are on
@@ -162,6 +165,8 @@ type KillRequest struct {
 // RemoveRequest says what to remove with a container.
 type RemoveRequest struct {
 	Force bool `json:"force,omitempty"`
+	// Generation, if not nil, is of the copy that is meant: any other stays.
+	Generation *int `json:"generation,omitempty"`
 	// Volumes asks for the volumes that were made for the container, too. It
 	// is the head that removes those: the node is not told.
 	Volumes bool `json:"-"`

@@ -63,6 +63,7 @@ func NewHandler(a Agent, logger *slog.Logger) http.Handler {
 	h.attendRoute(route)
 	h.volumeRoutes(route)
 	h.networkRoutes(route)
+	h.moveRoutes(route)
 	route("POST "+pathPrefix+"/journal", h.journal)
 	return h.onBehalf(mux)
 }
@@ -121,7 +122,7 @@ func perform[In any](h *handler, f func(context.Context, string, In) error) http
 
 func (h *handler) create(ctx context.Context, id string, in CreateRequest) (Ack, error) {
 	if in.Container.ID != id {
-		return Ack{}, model.Errorf(model.KindInvalid, "the container's id is not the one in the address")
+		return Ack{}, errOtherID
 	}
 	return h.agent.Create(ctx, in)
 }

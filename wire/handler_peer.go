@@ -8,11 +8,16 @@ import (
 )
 
 // NewPeerHandler returns the HTTP form of what nodes may ask of each other. It
-// refuses every other call with model.KindForbidden.
-func NewPeerHandler(p Peer, logger *slog.Logger) http.Handler {
+// refuses every other call with model.KindForbidden. Which node calls, the
+// request's context says; see WithCaller.
+func NewPeerHandler(p interface {
+	Peer
+	Origin
+}, logger *slog.Logger) http.Handler {
 	h := &handler{log: logger}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathPrefix+blobsPath+"{digest}", h.blobOf(p))
+	h.originRoutes(mux, p)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, model.Errorf(model.KindForbidden, "nodes may ask each other for content only"))
 	})

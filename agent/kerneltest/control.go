@@ -52,7 +52,12 @@ func (d *runtimeDriver) Stats(_ context.Context, id string) (model.Stats, error)
 	}, nil
 }
 
-func (d *runtimeDriver) LogDir(id string) string { return "/log/" + id }
+func (d *runtimeDriver) LogDir(id string) string {
+	if d.files != "" {
+		return d.Dir("log", id)
+	}
+	return "/log/" + id
+}
 
 // Probe ends with what SetHealth says.
 func (d *runtimeDriver) Probe(ctx context.Context, id string, args []string) (int, []byte, error) {

@@ -34,6 +34,7 @@ type Kernel struct {
 	healthy    map[string]int          // exit code of a container's health check
 	probes     map[string]int          // how often it was probed
 	hung       map[string]bool         // whose probes do not end by themselves
+	files      string                  // see KeepFiles
 	violations []string
 	waiters    sync.WaitGroup
 }

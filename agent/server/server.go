@@ -19,9 +19,10 @@ import (
 const farewell = 5 * time.Second
 
 // Serve serves a on the listener until ctx ends, and closes the listener.
-// tlsConfig decides who may connect. Heads may call everything, other nodes
-// what is in wire.Peer, and nobody else anything.
-func Serve(ctx context.Context, listener net.Listener, tlsConfig *tls.Config, a wire.Agent, logger *slog.Logger) error {
+// tlsConfig decides who may connect. Heads may call everything that is in
+// wire.Agent, other nodes what is in wire.Peer and wire.Origin, and nobody else
+// anything.
+func Serve(ctx context.Context, listener net.Listener, tlsConfig *tls.Config, a wire.Node, logger *slog.Logger) error {
 	tlsConfig = tlsConfig.Clone()
 	tlsConfig.NextProtos = []string{"http/1.1"} // streams are upgraded connections
 	tlsConfig.DynamicRecordSizingDisabled = true
@@ -58,12 +59,12 @@ func Serve(ctx context.Context, listener net.Listener, tlsConfig *tls.Config, a 
 // byRole hands a call to the handler for who makes it, as its certificate says.
 func byRole(heads, nodes http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		role, _, err := pki.Peer(*r.TLS)
+		role, id, err := pki.Peer(*r.TLS)
 		switch {
 		case err == nil && role == pki.RoleHead:
 			heads.ServeHTTP(w, r)
 		case err == nil && role == pki.RoleNode:
-			nodes.ServeHTTP(w, r)
+			nodes.ServeHTTP(w, r.WithContext(wire.WithCaller(r.Context(), id)))
 		default:
 			http.Error(w, "neither heads nor nodes of this data center call so", http.StatusForbidden)
 		}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/spearheadcloud/spearhead/agent/server"
+	"github.com/spearheadcloud/spearhead/internal/treesync"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/wire"
@@ -63,6 +64,7 @@ func TestEachRoleIsServedWhatItMayCall(t *testing.T) {
 	other := wire.NewClient(url, identity(t, ca, pki.RoleNode, "n2").ClientTLS(pki.RoleNode, "n1"))
 	defer other.Close()
 	wantNodesServedContentOnly(t, other, agent)
+	wantOriginKnowsItsCaller(t, other, head)
 	stranger := wire.NewClient(url, strangerTLS(t))
 	defer stranger.Close()
 	if _, err := stranger.Blob(t.Context(), "sha256:00", 0); !model.IsKind(err, model.KindUnavailable) {
@@ -97,6 +99,38 @@ func TestEachRoleIsServedWhatItMayCall(t *testing.T) {
 	}
 	for err = nil; err == nil; {
 		_, err = journal.Next()
+	}
+}
+
+// wantOriginKnowsItsCaller has a node ask for what was offered to it, which is
+// told who asks by the certificate, and a head, which is not served.
+func wantOriginKnowsItsCaller(t *testing.T, node, head *wire.Client) {
+	t.Helper()
+	for what, open := range map[string]func() (io.ReadCloser, error){
+		"n2 c log": func() (io.ReadCloser, error) { return node.OfferedTree(t.Context(), "c", "log") },
+		"n2 c root/upper \xff": func() (io.ReadCloser, error) {
+			return node.OfferedFiles(t.Context(), "c", "root/upper", []treesync.Want{{Path: []byte("\xff")}})
+		},
+		"n2 c v s b": func() (io.ReadCloser, error) {
+			return node.OfferedStream(t.Context(), "c", "v", wire.SendVolumeRequest{Snapshot: "s", Base: "b"})
+		},
+	} {
+		stream, err := open()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		told, err := io.ReadAll(stream)
+		if stream.Close(); err != nil || string(told) != what {
+			t.Errorf("%q, want %q: %v", told, what, err)
+		}
+	}
+	if names, err := node.OfferedSnapshots(t.Context(), "c", "v"); err != nil || len(names) != 3 || names[0] != "n2" {
+		t.Errorf("snapshots: %v, %v", names, err)
+	}
+	if stream, err := head.OfferedTree(t.Context(), "c", "log"); err == nil {
+		stream.Close()
+		t.Error("a head is served what is for nodes")
 	}
 }
 

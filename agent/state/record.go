@@ -19,6 +19,7 @@ const (
 	PhaseRunning  Phase = "running"  // Run is alive, or ended while nobody looked
 	PhaseWaiting  Phase = "waiting"  // ended, and its restart policy starts it again
 	PhaseRemoving Phase = "removing" // finished after a crash
+	PhaseArriving Phase = "arriving" // its files come from another node, whose it still is
 )
 
 // Status is the part of a record that changes.
@@ -49,6 +50,12 @@ type Status struct {
 	// Rewiring is set while a running container is connected to a network or
 	// taken off one: whoever finds it after a crash gives it the request's NICs.
 	Rewiring bool `json:"rewiring,omitempty"`
+	// Departing is set while the container is to be another node's: it does not
+	// run any more, and nobody can start it.
+	Departing bool `json:"departing,omitempty"`
+	// Arriving is set while the copy that was to become the container is
+	// removed: nobody is told of that.
+	Arriving bool `json:"arriving,omitempty"`
 }
 
 // Record is a container as its node keeps it.

@@ -93,7 +93,7 @@ func (t *Task) afterEnd(next *state.Status) time.Duration {
 		next.State.RestartCount++
 		next.QuickEnds++
 		return pause
-	case t.spec().AutoRemove && !next.Restarting:
+	case t.spec().AutoRemove && !next.Restarting && !next.Departing:
 		next.Phase = state.PhaseRemoving
 	}
 	return 0

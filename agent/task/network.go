@@ -58,7 +58,7 @@ func setPrimary(r *wire.CreateRequest, network string) {
 // runs, in its network. If that fails both are as before.
 func (t *Task) rewire(change func(*wire.CreateRequest)) (wire.Ack, error) {
 	switch {
-	case t.status.Phase == "" || t.status.Phase == state.PhaseCreating:
+	case t.absent():
 		return wire.Ack{}, NotFound(t.id)
 	case t.status.Phase == state.PhaseRemoving:
 		return wire.Ack{}, model.Errorf(model.KindConflict, "container %s is marked for removal and cannot be connected or disconnected", t.id)

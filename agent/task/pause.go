@@ -26,7 +26,7 @@ func (t *Task) PauseFor(ctx context.Context) (wire.Ack, error) {
 func (t *Task) Unpause(ctx context.Context) (wire.Ack, error) {
 	return t.call(ctx, func(reply answer) {
 		switch {
-		case t.status.Phase == "" || t.status.Phase == state.PhaseCreating:
+		case t.absent():
 			reply(wire.Ack{}, NotFound(t.id))
 		case !t.paused():
 			reply(t.node.Records.Place(), model.Errorf(model.KindConflict, "Container %s is not paused", t.id))
@@ -41,7 +41,7 @@ func (t *Task) paused() bool { return t.status.State.Status == model.StatusPause
 // mayPause says why the container cannot be paused.
 func (t *Task) mayPause() error {
 	switch {
-	case t.status.Phase == "" || t.status.Phase == state.PhaseCreating:
+	case t.absent():
 		return NotFound(t.id)
 	case t.status.Phase == state.PhaseWaiting:
 		return model.Errorf(model.KindConflict, "Container %s is restarting, wait until the container is running", t.id)

@@ -22,6 +22,7 @@ func (t *Task) recover(alive *runtime.Process, exit *runtime.Exit) {
 	case state.PhaseCreating:
 		t.forgetCreated()
 		t.removed = true
+	case state.PhaseArriving: // the next fetch goes on with it
 	case state.PhaseRemoving:
 		t.proceed(0)
 	case state.PhaseStarting:

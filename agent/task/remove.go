@@ -25,8 +25,12 @@ func (t *Task) Remove(ctx context.Context, r wire.RemoveRequest) (wire.Ack, erro
 
 func (t *Task) askRemove(r wire.RemoveRequest, reply answer) {
 	busy := t.status.Phase == state.PhaseRunning || t.status.Phase == state.PhaseWaiting
+	if r.Generation != nil && *r.Generation != t.request.Container.Generation {
+		reply(t.node.Records.Place(), nil) // it is not the copy that is meant
+		return
+	}
 	switch {
-	case t.status.Phase == "" || t.status.Phase == state.PhaseCreating:
+	case t.absent() && t.status.Phase != state.PhaseArriving:
 		reply(wire.Ack{}, NotFound(t.id))
 	case t.paused() && !r.Force:
 		reply(wire.Ack{}, model.Errorf(model.KindConflict,
@@ -60,6 +64,7 @@ func (t *Task) remove() (wire.Ack, error) {
 	}
 	t.timer.Stop()
 	next := t.status
+	next.Arriving = next.Arriving || next.Phase == state.PhaseArriving
 	next.Phase, next.State.Status = state.PhaseRemoving, model.StatusRemoving
 	if t.status.Phase == state.PhaseRemoving {
 		t.become(next)
@@ -79,7 +84,11 @@ func (t *Task) remove() (wire.Ack, error) {
 	}
 	gone := t.status
 	gone.Phase = "" // from now on no list has it
-	ack, err := t.commit(state.Change{Forget: true, Entries: []model.JournalEntry{t.entry(model.ActionDestroy, nil)}}, gone)
+	change := state.Change{Forget: true}
+	if !next.Arriving { // else it never was this node's
+		change.Entries = []model.JournalEntry{t.entry(model.ActionDestroy, nil)}
+	}
+	ack, err := t.commit(change, gone)
 	if err != nil {
 		t.timer.Reset(retryPause)
 		return wire.Ack{}, err
@@ -95,6 +104,9 @@ func (t *Task) removeParts() error {
 	t.node.Shipper.Forget(t.id)
 	ctx, cancel := t.step()
 	defer cancel()
+	if t.status.Arriving { // so that the runtime knows what to forget: its log
+		err = errors.Join(err, t.node.Runtime.Register(ctx, t.id, t.spec()))
+	}
 	return errors.Join(err,
 		t.node.Volumes.Conceal(t.id),
 		t.node.Images.RemoveRoot(ctx, t.id),

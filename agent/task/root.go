@@ -120,7 +120,7 @@ func (t *Task) UseRoot(ctx context.Context) (r Root, release func(), err error) 
 
 func (t *Task) openRoot() (Root, error) {
 	switch t.status.Phase {
-	case "", state.PhaseCreating:
+	case "", state.PhaseCreating, state.PhaseArriving:
 		return Root{}, NotFound(t.id)
 	case state.PhaseRemoving:
 		return Root{}, model.Errorf(model.KindConflict, "container %s is marked for removal: its files cannot be reached any more", t.id)
@@ -216,7 +216,7 @@ func (t *Task) evictRoot() error {
 // Tell writes an entry about the container to the journal.
 func (t *Task) Tell(ctx context.Context, action string, attributes ...string) (wire.Ack, error) {
 	return t.call(ctx, func(reply answer) {
-		if t.status.Phase == "" || t.status.Phase == state.PhaseCreating {
+		if t.absent() {
 			reply(wire.Ack{}, NotFound(t.id))
 			return
 		}

@@ -26,7 +26,7 @@ func (t *Task) Start(ctx context.Context) (wire.Ack, error) {
 // counts them; actions are told in the journal after "start".
 func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 	switch t.status.Phase {
-	case "", state.PhaseCreating:
+	case "", state.PhaseCreating, state.PhaseArriving:
 		return wire.Ack{}, NotFound(t.id)
 	case state.PhaseRunning:
 		if t.paused() {
@@ -37,7 +37,7 @@ func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 		return wire.Ack{}, model.Errorf(model.KindConflict, "container is marked for removal and cannot be started")
 	}
 	t.timer.Stop()
-	if err := t.may(); err != nil {
+	if err := t.mayHere(); err != nil {
 		if t.status.Phase == state.PhaseWaiting {
 			t.timer.Reset(retryPause)
 		}
@@ -74,6 +74,14 @@ func (t *Task) start(automatic bool, actions ...string) (wire.Ack, error) {
 		return t.startFailed(before, automatic, startFailure(err))
 	}
 	return t.started(process, actions...)
+}
+
+// mayHere is nil if the container may be started, and is this node's to start.
+func (t *Task) mayHere() error {
+	if t.status.Departing {
+		return errDeparting(t.request.Container.Name)
+	}
+	return t.may()
 }
 
 // may is nil if the node may start the container now.

@@ -36,7 +36,7 @@ func (t *Task) Stop(ctx context.Context, r wire.StopRequest) (wire.Ack, error) {
 
 func (t *Task) stop(r wire.StopRequest, reply answer) {
 	switch t.status.Phase {
-	case "", state.PhaseCreating:
+	case "", state.PhaseCreating, state.PhaseArriving:
 		reply(wire.Ack{}, NotFound(t.id))
 	case state.PhaseWaiting:
 		reply(t.giveUpRestart("stop"))
@@ -102,7 +102,7 @@ func (t *Task) Kill(ctx context.Context, r wire.KillRequest) (wire.Ack, error) {
 }
 
 func (t *Task) kill(r wire.KillRequest) (wire.Ack, error) {
-	if t.status.Phase == "" || t.status.Phase == state.PhaseCreating {
+	if t.absent() {
 		return wire.Ack{}, NotFound(t.id)
 	}
 	sig, err := parseSignal(r.Signal, syscall.SIGKILL)

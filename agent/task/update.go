@@ -18,7 +18,7 @@ func (t *Task) Update(ctx context.Context, r model.ContainerUpdate) (wire.Ack, e
 
 func (t *Task) mayUpdate(r model.ContainerUpdate) error {
 	switch {
-	case t.status.Phase == "" || t.status.Phase == state.PhaseCreating:
+	case t.absent():
 		return NotFound(t.id)
 	case t.status.Phase == state.PhaseRemoving:
 		return model.Errorf(model.KindConflict, "Cannot update container %s: container is marked for removal and cannot be \"update\"", t.id)

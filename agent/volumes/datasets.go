@@ -84,8 +84,8 @@ func dropLeftSnapshots(ctx context.Context, tree Datasets) error {
 		return err
 	}
 	for _, snapshot := range all {
-		if !strings.Contains(snapshot, "@"+ownPrefix) {
-			continue
+		if !strings.Contains(snapshot, "@"+ownPrefix) || strings.Contains(snapshot, "@"+movePrefix) {
+			continue // the latter go when the move has ended
 		}
 		if err := tree.RemoveSnapshot(ctx, snapshot); err != nil && !model.IsKind(err, model.KindConflict) && !model.IsKind(err, model.KindNotFound) {
 			return err

@@ -68,6 +68,10 @@ type snapshots interface {
 	clone(ctx context.Context, id, name, to string, size int64) error
 	send(ctx context.Context, id, name, base string) (io.ReadCloser, error)
 	receive(ctx context.Context, id string, size int64, onto bool, stream io.Reader) error
+	mark(ctx context.Context, id string) ([]string, error)
+	marks(ctx context.Context, id string) ([]string, error)
+	receiveStep(ctx context.Context, id string, size int64, stream io.Reader) error
+	unmark(ctx context.Context, id string) error
 }
 
 // Open finds the volumes of the node, and clears away what a crash has left.

@@ -21,9 +21,9 @@ import (
 // its version to count: times are those of the kernel's last tick.
 const freshness = time.Second
 
-// List writes the list of all files below dir. What vanishes meanwhile is left
-// out.
-func List(ctx context.Context, dir string, w io.Writer) error {
+// List writes the list of all files below dir, but for what skip names at the
+// top; nil skips nothing. What vanishes meanwhile is left out.
+func List(ctx context.Context, dir string, skip func(name string) bool, w io.Writer) error {
 	top, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("cannot list a tree: %w", err)
@@ -34,7 +34,7 @@ func List(ctx context.Context, dir string, w io.Writer) error {
 		return fmt.Errorf("cannot list a tree: %w", err)
 	}
 	buffered := bufio.NewWriterSize(w, 64<<10)
-	l := &lister{ctx: ctx, settled: settled, out: json.NewEncoder(buffered)}
+	l := &lister{ctx: ctx, settled: settled, skip: skip, out: json.NewEncoder(buffered)}
 	var st unix.Stat_t
 	if err := unix.Fstat(top, &st); err != nil {
 		return fmt.Errorf("cannot list a tree: %w", err)
@@ -51,6 +51,7 @@ func List(ctx context.Context, dir string, w io.Writer) error {
 type lister struct {
 	ctx     context.Context
 	settled time.Time // what was changed later has no version
+	skip    func(name string) bool
 	out     *json.Encoder
 }
 
@@ -74,6 +75,8 @@ func (l *lister) directory(fd int, st *unix.Stat_t, name string) error {
 		child := base
 		if name != "" {
 			child = name + "/" + base
+		} else if l.skip != nil && l.skip(base) {
+			continue
 		}
 		if len(child) > maxPath {
 			return fmt.Errorf("a path has more than %d bytes: %w", maxPath, unix.ENAMETOOLONG)

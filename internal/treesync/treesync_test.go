@@ -54,7 +54,7 @@ type brokenReader struct{}
 func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }
 
 func (n *neighbour) List(ctx context.Context) (io.ReadCloser, error) {
-	return n.stream(func(w io.Writer) error { return List(ctx, n.dir, w) })
+	return n.stream(func(w io.Writer) error { return List(ctx, n.dir, nil, w) })
 }
 
 func (n *neighbour) Read(ctx context.Context, wants []Want) (io.ReadCloser, error) {
@@ -391,7 +391,7 @@ func FuzzEntries(f *testing.F) {
 	var whole bytes.Buffer
 	dir := f.TempDir()
 	write(f, []byte("x"), dir, "a", "b")
-	must(f, List(f.Context(), dir, &whole))
+	must(f, List(f.Context(), dir, nil, &whole))
 	f.Add(whole.Bytes())
 	f.Add([]byte(`{"m":16877,"t":[0,0]}` + "\n" + `{"p":"Li4vYQ==","m":33188,"t":[0,0]}` + "\n" + `{"end":true}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -44,6 +44,8 @@ type container struct {
 	state   model.ContainerState
 	process *Process          // of the newest run, or of the one to come
 	files   map[string][]byte // archives that were unpacked, by path
+
+	departing bool
 }
 
 type exec struct {
@@ -158,6 +160,9 @@ func (a *Agent) Start(_ context.Context, id string) (wire.Ack, error) {
 
 func (a *Agent) start(c *container) (wire.Ack, error) {
 	id := c.request.Container.ID
+	if c.departing {
+		return a.place(), model.Errorf(model.KindConflict, "container %s is being moved to another node", id)
+	}
 	if c.state.Status == model.StatusPaused {
 		return a.place(), model.Errorf(model.KindConflict, "cannot start a paused container, try unpause instead")
 	}

@@ -56,6 +56,7 @@ func Run(t *testing.T, subject Subject) {
 		{"UseAndHealthAreTold", (*suite).useAndHealthAreTold},
 		{"NetworksHaveVersions", (*suite).networksHaveVersions},
 		{"NetworksComeAndGo", (*suite).networksComeAndGo},
+		{"DeparturesHold", (*suite).departuresHold},
 	})
 }
 

@@ -36,12 +36,15 @@ type Agent struct {
 	networks     wire.NodeNetworks
 	failRemove   error
 	standing     attended
+	others       map[string]*Agent // that containers can be fetched from
+	failMove     func(call string) error
 }
 
 type container struct {
 	spec  model.Container
 	state model.ContainerState
 	files map[string][]byte // archives that were unpacked, by path
+	moved moved
 }
 
 var _ wire.Agent = (*Agent)(nil)
@@ -241,7 +244,7 @@ func (a *Agent) Containers(context.Context) ([]wire.ContainerRecord, error) {
 	defer a.mu.Unlock()
 	var out []wire.ContainerRecord
 	for id, c := range a.containers {
-		out = append(out, wire.ContainerRecord{ID: id, AccountID: c.spec.AccountID, State: c.state})
+		out = append(out, wire.ContainerRecord{ID: id, AccountID: c.spec.AccountID, State: c.state, Departing: c.moved.departing})
 	}
 	return out, nil
 }
@@ -271,6 +274,9 @@ func (a *Agent) Start(_ context.Context, id string) (wire.Ack, error) {
 		return wire.Ack{}, err
 	}
 	defer a.mu.Unlock()
+	if c.moved.departing || c.moved.arriving {
+		return wire.Ack{}, model.Errorf(model.KindConflict, "container %s is being moved", id)
+	}
 	if c.state.Status.Running() {
 		return wire.Ack{}, model.Errorf(model.KindNotModified, "container is running already")
 	}
@@ -331,7 +337,7 @@ func (a *Agent) Remove(_ context.Context, id string, r wire.RemoveRequest) (wire
 		return wire.Ack{}, a.failRemove
 	}
 	c := a.containers[id]
-	if c == nil {
+	if c == nil || r.Generation != nil && *r.Generation != c.spec.Generation {
 		return wire.Ack{Epoch: a.epoch, Seq: uint64(len(a.journal))}, nil
 	}
 	if c.state.Status.Running() {

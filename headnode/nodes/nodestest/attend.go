@@ -84,7 +84,7 @@ func (a *Agent) Attend(_ context.Context, in wire.Attention) (wire.Standing, err
 		s.Keyring = own.told.Keyring.Version
 	}
 	for id, c := range a.containers {
-		if c.spec.Spec.Labels[model.LabelReschedule] == "true" {
+		if c.spec.Spec.Labels[model.LabelReschedule] == "true" && !c.moved.arriving {
 			s.Held = append(s.Held, wire.Held{ID: id, Generation: c.spec.Generation})
 		}
 	}

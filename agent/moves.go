@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+// moves is what the agent knows of containers that go and come, besides their
+// records. It ends with the process: heads offer and fetch again.
+type moves struct {
+	mu       sync.Mutex
+	offers   map[string]string   // the node that may read a container's files
+	arrivals map[string]*arrival // by container
+}
+
+func newMoves() *moves {
+	return &moves{offers: map[string]string{}, arrivals: map[string]*arrival{}}
+}
+
+// mayRead reports whether a container is offered to a node.
+func (m *moves) mayRead(id, nodeID string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return nodeID != "" && m.offers[id] == nodeID
+}
+
+func (m *moves) offer(id, nodeID string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if nodeID == "" {
+		delete(m.offers, id)
+		return
+	}
+	m.offers[id] = nodeID
+}
+
+// arrivalOf is what is known of a container that comes in a generation.
+func (m *moves) arrivalOf(id string, generation int) *arrival {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.arrivals[id]
+	if a == nil || a.generation != generation {
+		a = newArrival(generation)
+		m.arrivals[id] = a
+	}
+	return a
+}
+
+func (m *moves) arrival(id string) *arrival {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.arrivals[id]
+}
+
+// forget ends what is under way with a container that leaves the node, or has
+// arrived.
+func (m *moves) forget(id string) {
+	m.mu.Lock()
+	a := m.arrivals[id]
+	delete(m.arrivals, id)
+	delete(m.offers, id)
+	m.mu.Unlock()
+	if a != nil {
+		a.end()
+	}
+}
+
+// OfferContainer implements wire.Agent.
+func (a *Agent) OfferContainer(ctx context.Context, id string, r wire.OfferRequest) (wire.Offer, error) {
+	t, err := a.get(id)
+	if err != nil {
+		return wire.Offer{}, err
+	}
+	a.moves.offer(id, r.To)
+	var offer wire.Offer
+	size, err := a.drivers.Images.Size(ctx, id)
+	if err != nil {
+		return offer, err
+	}
+	offer.Bytes = size.RW
+	for _, volume := range volumesOf(t.Snapshot().Spec) {
+		usage, err := a.drivers.Volumes.Usage(ctx, volume)
+		if err != nil && !model.IsKind(err, model.KindNotFound) {
+			return offer, err
+		}
+		offer.Bytes += usage.Used
+	}
+	return offer, nil
+}
+
+// volumesOf lists the ids of the volumes that a container mounts, each once.
+func volumesOf(spec *model.ContainerSpec) (ids []string) {
+	for _, m := range spec.Mounts {
+		if m.Type == model.MountVolume && !slices.Contains(ids, m.VolumeID) {
+			ids = append(ids, m.VolumeID)
+		}
+	}
+	return ids
+}
+
+// DepartContainer implements wire.Agent.
+func (a *Agent) DepartContainer(ctx context.Context, id string, r wire.StopRequest) (wire.Ack, error) {
+	t, err := a.get(id)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	return t.Depart(ctx, r)
+}
+
+// StayContainer implements wire.Agent. The snapshots of its volumes that were
+// taken for the move go.
+func (a *Agent) StayContainer(ctx context.Context, id string, r wire.StayRequest) (wire.Ack, error) {
+	t, err := a.get(id)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	a.moves.offer(id, "")
+	ack, err := t.Stay(ctx, r.Start)
+	for _, volume := range volumesOf(t.Snapshot().Spec) {
+		if unmarked := a.drivers.Volumes.Unmark(ctx, volume); unmarked != nil {
+			err = errors.Join(err, unmarked)
+		}
+	}
+	return ack, err
+}
+
+// ArriveContainer implements wire.Agent.
+func (a *Agent) ArriveContainer(ctx context.Context, r wire.CreateRequest) (wire.Ack, error) {
+	t := a.find(r.Container.ID)
+	if t == nil {
+		return wire.Ack{}, model.Errorf(model.KindConflict, "nothing of container %s was fetched", r.Container.ID)
+	}
+	ack, err := t.Arrive(ctx, r)
+	if err != nil {
+		return ack, err
+	}
+	a.moves.forget(r.Container.ID)
+	for _, volume := range volumesOf(&r.Container.Spec) {
+		if err := a.drivers.Volumes.Unmark(ctx, volume); err != nil { // they are hidden, and cost space only
+			a.log.Warn("cannot remove snapshots of a move", "op", "arrive", "container", r.Container.ID, "err", err)
+		}
+	}
+	return ack, nil
+}

@@ -1,0 +1,149 @@
+package volumes
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
+	"github.com/spearheadcloud/spearhead/model"
+)
+
+// movePrefix begins the names of the snapshots between which a volume is sent
+// that moves while it is in use. They stay until the move has ended.
+const movePrefix = ownPrefix + "move-"
+
+// Data is the directory with what containers see of a volume.
+func (s *Store) Data(ctx context.Context, id string) (string, error) {
+	dir, err := s.keeper.dir(ctx, id)
+	return filepath.Join(dir, dataName), err
+}
+
+// Mark takes a snapshot for a move, and lists all that the other node needs,
+// the oldest first. KindNotImplemented where volumes have no snapshots.
+func (s *Store) Mark(ctx context.Context, id string) (names []string, err error) {
+	err = s.with(ctx, id, func() error {
+		names, err = s.keeper.mark(ctx, id)
+		return err
+	})
+	return names, err
+}
+
+// Marks lists the snapshots that have come of a volume that is moved here, the
+// oldest first. It is empty for one that is not here at all.
+func (s *Store) Marks(ctx context.Context, id string) ([]string, error) {
+	return s.keeper.marks(ctx, id)
+}
+
+// ReceiveStep adds a snapshot to a volume that is moved here, from a stream of
+// it that is whole or follows the last of Marks.
+func (s *Store) ReceiveStep(ctx context.Context, id string, size int64, stream io.Reader) error {
+	return s.with(ctx, id, func() error { return s.keeper.receiveStep(ctx, id, size, stream) })
+}
+
+// Unmark removes the snapshots of a move that has ended. A volume that is not
+// here is no error.
+func (s *Store) Unmark(ctx context.Context, id string) error {
+	return s.with(ctx, id, func() error { return s.keeper.unmark(ctx, id) })
+}
+
+func (d *datasets) mark(ctx context.Context, id string) ([]string, error) {
+	if err := d.snapshot(ctx, id, movePrefix+model.NewID()[:16]); err != nil {
+		return nil, err
+	}
+	all, err := d.tree.Snapshots(ctx, volumeDataset(id))
+	var names []string
+	for _, s := range all {
+		if !strings.HasPrefix(s.Name, ownPrefix) || strings.HasPrefix(s.Name, movePrefix) {
+			names = append(names, s.Name)
+		}
+	}
+	return names, err
+}
+
+func (d *datasets) marks(ctx context.Context, id string) ([]string, error) {
+	all, err := d.tree.Snapshots(ctx, volumeDataset(id))
+	if model.IsKind(err, model.KindNotFound) {
+		return nil, nil
+	}
+	names := make([]string, len(all))
+	for i, s := range all {
+		names[i] = s.Name
+	}
+	return names, err
+}
+
+// receiveStep leaves the volume unmounted: who uses it mounts it, and sees
+// nothing of what was there before.
+func (d *datasets) receiveStep(ctx context.Context, id string, size int64, stream io.Reader) error {
+	have, err := d.marks(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(have) > 0 {
+		if err := d.tree.Unmount(ctx, volumeDataset(id)); err != nil {
+			return err
+		}
+		return d.tree.Receive(ctx, volumeDataset(id), stream)
+	}
+	half := incomingDataset + "/" + id
+	for _, left := range []string{half, volumeDataset(id)} { // the latter has no snapshot: nothing has come yet
+		if err := d.tree.Destroy(ctx, left); err != nil {
+			return err
+		}
+	}
+	err = d.tree.Receive(ctx, half, stream)
+	if err == nil {
+		err = failpoint.Hit("volumes.step")
+	}
+	if err == nil {
+		err = d.tree.Set(ctx, half, sizeProperties(size))
+	}
+	if err == nil {
+		err = d.tree.Rename(ctx, half, volumeDataset(id))
+	}
+	if err != nil {
+		_ = d.tree.Destroy(context.WithoutCancel(ctx), half) // else Open does it
+		return err
+	}
+	return d.checkStep(ctx, id)
+}
+
+// checkStep refuses a stream that was not one of a volume.
+func (d *datasets) checkStep(ctx context.Context, id string) error {
+	dir, err := d.tree.Mount(ctx, volumeDataset(id))
+	if err != nil {
+		return err
+	}
+	if st, err := os.Lstat(filepath.Join(dir, dataName)); err != nil || !st.IsDir() {
+		_ = d.tree.Destroy(ctx, volumeDataset(id))
+		return model.Errorf(model.KindInvalid, "the stream is of a dataset that is no volume of Spearhead's")
+	}
+	return nil
+}
+
+func (d *datasets) unmark(ctx context.Context, id string) error {
+	names, err := d.marks(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, movePrefix) {
+			continue
+		}
+		if err := d.tree.RemoveSnapshot(ctx, volumeDataset(id)+"@"+name); err != nil && !model.IsKind(err, model.KindNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *directories) mark(context.Context, string) ([]string, error) { return nil, errPlain }
+
+func (d *directories) marks(context.Context, string) ([]string, error) { return nil, errPlain }
+
+func (d *directories) receiveStep(context.Context, string, int64, io.Reader) error { return errPlain }
+
+func (d *directories) unmark(context.Context, string) error { return nil }
