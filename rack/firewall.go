@@ -1,11 +1,13 @@
 package rack
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -43,6 +45,8 @@ func (r *Rack) openWay() error {
 	})
 	e := matchLink(expr.MetaKeyIIFNAME, expr.CmpOpEq, r.externalBridge())
 	e = append(e, matchLink(expr.MetaKeyOIFNAME, expr.CmpOpEq, r.underlayBridge())...)
+	// Answers pass: heads carry what users send to published ports.
+	c.AddRule(&nftables.Rule{Table: table, Chain: forward, Exprs: append(slices.Clone(e), append(matchAnswers(), &expr.Verdict{Kind: expr.VerdictAccept})...)})
 	c.AddRule(&nftables.Rule{Table: table, Chain: forward, Exprs: append(e, &expr.Verdict{Kind: expr.VerdictDrop})})
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("cannot set the rack's firewall: %w", err)
@@ -64,6 +68,16 @@ func matchLink(key expr.MetaKey, op expr.CmpOp, name string) []expr.Any {
 	data := make([]byte, unix.IFNAMSIZ)
 	copy(data, name)
 	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: data}}
+}
+
+// matchAnswers matches what belongs to a conversation that was let through.
+func matchAnswers() []expr.Any {
+	answers := binary.NativeEndian.AppendUint32(nil, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
+	return []expr.Any{
+		&expr.Ct{Register: 1, Key: expr.CtKeySTATE},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: answers, Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
 }
 
 // closeWay takes the rack's rules away.

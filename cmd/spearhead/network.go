@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,7 +31,11 @@ func networkCommand() *cli.Command {
 					&cli.StringFlag{Name: "last", Usage: "last `ADDRESS` that is given out"},
 					&cli.StringSliceFlag{Name: "resolver", Usage: "`ADDRESS` of a name server; may be repeated"},
 					&cli.IntFlag{Name: "mtu", Usage: "largest packet in `BYTES`; 0 is the NIC's"},
-					&cli.StringFlag{Name: "subnet6", Usage: "its IPv6 addresses, `ADDRESS/BITS`, with the router at the first one"},
+					&cli.StringFlag{Name: "subnet6", Usage: "its IPv6 addresses, `ADDRESS/BITS`"},
+					&cli.StringFlag{Name: "gateway6", Usage: "the IPv6 `ADDRESS` of its router; the first one of the subnet without it"},
+					&cli.StringFlag{Name: "first6", Usage: "first IPv6 `ADDRESS` that is given out; without it, the first of the subnet"},
+					&cli.StringFlag{Name: "last6", Usage: "last IPv6 `ADDRESS` that is given out; without it, the last of the subnet"},
+					&cli.StringSliceFlag{Name: "route", Usage: "`SUBNET=ADDRESS`: a network that is reached by this address of the subnet; may be repeated"},
 					&cli.StringSliceFlag{Name: "account", Usage: "only the account with this `LOGIN` may use it; may be repeated"},
 					&cli.BoolFlag{Name: "default", Usage: "containers that name no network get this one"},
 				},
@@ -38,6 +43,8 @@ func networkCommand() *cli.Command {
 			},
 			{Name: "ls", Usage: "list the networks, those of accounts too", Action: listNetworks},
 			{Name: "rm", Usage: "remove a network that nothing is on", ArgsUsage: "NAME", Action: removeNetwork},
+			networkPoolCommands(),
+			publishCommand(),
 		},
 	})
 }
@@ -78,19 +85,13 @@ func networkFromFlags(c *cli.Context, name string) (model.Network, error) {
 		return model.Network{}, usageErrorf("--subnet %s is not ADDRESS/BITS", c.String("subnet"))
 	}
 	network.Subnet = subnet.Masked()
-	for _, field := range []struct {
-		flag string
-		into *netip.Addr
-	}{{"gateway", &network.Gateway}, {"first", &network.First}, {"last", &network.Last}} {
-		*field.into, err = netip.ParseAddr(c.String(field.flag))
-		if err != nil {
-			return model.Network{}, usageErrorf("--%s %s is not an address", field.flag, c.String(field.flag))
-		}
-	}
 	if text := c.String("subnet6"); text != "" {
 		if network.Subnet6, err = netip.ParsePrefix(text); err != nil {
 			return model.Network{}, usageErrorf("--subnet6 %s is not ADDRESS/BITS", text)
 		}
+	}
+	if err := addressesFromFlags(c, &network); err != nil {
+		return model.Network{}, err
 	}
 	network.Accounts = c.StringSlice("account")
 	for _, text := range c.StringSlice("resolver") {
@@ -101,6 +102,37 @@ func networkFromFlags(c *cli.Context, name string) (model.Network, error) {
 		network.Resolvers = append(network.Resolvers, resolver)
 	}
 	return network, nil
+}
+
+// addressesFromFlags parses those that are one of a network's.
+func addressesFromFlags(c *cli.Context, network *model.Network) (err error) {
+	for _, field := range []struct {
+		flag string
+		into *netip.Addr
+	}{
+		{"gateway", &network.Gateway}, {"first", &network.First}, {"last", &network.Last},
+		{"gateway6", &network.Gateway6}, {"first6", &network.First6}, {"last6", &network.Last6},
+	} {
+		text := c.String(field.flag)
+		if text == "" {
+			continue // require has seen to those that must be there
+		}
+		if *field.into, err = netip.ParseAddr(text); err != nil {
+			return usageErrorf("--%s %s is not an address", field.flag, text)
+		}
+	}
+	for _, text := range c.StringSlice("route") {
+		to, via, ok := strings.Cut(text, "=")
+		route := model.Route{}
+		if route.To, err = netip.ParsePrefix(to); err == nil {
+			route.Via, err = netip.ParseAddr(via)
+		}
+		if !ok || err != nil {
+			return usageErrorf("--route %s is not ADDRESS/BITS=ADDRESS", text)
+		}
+		network.Routes = append(network.Routes, route)
+	}
+	return nil
 }
 
 func listNetworks(c *cli.Context) error {

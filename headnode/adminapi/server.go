@@ -114,6 +114,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("POST /v1/restore", answer(s, s.restore))
 	s.volumeRoutes(mux)
 	s.ruleRoutes(mux)
+	s.networkRoutes(mux)
 	return mux
 }
 

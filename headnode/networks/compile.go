@@ -78,7 +78,7 @@ func (a *atlas) followWires(v *state.View) bool {
 	for _, n := range v.Nodes() {
 		underlays[n.ID] = n.Info.Underlay
 	}
-	machines := machines(v)
+	machines := Machines(v)
 	same := maps.Equal(networks, a.networks) && maps.Equal(underlays, a.underlays) && slices.Equal(machines, a.machines)
 	a.networks, a.underlays, a.machines = networks, underlays, machines
 	return !same

@@ -9,9 +9,9 @@ import (
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
-// machines are the addresses of all nodes and heads, in order: what no fabric
+// Machines are the addresses of all nodes and heads, in order: what no fabric
 // may reach. Where only a name is known, the machine's own network has to do.
-func machines(v *state.View) []netip.Prefix {
+func Machines(v *state.View) []netip.Prefix {
 	known := map[netip.Addr]bool{}
 	add := func(a netip.Addr) {
 		if a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() {

@@ -131,6 +131,15 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"first", func(n *model.Network) { n.First = netip.Addr{} }},
 		{"last", func(n *model.Network) { n.Last = addr("10.1.2.255") }},
 		{"last", func(n *model.Network) { n.First, n.Last = addr("10.1.2.9"), addr("10.1.2.8") }},
+		{"routes", func(n *model.Network) {
+			n.Routes = []model.Route{{To: netip.MustParsePrefix("10.9.0.0/16"), Via: addr("10.9.9.9")}}
+		}},
+		{"routes", func(n *model.Network) {
+			n.Routes = []model.Route{{To: netip.MustParsePrefix("10.9.1.1/16"), Via: addr("10.1.2.9")}}
+		}},
+		{"routes", func(n *model.Network) {
+			n.Routes = []model.Route{{To: netip.MustParsePrefix("fd00::/64"), Via: addr("10.1.2.9")}}
+		}},
 		{"resolvers", func(n *model.Network) { n.Resolvers = []netip.Addr{addr("0.0.0.0")} }},
 	} {
 		n := external("10.1.2.0/24")

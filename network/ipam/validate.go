@@ -87,10 +87,30 @@ func Validate(n model.Network) error {
 			return invalid("reserved", "the address of "+name+" is not in the subnet")
 		}
 	}
+	for _, r := range n.Routes {
+		if err := validateRoute(n, r); err != nil {
+			return err
+		}
+	}
 	for _, r := range n.Resolvers {
 		if !r.IsValid() || r.IsUnspecified() || r.IsMulticast() {
 			return invalid("resolvers", "each must be the address of a name server")
 		}
+	}
+	return nil
+}
+
+// validateRoute judges a way to another network: by an address of this one.
+func validateRoute(n model.Network, r model.Route) error {
+	on := n.Subnet
+	if r.Via.Is6() {
+		on = n.Subnet6
+	}
+	switch {
+	case !r.To.IsValid() || r.To != r.To.Masked() || r.To.Bits() == 0:
+		return invalid("routes", "each leads to a network, ADDRESS/BITS, that is not all of them")
+	case !on.IsValid() || !on.Contains(r.Via) || r.To.Addr().Is4() != r.Via.Is4():
+		return invalid("routes", "each goes by an address of the network's own subnet, of the same family")
 	}
 	return nil
 }
