@@ -120,6 +120,8 @@ func memberlistConfig(cfg Config, t *table) (*memberlist.Config, error) {
 	c.Label = cfg.Label
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
 	c.TCPTimeout = 5 * time.Second
+	// What is sent is short and encrypted: to compress it costs more than all else.
+	c.EnableCompression = false
 	// A machine that comes back with another address gets its name back.
 	c.DeadNodeReclaimTime = 5 * time.Second
 	c.Delegate, c.Events, c.Alive, c.Conflict = t, t, t, t

@@ -16,7 +16,10 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// memberlist does not wait for its last probe when it ends.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/hashicorp/memberlist.(*Memberlist).probeNode"))
+}
 
 var testKey = bytes.Repeat([]byte{7}, keySize)
 
