@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +18,8 @@ import (
 
 const (
 	manyContainers = 100_000
-	manyAccounts   = 100
-	manyNodes      = 1_000
+	manyAccounts   = 1_000
+	manyNodes      = 10_000
 )
 
 // crowded is a data center with 100,000 containers.
@@ -99,6 +103,12 @@ func BenchmarkCrowded(b *testing.B) {
 			n++
 		}
 	})
+	b.Run("journal", func(b *testing.B) {
+		j := journals{s: s, index: s.View().Index()}
+		for b.Loop() {
+			j.next(b)
+		}
+	})
 	b.Run("snapshot", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := s.View().Hash(); err != nil {
@@ -118,4 +128,64 @@ func BenchmarkCrowded(b *testing.B) {
 		}
 	})
 	runtime.KeepAlive(s)
+}
+
+// journals are batches of what nodes tell: that a container runs or has ended.
+type journals struct {
+	s     *State
+	index uint64
+	n     int
+}
+
+func (j *journals) next(b *testing.B) {
+	j.index++
+	id, action := j.n%manyContainers, []string{"create", "start", "die"}[j.n/manyContainers%3]
+	node := fmt.Sprint("node-", id%manyNodes)
+	known, _ := j.s.View().Node(node)
+	j.n++
+	entry := model.JournalEntry{Seq: known.JournalSeq + 1, Time: epoch, ContainerID: fmt.Sprintf("%064x", id), Action: action}
+	if _, err := j.s.Apply(j.index, command.Entry{Command: command.CommitJournal{NodeID: node, Epoch: "e", Entries: []model.JournalEntry{entry}}}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkResident is how much memory a process takes that holds the state and
+// nothing else, with a collector set as a head's is: after the containers were
+// made, and after what their nodes told then.
+func BenchmarkResident(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(headGC))
+	s := crowded(b)
+	made := resident(b)
+	j := journals{s: s, index: s.View().Index()}
+	for range 20_000 {
+		j.next(b)
+	}
+	for b.Loop() {
+	}
+	b.ReportMetric(made, "MiB-made")
+	b.ReportMetric(resident(b), "MiB-later")
+	runtime.KeepAlive(s)
+}
+
+// headGC is the one of cmd/spearhead.
+const headGC = 50
+
+// resident is this process's memory in MiB.
+func resident(b *testing.B) float64 {
+	b.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Skip(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if kib, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, err := strconv.Atoi(strings.Fields(kib)[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(n) / 1024
+		}
+	}
+	b.Fatal("the kernel does not tell the memory of this process")
+	return 0
 }

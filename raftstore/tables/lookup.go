@@ -3,6 +3,8 @@ package tables
 import (
 	"fmt"
 	"strings"
+
+	"github.com/google/btree"
 )
 
 // Prefix after an index's name makes a look-up find the rows whose keys begin
@@ -22,13 +24,9 @@ func (x *Txn) First(table, index string, args ...any) (any, error) {
 // index, or all rows if there are no args.
 func (x *Txn) Get(table, index string, args ...any) (*Iterator, error) {
 	name, byPrefix := strings.CutSuffix(index, Prefix)
-	t, i, err := x.find(table, name)
-	if err != nil {
-		return nil, err
-	}
-	it := &Iterator{tree: t, want: 1}
-	if len(args) == 0 {
-		return it, nil
+	it, i, err := x.find(table, name)
+	if err != nil || len(args) == 0 {
+		return it, err
 	}
 	var key []byte
 	switch {
@@ -49,18 +47,17 @@ func (x *Txn) Get(table, index string, args ...any) (*Iterator, error) {
 
 // LowerBound finds the rows from the key on that args stand for.
 func (x *Txn) LowerBound(table, index string, args ...any) (*Iterator, error) {
-	t, i, err := x.find(table, index)
+	it, i, err := x.find(table, index)
 	if err != nil {
 		return nil, err
 	}
 	key, err := i.Exact(args...)
-	if err != nil {
-		return nil, err
-	}
-	return &Iterator{tree: t, next: string(key), want: 1}, nil
+	it.next = string(key)
+	return it, err
 }
 
-func (x *Txn) find(table, index string) (*tree, *Index, error) {
+// find returns what goes through all of an index.
+func (x *Txn) find(table, index string) (*Iterator, *Index, error) {
 	p, err := x.db.layout.place(table)
 	if err != nil {
 		return nil, nil, err
@@ -69,16 +66,21 @@ func (x *Txn) find(table, index string) (*tree, *Index, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("table %s has no index %s", table, index)
 	}
-	return x.trees[p.first+i], p.table.Indexes[i], nil
+	it := &Iterator{table: x.rows.trees[p.rows], want: 1}
+	if i > 0 {
+		it.index = x.refs.trees[p.refs+i-1]
+	}
+	return it, p.table.Indexes[i], nil
 }
 
 // Iterator gives the rows that a look-up has found, one by one. It is used by
 // one goroutine, and in a transaction that writes not after further writes.
 type Iterator struct {
-	tree   *tree
-	next   string // key to go on from
-	prefix string // with which all keys begin
-	exact  bool   // only prefix itself is a key that is looked for
+	table  *btree.BTreeG[entry]
+	index  *btree.BTreeG[reference] // nil: it goes by the primary index
+	next   string                   // to go on from
+	prefix string                   // with which all keys begin
+	exact  bool                     // only prefix itself is a key that is looked for
 	done   bool
 	want   int // rows to read at the next visit of the tree
 	rows   []any
@@ -105,14 +107,45 @@ func (it *Iterator) Next() any {
 func (it *Iterator) read() {
 	it.rows = make([]any, 0, it.want)
 	last := ""
-	it.tree.AscendGreaterOrEqual(entry{key: it.next}, func(e entry) bool {
-		if !strings.HasPrefix(e.key, it.prefix) || it.exact && e.key != it.prefix {
+	if it.index == nil {
+		last = it.readRows()
+	} else {
+		last = it.readReferences()
+	}
+	it.done = len(it.rows) < it.want || it.exact
+	it.next = last + "\x00" // the smallest after it
+	it.want = min(8*it.want, mostAtOnce)
+}
+
+func (it *Iterator) readRows() (last string) {
+	it.table.AscendGreaterOrEqual(entry{key: it.next}, func(e entry) bool {
+		if !it.wants(e.key) {
 			return false
 		}
 		it.rows, last = append(it.rows, e.row), e.key
 		return len(it.rows) < it.want
 	})
-	it.done = len(it.rows) < it.want || it.exact
-	it.next = last + "\x00" // the smallest key after it
-	it.want = min(8*it.want, mostAtOnce)
+	return last
+}
+
+func (it *Iterator) readReferences() (last string) {
+	it.index.AscendGreaterOrEqual(reference(it.next), func(r reference) bool {
+		if !strings.HasPrefix(string(r), it.prefix) {
+			return false
+		}
+		key, id := r.split()
+		if !it.wants(key) {
+			return true // the beginning of a primary key goes on where a shorter key ends
+		}
+		if e, ok := it.table.Get(entry{key: id}); ok {
+			it.rows, last = append(it.rows, e.row), string(r)
+		}
+		return len(it.rows) < it.want
+	})
+	return last
+}
+
+// wants reports whether a key is one that is looked for.
+func (it *Iterator) wants(key string) bool {
+	return strings.HasPrefix(key, it.prefix) && (!it.exact || key == it.prefix)
 }

@@ -12,8 +12,8 @@ type Table struct {
 // Index finds and sorts rows by keys, byte by byte.
 type Index struct {
 	Name string
-	// Unique says that no two rows share a key. It is not checked: the row that
-	// comes later takes the other one's place in the index.
+	// Unique says that no two rows share a key. It is not checked: of two that
+	// do, one is found.
 	Unique bool
 	// Keys are a row's; none leaves it out.
 	Keys func(row any) ([][]byte, error)
@@ -25,15 +25,16 @@ type Index struct {
 
 // layout is where a schema's indexes are among the trees of a version.
 type layout struct {
-	tables map[string]*place
-	trees  int
+	tables     map[string]*place
+	rows, refs int // how many trees there are of each kind
 }
 
 // place is a table's part of a layout.
 type place struct {
 	table   *Table
-	first   int // tree of the primary index; those of the others follow
-	indexes map[string]int
+	rows    int            // tree of the primary index
+	refs    int            // that of the first other index; the rest follow
+	indexes map[string]int // by name: where it is in table.Indexes
 }
 
 func newLayout(schema []*Table) (*layout, error) {
@@ -45,7 +46,7 @@ func newLayout(schema []*Table) (*layout, error) {
 		if len(t.Indexes) == 0 || !t.Indexes[0].Unique {
 			return nil, fmt.Errorf("table %s has no primary index", t.Name)
 		}
-		p := &place{table: t, first: l.trees, indexes: map[string]int{}}
+		p := &place{table: t, rows: l.rows, refs: l.refs, indexes: map[string]int{}}
 		for i, index := range t.Indexes {
 			if _, twice := p.indexes[index.Name]; twice {
 				return nil, fmt.Errorf("index %s of table %s is there twice", index.Name, t.Name)
@@ -53,7 +54,8 @@ func newLayout(schema []*Table) (*layout, error) {
 			p.indexes[index.Name] = i
 		}
 		l.tables[t.Name] = p
-		l.trees += len(t.Indexes)
+		l.rows++
+		l.refs += len(t.Indexes) - 1
 	}
 	return l, nil
 }
