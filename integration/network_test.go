@@ -147,6 +147,8 @@ func TestContainerWithoutNetwork(t *testing.T) {
 
 func TestPublishedPortIsTheContainersOwn(t *testing.T) {
 	b := sharedBed(t)
+	b.Operator(t, "network", "publish", "container")
+	t.Cleanup(func() { b.Operator(t, "network", "publish", "endpoint") })
 	id := b.Run(t, "-p", "80:80", b.Image, "httpd", "-f", "-p", "80", "-h", "/etc")
 	address := b.AddressOf(t, id)
 	want := net.JoinHostPort(address, "80")
@@ -157,4 +159,27 @@ func TestPublishedPortIsTheContainersOwn(t *testing.T) {
 		t.Errorf("docker ps: %q, want %s", out, want)
 	}
 	bed.Eventually(t, func() error { return fetch("http://"+want+"/passwd", "root:x:0:0") })
+}
+
+// TestARackIsUsedLikeOneHost: ports are published at the address of the data
+// center too, as clients think that take DOCKER_HOST's host for where
+// containers are.
+func TestARackIsUsedLikeOneHost(t *testing.T) {
+	b := sharedBed(t)
+	host, _, err := net.SplitHostPort(strings.TrimPrefix(b.Setting("DOCKER_HOST"), "tcp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := b.Run(t, "-p", "80", b.Image, "httpd", "-f", "-p", "80", "-h", "/etc")
+	binding := `(index (index .NetworkSettings.Ports "80/tcp") 0)`
+	first := b.Inspect(t, id, "{{"+binding+".HostIp}}:{{"+binding+".HostPort}}")
+	if !strings.HasPrefix(first, host+":") || first == host+":80" {
+		t.Errorf("the first binding is %s, want a port of %s that was chosen", first, host)
+	}
+	bed.Eventually(t, func() error { return fetch("http://"+first+"/passwd", "root:x:0:0") })
+	own := net.JoinHostPort(b.AddressOf(t, id), "80")
+	if out := b.Docker(t, "port", id); out != "80/tcp -> "+first+"\n80/tcp -> "+own {
+		t.Errorf("docker port: %q", out)
+	}
+	bed.Eventually(t, func() error { return fetch("http://"+own+"/passwd", "root:x:0:0") })
 }

@@ -83,6 +83,10 @@ func (r *Rack) furnish(ctx context.Context, c *adminapi.Client) error {
 		if _, err := c.PutNetwork(ctx, want); err != nil {
 			return fmt.Errorf("cannot make the external network: %w", err)
 		}
+		// A rack is used like the one docker host that it replaces.
+		if err := c.SetPublish(ctx, adminapi.Publish{Publish: model.PublishEndpoint}); err != nil {
+			return fmt.Errorf("cannot have ports published at heads: %w", err)
+		}
 	}
 	return r.ensureAccount(ctx, c, FirstAccount, model.PolicyTrusted)
 }

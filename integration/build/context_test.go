@@ -54,7 +54,7 @@ func TestTheDockerfileMayLieElsewhere(t *testing.T) {
 func TestContextsAreFetched(t *testing.T) {
 	all := builders(t)
 	first := all[0].bed
-	server := first.Run(t, "-p", "80:80", first.Image, "sh", "-c", "mkdir /www; exec httpd -f -p 80 -h /www")
+	server := first.Run(t, "-p", "80", first.Image, "sh", "-c", "mkdir /www; exec httpd -f -p 80 -h /www")
 	files := folder(t, map[string]string{
 		"Dockerfile":     "FROM " + first.Image + "\nCOPY fetched /fetched\n",
 		"fetched":        "from afar",

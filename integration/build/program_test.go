@@ -93,7 +93,7 @@ func TestARealProgramIsBuiltRunPushedAndPulled(t *testing.T) {
 // serves runs the service and asks it.
 func (b builder) serves(t *testing.T, image, want string) {
 	t.Helper()
-	id := b.bed.Run(t, "-p", "8080:8080", image)
+	id := b.bed.Run(t, "-p", "8080", image)
 	defer b.bed.Remove(t, id)
 	url := "http://" + b.bed.AddressOf(t, id) + ":8080/"
 	client := http.Client{Timeout: 5 * time.Second}

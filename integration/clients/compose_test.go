@@ -19,6 +19,10 @@ var composes = map[string]func(t *testing.T) string{
 	"compose-5":        func(t *testing.T) string { return bed.Installed(t, "compose-v5.*") },
 }
 
+// published are the ports of the rack's address that the projects have: one is
+// one container's at a time, as on a single docker host.
+var published = map[string]string{"docker-compose-1": "8080", "compose-5": "8081"}
+
 // project is a folder with a compose file of its own, whose name is the project's.
 func project(t *testing.T, b *bed.Bed, file string) *bed.Bed {
 	t.Helper()
@@ -39,7 +43,7 @@ func TestCompose(t *testing.T) {
 	for name, find := range composes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			docker := project(t, shared, "three.yml")
+			docker := project(t, shared, "three.yml").With("", "PORT="+published[name])
 			compose := docker.With(find(t))
 			t.Cleanup(func() { removeProject(t, docker, unique(t)) })
 			compose.Docker(t, "up", "-d")
