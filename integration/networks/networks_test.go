@@ -163,12 +163,7 @@ func TestPublishedPortsAreReachedAndOthersAreNot(t *testing.T) {
 	serve(t, b, own+"-own")
 	stranger.Run(t, "--name", "stranger", stranger.Image, "sleep", "1000")
 
-	var ports []string // of the container's own address; heads' come beside it
-	for _, word := range strings.Fields(b.Docker(t, "port", own+"-open")) {
-		if strings.Contains(word, ":") && !strings.HasPrefix(word, hostOf(t, b)+":") {
-			ports = append(ports, word)
-		}
-	}
+	ports := published(t, b, own+"-open")
 	if len(ports) != 2 {
 		t.Fatalf("docker port prints %q", ports)
 	}
@@ -202,6 +197,18 @@ func TestPublishedPortsAreReachedAndOthersAreNot(t *testing.T) {
 	if done := b.Try(t, "run", "--rm", "-p", "8080:80", "-p", "8080:81", b.Image, "true"); done.Code == 0 || !strings.Contains(done.Stderr, "8080/tcp") {
 		t.Errorf("one number for two ports: %+v", done)
 	}
+}
+
+// published are the ports of a container at its own address; heads' come beside
+// them.
+func published(t *testing.T, b *bed.Bed, container string) (ports []string) {
+	t.Helper()
+	for _, word := range strings.Fields(b.Docker(t, "port", container)) {
+		if strings.Contains(word, ":") && !strings.HasPrefix(word, hostOf(t, b)+":") {
+			ports = append(ports, word)
+		}
+	}
+	return ports
 }
 
 // TestManagementIsOutOfReach: a container reaches neither the daemons of heads
@@ -281,7 +288,11 @@ func TestRulesHoldWithinMoments(t *testing.T) {
 	own := unique(t)
 	network(t, b, own)
 	serve(t, b, own+"-db", "--network", own, "--label", "role="+own+"-db")
-	serve(t, b, own+"-www", "--network", own, "--label", "role="+own+"-www")
+	var www []string // one on each node
+	for i := range 3 {
+		www = append(www, fmt.Sprintf("%s-www-%d", own, i+1))
+		serve(t, b, www[i], "--network", own, "--label", "role="+own+"-www", "-e", fmt.Sprintf("affinity:node==node-%d", i+1))
+	}
 	reads := func(from string, want bool) {
 		t.Helper()
 		bed.Eventually(t, func() error {
@@ -291,15 +302,21 @@ func TestRulesHoldWithinMoments(t *testing.T) {
 			return nil
 		})
 	}
-	reads(own+"-www", true)
+	all := func(want bool) {
+		t.Helper()
+		for _, one := range www {
+			reads(one, want)
+		}
+	}
+	all(true)
 	id := strings.TrimSpace(b.Operator(t, "fwrule", "create", "FROM tag role = "+own+"-www TO tag role = "+own+"-db BLOCK tcp PORT 80 PRIORITY 10"))
-	reads(own+"-www", false)
+	all(false)
 	serve(t, b, own+"-late", "--network", own, "--label", "role="+own+"-www")
 	reads(own+"-late", false)
 	if out := b.Operator(t, "fwrule", "ls"); !strings.Contains(out, id) || !strings.Contains(out, "BLOCK tcp PORT 80") {
 		t.Errorf("fwrule ls: %s", out)
 	}
 	b.Operator(t, "fwrule", "disable", id)
-	reads(own+"-www", true)
+	all(true)
 	b.Operator(t, "fwrule", "rm", id)
 }
