@@ -38,14 +38,13 @@ type Container struct {
 	LastTransfer *TransferEnd `json:"last_transfer,omitempty"`
 	Former       []FormerCopy `json:"former,omitempty"`
 	// LinksStale says that Spec.Links changed since the node last heard of
-	// them; it is told before the container starts again.
+	// them; it is told before the container starts again. NICsStale says the
+	// same of NICs; it is told at once, or when it is back.
 	LinksStale bool `json:"links_stale,omitempty"`
-	// NICsStale says that NICs changed since the node last heard of them; it
-	// is told at once, or when it is back. Leaving are those that the
-	// container is not to have any more, whose addresses are nobody else's
-	// until the node has let them go.
-	NICsStale bool  `json:"nics_stale,omitempty"`
-	Leaving   []NIC `json:"leaving,omitempty"`
+	NICsStale  bool `json:"nics_stale,omitempty"`
+	// Leaving are NICs that the container is not to have any more, whose
+	// addresses are nobody else's until the node has let them go.
+	Leaving []NIC `json:"leaving,omitempty"`
 	// GoneNetworks are networks that were removed while the container did not
 	// run. It does not start before it has left them.
 	GoneNetworks []GoneNetwork `json:"gone_networks,omitempty"`
@@ -144,18 +143,21 @@ type ContainerSpec struct {
 	Env        []string          `json:"env,omitempty"`
 	Labels     map[string]string `json:"labels,omitempty"`
 
-	Tty       bool `json:"tty,omitempty"`
-	OpenStdin bool `json:"open_stdin,omitempty"`
-	StdinOnce bool `json:"stdin_once,omitempty"`
+	Tty        bool `json:"tty,omitempty"`
+	OpenStdin  bool `json:"open_stdin,omitempty"`
+	StdinOnce  bool `json:"stdin_once,omitempty"`
+	AutoRemove bool `json:"auto_remove,omitempty"`
+	// Init runs the command under an init process that reaps orphans and
+	// passes signals on.
+	Init            bool `json:"init,omitempty"`
+	ReadonlyRootfs  bool `json:"readonly_rootfs,omitempty"`
+	Privileged      bool `json:"privileged,omitempty"`
+	NoNewPrivileges bool `json:"no_new_privileges,omitempty"`
 	// ConsoleSize is that of the terminal from its first moment; nil leaves it
 	// to the first resize. Only with Tty.
 	ConsoleSize *TerminalSize `json:"console_size,omitempty"`
 	StopSignal  string        `json:"stop_signal,omitempty"`  // name or number; "" is SIGTERM
 	StopTimeout *int          `json:"stop_timeout,omitempty"` // seconds; nil is 10, negative waits for ever
-	AutoRemove  bool          `json:"auto_remove,omitempty"`
-	// Init runs the command under an init process that reaps orphans and
-	// passes signals on.
-	Init bool `json:"init,omitempty"`
 	// Healthcheck is nil where there is none: neither asked for nor in the image.
 	Healthcheck *Healthcheck `json:"healthcheck,omitempty"`
 	Links       []Link       `json:"links,omitempty"`
@@ -171,27 +173,24 @@ type ContainerSpec struct {
 	ExtraHosts []string `json:"extra_hosts,omitempty"` // "name:address"
 	Ports      []Port   `json:"ports,omitempty"`       // exposed by image or request, sorted
 
-	Mounts         []Mount           `json:"mounts,omitempty"`
-	Tmpfs          map[string]string `json:"tmpfs,omitempty"`    // path → mount options
-	ShmSize        int64             `json:"shm_size,omitempty"` // bytes; 0 is 64 MiB
-	ReadonlyRootfs bool              `json:"readonly_rootfs,omitempty"`
+	Mounts  []Mount           `json:"mounts,omitempty"`
+	Tmpfs   map[string]string `json:"tmpfs,omitempty"`    // path → mount options
+	ShmSize int64             `json:"shm_size,omitempty"` // bytes; 0 is 64 MiB
 
-	Privileged      bool              `json:"privileged,omitempty"`
-	CapAdd          []string          `json:"cap_add,omitempty"`
-	CapDrop         []string          `json:"cap_drop,omitempty"`
-	NoNewPrivileges bool              `json:"no_new_privileges,omitempty"`
-	Seccomp         string            `json:"seccomp,omitempty"` // "" is the default profile; "unconfined"; or a JSON profile
-	GroupAdd        []string          `json:"group_add,omitempty"`
-	Sysctls         map[string]string `json:"sysctls,omitempty"`
-	Devices         []Device          `json:"devices,omitempty"`
-	PidMode         string            `json:"pid_mode,omitempty"`      // "" private, "host", "container:ID"
-	IpcMode         string            `json:"ipc_mode,omitempty"`      // "" private, "host", "none", "shareable", "container:ID"
-	UTSMode         string            `json:"uts_mode,omitempty"`      // "" private, "host"
-	CgroupnsMode    string            `json:"cgroupns_mode,omitempty"` // "" the host's default, "private", "host"
-	UsernsMode      string            `json:"userns_mode,omitempty"`   // "" the node's default, "host"
-	CgroupParent    string            `json:"cgroup_parent,omitempty"` // absolute path below the hierarchies; "" is the account's
-	Umask           *uint32           `json:"umask,omitempty"`         // nil is 0022
-	Annotations     map[string]string `json:"annotations,omitempty"`   // handed to the OCI runtime
+	CapAdd       []string          `json:"cap_add,omitempty"`
+	CapDrop      []string          `json:"cap_drop,omitempty"`
+	Seccomp      string            `json:"seccomp,omitempty"` // "" is the default profile; "unconfined"; or a JSON profile
+	GroupAdd     []string          `json:"group_add,omitempty"`
+	Sysctls      map[string]string `json:"sysctls,omitempty"`
+	Devices      []Device          `json:"devices,omitempty"`
+	PidMode      string            `json:"pid_mode,omitempty"`      // "" private, "host", "container:ID"
+	IpcMode      string            `json:"ipc_mode,omitempty"`      // "" private, "host", "none", "shareable", "container:ID"
+	UTSMode      string            `json:"uts_mode,omitempty"`      // "" private, "host"
+	CgroupnsMode string            `json:"cgroupns_mode,omitempty"` // "" the host's default, "private", "host"
+	UsernsMode   string            `json:"userns_mode,omitempty"`   // "" the node's default, "host"
+	CgroupParent string            `json:"cgroup_parent,omitempty"` // absolute path below the hierarchies; "" is the account's
+	Umask        *uint32           `json:"umask,omitempty"`         // nil is 0022
+	Annotations  map[string]string `json:"annotations,omitempty"`   // handed to the OCI runtime
 	// DeviceCgroupRules are as in Docker: "c 1:3 rwm".
 	DeviceCgroupRules []string  `json:"device_cgroup_rules,omitempty"`
 	OomScoreAdj       int       `json:"oom_score_adj,omitempty"`

@@ -158,7 +158,7 @@ func (t *transaction) renameContainer(cmd command.RenameContainer) error {
 
 // addContainer writes a new container and what follows from it.
 func (t *transaction) addContainer(c *model.Container) error {
-	intern(c)
+	t.intern(c)
 	if err := t.insert(tableContainers, c); err != nil {
 		return err
 	}

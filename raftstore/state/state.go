@@ -20,7 +20,8 @@ const (
 // State is the tables. Apply must be called by one goroutine at a time; View
 // may be called by any at any time.
 type State struct {
-	db *tables.DB
+	db   *tables.DB
+	maps *sharedMaps // of the rows
 }
 
 // New returns an empty state.
@@ -30,7 +31,7 @@ func New() *State {
 		// The schema is a constant of the program.
 		panic(fmt.Sprintf("state: invalid schema: %v", err))
 	}
-	return &State{db: db}
+	return &State{db: db, maps: newSharedMaps()}
 }
 
 // View returns the state of this moment.
@@ -75,10 +76,11 @@ type transaction struct {
 	requests []*request      // whose outcomes are to be written at the end
 	changed  map[string]bool // ids of accounts
 	turned   map[string]bool // ids of nodes
+	maps     *sharedMaps     // the State's
 }
 
 func (s *State) begin(index uint64) *transaction {
-	return &transaction{View: &View{txn: s.db.Txn(true)}, index: index, changed: map[string]bool{}, turned: map[string]bool{}}
+	return &transaction{View: &View{txn: s.db.Txn(true)}, index: index, changed: map[string]bool{}, turned: map[string]bool{}, maps: s.maps}
 }
 
 func (t *transaction) commit() error {
