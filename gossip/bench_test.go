@@ -41,9 +41,11 @@ func BenchmarkRing(b *testing.B) {
 		b.ReportMetric(ages[len(ages)/2].Seconds(), "s-age-p50")
 		b.ReportMetric(ages[len(ages)*99/100].Seconds(), "s-age-p99")
 		b.ReportMetric(100*used.Seconds()/watched.Seconds()/machines, "%core/machine")
+		var closing sync.WaitGroup
 		for _, g := range ring {
-			g.Close()
+			closing.Go(func() { g.Close() }) // each waits for what it tries at the others
 		}
+		closing.Wait()
 	}
 }
 
