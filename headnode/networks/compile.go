@@ -37,7 +37,7 @@ func newAtlas() *atlas {
 // know something else now.
 func (a *atlas) follow(v *state.View) (changed map[string]bool) {
 	changed = map[string]bool{}
-	everywhere := a.followWires(v)
+	others, everywhere := a.followWires(v)
 	known := map[string]bool{}
 	for _, account := range v.Accounts() {
 		known[account.ID] = true
@@ -54,9 +54,26 @@ func (a *atlas) follow(v *state.View) (changed map[string]bool) {
 		if !known[id] {
 			p.touch(changed)
 			delete(a.parts, id)
+			continue
+		}
+		for _, network := range others {
+			p.touchNetwork(network, changed)
 		}
 	}
 	return changed
+}
+
+// touchNetwork notes the nodes on which something of the account is on a
+// network.
+func (p *part) touchNetwork(id string, nodes map[string]bool) {
+	if len(p.members[id]) == 0 {
+		return
+	}
+	for node, networks := range p.on {
+		if networks[id] {
+			nodes[node] = true
+		}
+	}
 }
 
 func (p *part) touch(nodes map[string]bool) {
@@ -68,9 +85,9 @@ func (p *part) touch(nodes map[string]bool) {
 	}
 }
 
-// followWires reports whether a network or the address of a machine is another
-// than it was.
-func (a *atlas) followWires(v *state.View) bool {
+// followWires returns the ids of networks that are others than they were, and
+// whether the address of a machine is: that is part of what is said of each NIC.
+func (a *atlas) followWires(v *state.View) (others []string, everywhere bool) {
 	networks, underlays := map[string]*model.Network{}, map[string]netip.Addr{}
 	for _, n := range v.Networks() {
 		networks[n.ID] = n
@@ -79,9 +96,19 @@ func (a *atlas) followWires(v *state.View) bool {
 		underlays[n.ID] = n.Info.Underlay
 	}
 	machines := Machines(v)
-	same := maps.Equal(networks, a.networks) && maps.Equal(underlays, a.underlays) && slices.Equal(machines, a.machines)
+	everywhere = !maps.Equal(underlays, a.underlays) || !slices.Equal(machines, a.machines)
+	for id, n := range networks {
+		if a.networks[id] != n {
+			others = append(others, id)
+		}
+	}
+	for id := range a.networks {
+		if networks[id] == nil {
+			others = append(others, id)
+		}
+	}
 	a.networks, a.underlays, a.machines = networks, underlays, machines
-	return !same
+	return others, everywhere
 }
 
 // read collects an account's NICs.

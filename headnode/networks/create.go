@@ -1,9 +1,11 @@
 package networks
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -110,9 +112,18 @@ func freeSubnet(v *state.View, accountID string) (netip.Prefix, bool) {
 			taken = append(taken, n.Subnet)
 		}
 	}
+	// Prefixes overlap only if one is within the other, so in the order of their
+	// beginnings each candidate can meet but the next one that is taken.
+	slices.SortFunc(taken, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
 	for _, pool := range pools {
-		for p := netip.PrefixFrom(pool.from.Addr(), pool.bits); pool.from.Contains(p.Addr()); p = netip.PrefixFrom(model.LastAddress(p).Next(), pool.bits) {
-			if !overlaps(p, taken) {
+		next := 0
+		for p := netip.PrefixFrom(pool.from.Addr(), pool.bits); pool.from.Contains(p.Addr()); p = following(p) {
+			for next < len(taken) && !p.Overlaps(taken[next]) && taken[next].Addr().Less(p.Addr()) {
+				next++
+			}
+			if next == len(taken) || !p.Overlaps(taken[next]) {
 				return p, true
 			}
 		}
@@ -120,13 +131,9 @@ func freeSubnet(v *state.View, accountID string) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-func overlaps(p netip.Prefix, others []netip.Prefix) bool {
-	for _, o := range others {
-		if p.Overlaps(o) {
-			return true
-		}
-	}
-	return false
+// following is the prefix of the same length after p.
+func following(p netip.Prefix) netip.Prefix {
+	return netip.PrefixFrom(model.LastAddress(p).Next(), p.Bits())
 }
 
 // RemoveNetwork implements dockerapi.Networks.
