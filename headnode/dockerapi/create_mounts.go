@@ -116,6 +116,9 @@ func (d *creation) bind(text string) error {
 // bindOptions reads the options of -v. Those for SELinux, for volumes and for
 // other systems than Linux ask for nothing here, as with Docker.
 func bindOptions(m *model.Mount, text string) error {
+	if err := checkModes(text); err != nil {
+		return err
+	}
 	for option := range strings.SplitSeq(text, ",") {
 		switch option {
 		case "ro":

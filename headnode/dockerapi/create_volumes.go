@@ -16,6 +16,9 @@ import (
 // where it is mounted, and options.
 func (d *creation) volumeBind(name, target, options string) error {
 	m := model.Mount{Type: model.MountVolume, Source: name, Target: target}
+	if err := checkModes(options); err != nil {
+		return err
+	}
 	for option := range strings.SplitSeq(options, ",") {
 		switch option {
 		case "ro":
@@ -35,6 +38,26 @@ func (d *creation) volumeBind(name, target, options string) error {
 		d.wantVolume(v)
 	}
 	d.out.Spec.Mounts = append(d.out.Spec.Mounts, m)
+	return nil
+}
+
+// modes are options of -v that answer the same question each.
+var modes = [][]string{{"ro", "rw"}, {"z", "Z"}, {"nocopy"}, {"cached", "delegated", "consistent", "default"}}
+
+// checkModes refuses two answers to one question, as Docker does.
+func checkModes(options string) error {
+	all := strings.Split(options, ",")
+	for _, kind := range modes {
+		given := 0
+		for _, option := range all {
+			if slices.Contains(kind, option) {
+				given++
+			}
+		}
+		if given > 1 {
+			return invalid("invalid mode: %.64s", options)
+		}
+	}
 	return nil
 }
 

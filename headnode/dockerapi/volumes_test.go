@@ -190,6 +190,9 @@ func TestMountsOfVolumes(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`"HostConfig":{"Binds":["data:/d:zz"]}`:                                                     "invalid mode: zz",
+		`"HostConfig":{"Binds":["data:/d:ro,rw"]}`:                                                  "invalid mode: ro,rw",
+		`"HostConfig":{"Binds":["data:/d:ro,nocopy,nocopy"]}`:                                       "invalid mode: ro,nocopy,nocopy",
+		`"HostConfig":{"Binds":["/srv:/d:rw,rw"]}`:                                                  "invalid mode: rw,rw",
 		`"HostConfig":{"Binds":["data:/d:"]}`:                                                       "invalid mode: ",
 		`"HostConfig":{"Binds":["data:/d:rshared"]}`:                                                "invalid mode: rshared",
 		`"HostConfig":{"Binds":["data:rel"]}`:                                                       "mount path must be absolute",

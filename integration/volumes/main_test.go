@@ -18,12 +18,15 @@ var setting = bed.Setting{Options: []string{"--nodes", "2"}}
 
 func TestMain(m *testing.M) { os.Exit(setting.Main(m)) }
 
-// everywhere are the tests that pass on both sorts of storage.
+// everywhere are the tests that pass on both sorts of storage, by what they are about and
+// their numbers in the list of acceptance cases.
 var everywhere = map[string]func(*testing.T, *bed.Bed){
-	"outlive":   volumesOutliveContainers,
-	"images":    volumesOfImages,
-	"anonymous": anonymousVolumesGoWithContainers,
-	"parts":     partsOfVolumes,
+	"V01 create": v01CreateDefaults, "V02 create again": v02CreateIsIdempotent, "V03 bad names": v03BadNames,
+	"V04 bad sizes": v04Sizes, "V06 in use": v06DeleteInUse, "V08 no network": v08NoNetworkIsNeeded,
+	"V09 mounts": v09MountForm, "V10 V17 images": v10v17VolumesOfImages, "V11 paths": v11LocalPaths,
+	"V12 sharing": v12SharingWithModes, "V13 delete order": v13DeleteOrder, "V14 host paths": v14HostPathsAreNotForTenants,
+	"V15 made anew": v15SameNameAnewIsEmpty, "V16 filters": v16Filters, "V18 modes": v18Modes,
+	"parts": partsOfVolumes, "unbound": unboundUntilUsed,
 }
 
 func TestOnDirectories(t *testing.T) {
@@ -48,7 +51,7 @@ func TestOnZFS(t *testing.T) {
 	})
 	all(t, b, everywhere)
 	all(t, b, map[string]func(*testing.T, *bed.Bed){
-		"sizes": sizes, "snapshots": snapshotsAndClones, "streams": streams, "move": move,
+		"V04 V05 V19 V20 sizes": sizes, "V21 snapshots": snapshotsAndClones, "streams": streams, "move": move,
 	})
 }
 

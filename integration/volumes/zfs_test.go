@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,13 +123,18 @@ func streams(t *testing.T, b *bed.Bed) {
 	}
 }
 
-// nodeOf is the node that the operator sees a volume on.
+// nodeOf is the node that the operator sees a volume on; "" is none.
 func nodeOf(t *testing.T, b *bed.Bed, name string) string {
 	t.Helper()
 	for line := range strings.Lines(operate(t, b, "", "ls")) {
-		if fields := strings.Fields(line); fields[0] == "dev/"+name {
-			return fields[3]
+		fields := strings.Fields(line)
+		if fields[0] != "dev/"+name {
+			continue
 		}
+		if i := slices.IndexFunc(fields, func(f string) bool { return strings.HasPrefix(f, "node-") }); i >= 0 {
+			return fields[i]
+		}
+		return ""
 	}
 	t.Fatalf("there is no volume %s", name)
 	return ""
