@@ -22,6 +22,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
 	"github.com/spearheadcloud/spearhead/headnode/publish"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
+	"github.com/spearheadcloud/spearhead/headnode/transfers"
 	"github.com/spearheadcloud/spearhead/headnode/volumes"
 	"github.com/spearheadcloud/spearhead/headnode/zones"
 	"github.com/spearheadcloud/spearhead/internal/revert"
@@ -89,6 +90,7 @@ type head struct {
 	volumes    *volumes.Service
 	reconciler *reconcile.Reconciler
 	attendant  *attend.Attendant
+	transfers  *transfers.Service
 
 	endpoints []endpoint
 	peersEnd  endpoint // stops last: other heads need it while requests end
@@ -206,6 +208,9 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: h.store, Agent: h.nodes.Agent, Working: h.circle.WorkedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})
 	h.attendant = attend.New(attend.Config{Store: h.store, Agent: h.nodes.Agent, Containers: h.containers, CA: h.home.ca, Logger: h.log})
+	h.transfers = transfers.New(transfers.Config{
+		Store: h.circle.Heads, Decisions: h.store, Agent: h.nodes.Agent, Connected: h.nodes.Connected, Containers: h.containers, Logger: h.log,
+	})
 	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds, Reconciler: h.reconciler, Volumes: h.volumes})
 	opened.Add(h.nodes.Close)
 	return nil

@@ -60,6 +60,7 @@ func (h *head) term(ctx context.Context) {
 	loops.Go(func() { h.metrics.Loop(ctx, "networks", h.networks.Tell) })
 	loops.Go(func() { h.metrics.Loop(ctx, "volumes", h.volumes.Run) })
 	loops.Go(func() { h.metrics.Loop(ctx, "attend", h.attendant.Run) })
+	loops.Go(func() { h.metrics.Loop(ctx, "transfers", h.transfers.Run) })
 	loops.Wait()
 }
 

@@ -185,7 +185,7 @@ func (h *head) adminEndpoint(ctx context.Context) (endpoint, error) {
 		Seen: h.nodes.Seen, Load: h.ring.Load, Twin: h.twin, Agent: h.nodes.Agent, RemoveHead: h.circle.Remove,
 		Backup: h.backup, Restore: h.restore, Rotate: h.rotateKeys,
 		Findings: h.circle.FindingsOfLeader,
-		Explain:  h.containers.Explain, Volumes: h.volumes,
+		Explain:  h.containers.Explain, Volumes: h.volumes, Moves: h.transfers, PlanMoves: h.containers.PlanMoves,
 		Details: h.status,
 		Logger:  h.log,
 	})

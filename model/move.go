@@ -9,10 +9,13 @@ const LabelReschedule = "spearhead.reschedule"
 // Reschedules reports whether the owner asked for that.
 func (s *ContainerSpec) Reschedules() bool { return s.Labels[LabelReschedule] == "true" }
 
-// Move is a container on its way to another node, because its own is gone. The
-// state has it on the new node already; the leader finishes the way.
+// Move is a container on its way to another node, because its own is gone, or
+// at the end of a planned move. The state has it on the new node already; the
+// leader finishes the way.
 type Move struct {
-	From  string    `json:"from"`  // id of the node that is gone
+	From  string    `json:"from"`  // id of the node that it was on
 	Start bool      `json:"start"` // it ran there and is to run again
 	Since time.Time `json:"since"`
+	// Fetched says that the new node has its files, from a planned move.
+	Fetched bool `json:"fetched,omitempty"`
 }

@@ -56,6 +56,7 @@ func newApp() *cli.App {
 			networkCommand(),
 			fwruleCommand(),
 			volumeCommand(),
+			containerCommand(),
 			poolCommand(),
 			packageCommand(),
 			placementCommand(),

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/headnode/containers"
 	"github.com/spearheadcloud/spearhead/headnode/metrics"
 	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
@@ -61,6 +62,9 @@ type Config struct {
 	Rotate func(ctx context.Context) (Rotation, error)
 	// Volumes does what operators ask of volumes.
 	Volumes Volumes
+	// Moves moves containers, and PlanMoves shows where those of a node would go.
+	Moves     Moves
+	PlanMoves func(nodeID string) []containers.PlannedMove
 	// Details is all that the head knows of how it works.
 	Details func() metrics.Status
 	Logger  *slog.Logger
@@ -113,6 +117,7 @@ func NewHandler(c Config) http.Handler {
 	mux.HandleFunc("POST /v1/gossip/rotate", answer(s, s.rotate))
 	mux.HandleFunc("POST /v1/restore", answer(s, s.restore))
 	s.volumeRoutes(mux)
+	s.moveRoutes(mux)
 	s.ruleRoutes(mux)
 	s.networkRoutes(mux)
 	return mux

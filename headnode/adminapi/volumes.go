@@ -27,6 +27,7 @@ type Volumes interface {
 	Receive(ctx context.Context, a model.Account, name, node string, size int64, stream io.Reader) error
 	ReceiveChanges(ctx context.Context, a model.Account, name string, stream io.Reader) error
 	Move(ctx context.Context, a model.Account, name, node string) error
+	Target(from string, vol *model.Volume) (node string, err error)
 	SetDefaultSize(ctx context.Context, size int64) error
 	DefaultSize() int64
 }

@@ -200,20 +200,20 @@ func (a *Attendant) lease(v *state.View, n *model.Node, verified bool) string {
 
 // elsewhere picks of what a node holds that which is another's by now. What the
 // state does not know at all is for people to judge.
-func elsewhere(v *state.View, nodeID string, held []wire.Held) (ids []string) {
+func elsewhere(v *state.View, nodeID string, held []wire.Held) (others []wire.Held) {
 	for _, h := range held {
 		if c, there := v.Container(h.ID); there && (c.NodeID != nodeID || c.Generation != h.Generation) {
-			ids = append(ids, h.ID)
+			others = append(others, h)
 		}
 	}
-	return ids
+	return others
 }
 
 // take removes from a node what is another's by now.
 func (a *Attendant) take(ctx context.Context, n *model.Node, agent wire.Agent, held []wire.Held) {
-	for _, id := range elsewhere(a.Store.View(), n.ID, held) {
-		log := a.Logger.With(slog.String("node", n.ID), slog.String("container", id))
-		if _, err := agent.Remove(ctx, id, wire.RemoveRequest{Force: true}); err != nil {
+	for _, other := range elsewhere(a.Store.View(), n.ID, held) {
+		log := a.Logger.With(slog.String("node", n.ID), slog.String("container", other.ID))
+		if _, err := agent.Remove(ctx, other.ID, wire.RemoveRequest{Force: true, Generation: &other.Generation}); err != nil {
 			log.Warn("cannot remove a container yet that was started on another node", slog.Any("err", err))
 			continue
 		}

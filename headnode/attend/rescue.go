@@ -86,7 +86,7 @@ const remakeTimeout = 10 * time.Minute
 // remake finishes the ways of containers to their new nodes, whoever began them.
 func (a *Attendant) remake(ctx context.Context, making *sync.WaitGroup) {
 	for _, c := range a.Store.View().MovingContainers() {
-		if !a.begin(c.ID) {
+		if c.Move.Fetched || !a.begin(c.ID) { // the former are those of package transfers
 			continue
 		}
 		making.Go(func() {

@@ -19,6 +19,9 @@ func (s *Service) act(ctx context.Context, a model.Account, ref string, do func(
 	}
 	defer leave()
 	c, err := find(s.store.View(), a.ID, ref)
+	if err == nil {
+		c, err = s.landed(ctx, c)
+	}
 	if err != nil {
 		return err
 	}
@@ -49,6 +52,9 @@ func (s *Service) Remove(ctx context.Context, a model.Account, ref string, r wir
 	var found model.Container
 	err := s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
 		found = c
+		if c.Transfer != nil {
+			return wire.Ack{}, errMoves(&c)
+		}
 		if !ended(c.State.Status) && !r.Force {
 			return wire.Ack{}, cannotRemoveRunning(c)
 		}

@@ -51,6 +51,8 @@ func (s *Service) Update(ctx context.Context, a model.Account, ref string, chang
 // mayUpdate refuses what can never be right of this container.
 func mayUpdate(c model.Container, restart *model.RestartPolicy) error {
 	switch {
+	case c.Transfer != nil, c.Move != nil && c.Move.Fetched:
+		return errMoves(&c)
 	case c.State.Status == model.StatusDead, c.Phase == model.PhaseRemoving:
 		return model.Errorf(model.KindConflict, "Cannot update container %s: Container is marked for removal and cannot be \"update\".", c.ID)
 	case restart != nil && c.Spec.AutoRemove && restart.Name != "" && restart.Name != "no":
@@ -103,7 +105,9 @@ func (s *Service) settled(ctx context.Context, a model.Account, id string) (mode
 	var c model.Container
 	err := s.store.Wait(ctx, func(v *state.View) (bool, error) {
 		var err error
-		c, err = find(v, a.ID, id)
+		if c, err = find(v, a.ID, id); err == nil && c.Transfer != nil {
+			err = errMoves(&c)
+		}
 		return err == nil && c.Update == nil, err
 	})
 	if err != nil && context.Cause(ctx) == errUpdating {

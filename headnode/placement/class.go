@@ -8,6 +8,7 @@ import (
 // class is what many nodes have in common; each is judged once a decision.
 type class struct {
 	platform string
+	storage  string
 	tags     []string
 	traits   []string
 	owners   []string
@@ -16,7 +17,7 @@ type class struct {
 
 // key is a text that only equal classes have.
 func (c *class) key() string {
-	key := c.platform
+	key := c.platform + "\x01" + c.storage
 	for _, list := range [][]string{c.tags, c.traits, c.owners} {
 		key += "\x00\x00" + strings.Join(list, "\x00")
 	}
@@ -31,6 +32,8 @@ func (c *class) refuses(r *Request) reason {
 	switch {
 	case r.Platform != "" && c.platform != r.Platform:
 		return otherPlatform
+	case r.Storage != "" && c.storage != r.Storage:
+		return otherStorage
 	case len(c.owners) > 0 && !slices.Contains(c.owners, r.AccountID):
 		return otherOwners
 	case !hasAll(c.traits, r.Traits), !hasAll(r.Traits, c.traits):

@@ -41,7 +41,7 @@ func NewNode(n *model.Node, promised model.Resources, containers int, connected 
 		},
 		place: affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone},
 		class: class{
-			platform: n.Info.Architecture, tags: n.Info.NICTags, traits: n.Traits, owners: n.Owners, fabrics: n.Info.Underlay.IsValid(),
+			platform: n.Info.Architecture, storage: n.Info.Storage, tags: n.Info.NICTags, traits: n.Traits, owners: n.Owners, fabrics: n.Info.Underlay.IsValid(),
 		},
 	}
 	if n.MaxContainers > 0 {

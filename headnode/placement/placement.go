@@ -19,6 +19,7 @@ type Request struct {
 	Fabric     bool     // it has a NIC on a fabric
 	Traits     []string // the node must have these and no others
 	Platform   string   // GOARCH of the image; "" is any
+	Storage    string   // how the node keeps containers' files; "" is any
 	NodeID     string   // the only node allowed, as for a shared namespace; "" is any
 	Holders    []string // ids of the nodes that hold the image
 	// OnlyHolders says that no registry has the image, and that no holder can

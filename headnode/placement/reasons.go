@@ -15,6 +15,7 @@ const (
 	cordoned
 	noImage
 	otherPlatform
+	otherStorage
 	otherOwners
 	otherTraits
 	noNetwork
@@ -37,6 +38,7 @@ var reasonTexts = [reasons]string{
 	failingStorage: "have storage that fails",
 	fullStorage:    "have no space left",
 	otherPlatform:  "have another platform",
+	otherStorage:   "keep files in another way",
 	noImage:        "do not hold the image, which is at no registry",
 	otherOwners:    "are kept for other accounts",
 	otherTraits:    "have other traits than those asked for",

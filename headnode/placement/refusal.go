@@ -36,7 +36,7 @@ func singular(c Count) string {
 		return text
 	}
 	verb, rest, _ := strings.Cut(text, " ")
-	for _, v := range []struct{ many, one string }{{"are", "is"}, {"have", "has"}, {"lack", "lacks"}, {"do", "does"}, {"cannot", "cannot"}} {
+	for _, v := range []struct{ many, one string }{{"are", "is"}, {"have", "has"}, {"lack", "lacks"}, {"do", "does"}, {"keep", "keeps"}, {"cannot", "cannot"}} {
 		if verb == v.many {
 			return v.one + " " + rest
 		}

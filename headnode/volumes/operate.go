@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -227,6 +228,34 @@ func (s *Service) ReceiveChanges(ctx context.Context, a model.Account, name stri
 		return err
 	}
 	return agent.ReceiveVolume(ctx, vol.ID, wire.ReceiveVolumeRequest{Size: vol.Size, Onto: true}, stream)
+}
+
+// Target is the name of the node that a volume which no container mounts would
+// go to, from a node that is to be emptied.
+func (s *Service) Target(from string, vol *model.Volume) (string, error) {
+	v := s.store.View()
+	here, ok := v.Node(from)
+	switch {
+	case !ok:
+		return "", model.Errorf(model.KindNotFound, "there is no such node")
+	case vol.Moving() || vol.Incomplete:
+		return "", model.Errorf(model.KindConflict, "it is being filled or moved already")
+	case !here.Info.VolumeQuota:
+		return "", model.Errorf(model.KindNotImplemented, "it is a plain directory of its node, and no container mounts it that it could go with")
+	}
+	var best *model.Node
+	free := func(n *model.Node) int64 { return n.Info.Capacity.Disk - v.Promised(n.ID).Disk }
+	for _, n := range v.Nodes() {
+		held := slices.ContainsFunc(vol.Copies, func(c model.VolumeCopy) bool { return c.NodeID == n.ID })
+		takes := n.Approved && !n.Cordoned && !n.Lost && n.Info.VolumeQuota && s.agents.Connected(n.ID) && n.ID != from && !held
+		if takes && free(n) >= vol.Size && (best == nil || free(n) > free(best)) {
+			best = n
+		}
+	}
+	if best == nil {
+		return "", model.Errorf(model.KindExhausted, "no other node with ZFS has room for it")
+	}
+	return best.Name, nil
 }
 
 // target finds a node that can take a stream.

@@ -138,7 +138,7 @@ func (t *transaction) completeTransfer(cmd command.CompleteTransfer) error {
 		}
 	}
 	c.Former = append(slices.Clone(c.Former), model.FormerCopy{NodeID: c.NodeID, Generation: c.Generation})
-	c.Move = &model.Move{From: c.NodeID, Start: way.Start, Since: cmd.Time}
+	c.Move = &model.Move{From: c.NodeID, Start: way.Start, Since: cmd.Time, Fetched: true}
 	c.NodeID, c.Generation, c.Reserved = to.ID, c.Generation+1, way.Reserved
 	c.Reserved.Disk -= volumes
 	c.Transfer, c.LastTransfer = nil, &model.TransferEnd{Operation: way.Operation, Ended: cmd.Time}

@@ -1,0 +1,134 @@
+package transfers
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
+	"github.com/spearheadcloud/spearhead/wire"
+)
+
+const (
+	// patience is for how long a node that cannot be reached is waited for
+	// before a move is undone: an agent that was killed is back in that time.
+	patience = 15 * time.Second
+	// retryAfter is between two tries of a step that failed.
+	retryAfter = time.Second
+)
+
+// Store is what moves need of the replicated store.
+type Store interface {
+	Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
+	View() *state.View
+	Wait(ctx context.Context, cond func(*state.View) (bool, error)) error
+}
+
+// Containers is what moves need of the use cases of containers.
+type Containers interface {
+	PlaceTransfer(ctx context.Context, id string) error
+	ComingRequest(ctx context.Context, c model.Container) (wire.CreateRequest, error)
+	See(ctx context.Context, nodeID string, ack wire.Ack) error
+}
+
+// Config is what a Service stands on.
+type Config struct {
+	Store Store
+	// Decisions takes what this head decides as the leader, and must refuse it
+	// when this head does not lead any more; nil is Store.
+	Decisions interface {
+		Propose(ctx context.Context, c command.Command) (raftstore.Result, error)
+	}
+	Agent      func(nodeID string) wire.Agent
+	Connected  func(nodeID string) bool
+	Containers Containers
+	Logger     *slog.Logger
+	// Patience and RetryAfter are for tests; 0 is the usual.
+	Patience, RetryAfter time.Duration
+}
+
+// Service moves containers. It is safe for concurrent use.
+type Service struct {
+	Config
+
+	mu   sync.Mutex
+	busy map[string]bool // containers that somebody works on in this term
+}
+
+// New returns a Service.
+func New(c Config) *Service {
+	if c.Decisions == nil {
+		c.Decisions = c.Store
+	}
+	c.Patience, c.RetryAfter = cmp.Or(c.Patience, patience), cmp.Or(c.RetryAfter, retryAfter)
+	return &Service{Config: c}
+}
+
+// Run goes the ways of containers until ctx ends, whoever has begun them, and
+// removes copies that ways have left. Only the leader may call it, once at a
+// time.
+func (s *Service) Run(ctx context.Context) {
+	s.mu.Lock()
+	s.busy = map[string]bool{}
+	s.mu.Unlock()
+	var working sync.WaitGroup
+	defer working.Wait()
+	for ctx.Err() == nil {
+		for _, id := range unfinished(s.Store.View()) {
+			if !s.begin(id) {
+				continue
+			}
+			working.Go(func() {
+				defer s.end(id)
+				s.finish(ctx, id)
+			})
+		}
+		// The only error is that of the context.
+		_ = s.Store.Wait(ctx, func(v *state.View) (bool, error) { return slices.ContainsFunc(unfinished(v), s.idle), nil })
+	}
+}
+
+// unfinished lists the containers with something to do.
+func unfinished(v *state.View) (ids []string) {
+	for _, c := range v.TransferredContainers() {
+		ids = append(ids, c.ID)
+	}
+	for _, c := range v.MovingContainers() {
+		if c.Move.Fetched {
+			ids = append(ids, c.ID)
+		}
+	}
+	for _, c := range v.FormerContainers() {
+		ids = append(ids, c.ID)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (s *Service) idle(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.busy[id]
+}
+
+func (s *Service) begin(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[id] {
+		return false
+	}
+	s.busy[id] = true
+	return true
+}
+
+func (s *Service) end(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, id)
+}
