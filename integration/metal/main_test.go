@@ -45,10 +45,6 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	defer os.RemoveAll(tests.work)
-	if err := tests.build(); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot make the package:", err)
-		return 1
-	}
 	code = m.Run()
 	if tests.shared != nil {
 		if err := tests.shared.machine.Close(); err != nil {
@@ -116,6 +112,9 @@ func (s *setting) site(t *testing.T) *site {
 		t.Skip(s.missing)
 	}
 	s.once.Do(func() {
+		if s.err = s.build(); s.err != nil {
+			return
+		}
 		s.shared, s.err = s.start(context.Background(), filepath.Join(s.work, "shared"), guest.Config{Name: "metal-1", First: true})
 	})
 	if s.err != nil {

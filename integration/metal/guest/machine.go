@@ -110,10 +110,10 @@ func (m *Machine) start(ctx context.Context) error {
 // containers can have: its addresses are 10.0.3.0/24, and 10.0.3.2 leads out.
 func (m *Machine) arguments() []string {
 	args := []string{
-		"-accel", accelerator(), "-cpu", "max", "-smp", "1", "-m", fmt.Sprint(m.config.Memory),
+		"-accel", accelerator(), "-cpu", "max,la57=off", "-smp", "1", "-m", fmt.Sprint(m.config.Memory),
 		"-nodefaults", "-no-user-config", "-display", "none",
 		"-kernel", filepath.Join(m.config.Image, "vmlinuz"), "-initrd", filepath.Join(m.config.Image, "initrd.img"),
-		"-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off systemd.hostname=" + m.config.Name,
+		"-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off quiet systemd.show_status=0 systemd.hostname=" + m.config.Name,
 		"-serial", "file:" + m.path("console.log"), "-qmp", "unix:" + m.path("qmp") + ",server=on,wait=off",
 		"-device", "virtio-rng-pci",
 		"-drive", "if=none,id=root,cache=unsafe,file=" + m.path("root.qcow2"), "-device", "virtio-blk-pci,drive=root",
@@ -130,12 +130,13 @@ func (m *Machine) arguments() []string {
 	return args
 }
 
-// accelerator is the processor's help with machines, if it has it, or QEMU's own translation.
+// accelerator is the processor's help with machines, if it has it, or QEMU's own translation,
+// with room for as much of it as a whole system needs.
 func accelerator() string {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	file, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil || !strings.Contains(string(info), "vmx") && !strings.Contains(string(info), "svm") {
-		return "tcg"
+		return "tcg,tb-size=512"
 	}
 	file.Close()
 	return "kvm"
