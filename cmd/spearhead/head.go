@@ -1,14 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime/debug"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/spearheadcloud/spearhead/headnode"
+	"github.com/spearheadcloud/spearhead/internal/heaproom"
 )
 
 // headFile is the form of head.toml.
@@ -92,15 +94,23 @@ func runHead(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	ctx, end := context.WithCancel(c.Context)
+	defer end()
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(headGC)
+		keeping.Go(func() { heaproom.Keep(ctx, headRoom, headGC) })
 	}
-	return headnode.Run(c.Context, config)
+	return headnode.Run(ctx, config)
 }
 
-// headGC lets the heap grow by so many percent between two collections: half of
-// what is usual, because most of a large data center's head is state that stays.
-const headGC = 50
+// A head's heap grows by so many percent between two collections, half of what
+// is usual, and by no more than so many bytes: most of a large data center's
+// head is state that stays.
+const (
+	headGC   = 50
+	headRoom = 96 << 20
+)
 
 const defaultHeadConfig = "/etc/spearhead/head.toml"
 

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -9,9 +10,11 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/internal/heaproom"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 )
@@ -154,6 +157,11 @@ func (j *journals) next(b *testing.B) {
 // made, and after what their nodes told then.
 func BenchmarkResident(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(headGC))
+	ctx, end := context.WithCancel(b.Context())
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	defer end()
+	keeping.Go(func() { heaproom.Keep(ctx, headRoom, headGC) })
 	s := crowded(b)
 	made := resident(b)
 	j := journals{s: s, index: s.View().Index()}
@@ -167,8 +175,11 @@ func BenchmarkResident(b *testing.B) {
 	runtime.KeepAlive(s)
 }
 
-// headGC is the one of cmd/spearhead.
-const headGC = 50
+// These are as in cmd/spearhead.
+const (
+	headGC   = 50
+	headRoom = 96 << 20
+)
 
 // resident is this process's memory in MiB.
 func resident(b *testing.B) float64 {
