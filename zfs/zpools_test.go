@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/zfs"
 )
@@ -67,6 +69,91 @@ func TestPoolsAreMadeAndShown(t *testing.T) {
 	err = p.Create(ctx, zfs.CreatePool{Name: "other", Layout: "raidz", Disks: []string{files[1], files[2], files[3]}})
 	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "is part of active pool") {
 		t.Errorf("a disk in use: %v", err)
+	}
+}
+
+// Every layout is what zpool makes of it, and is laid out over the disks given.
+func TestPoolsOfEveryLayout(t *testing.T) {
+	t.Parallel()
+	d := startPool(t)
+	command := d.Command()
+	zpool := append(command[:len(command)-1:len(command)-1], "zpool")
+	p, dir := zfs.NewPools(zpool, nil), filepath.Dir(d.Mountpoint)
+	files := disks(t, t.TempDir(), 4)
+	for layout, want := range map[string]struct {
+		disks int
+		group string // the start of the line that holds the disks; "" is none
+	}{"stripe": {2, ""}, "mirror": {3, "mirror"}, "raidz": {3, "raidz1"}, "raidz2": {4, "raidz2"}, "raidz3": {4, "raidz3"}} {
+		made := zfs.CreatePool{Name: "tank" + layout, Layout: layout, Disks: files[:want.disks], Mountpoint: filepath.Join(dir, layout)}
+		if err := p.Create(t.Context(), made); err != nil {
+			t.Errorf("%s: %v", layout, err)
+			continue
+		}
+		status, err := p.Show(t.Context(), made.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		depth, group := 1, ""
+		if want.group != "" {
+			depth, group = 2, status.Vdevs[1].Name
+		}
+		var leaves []string
+		for _, v := range status.Vdevs {
+			if v.Depth == depth {
+				leaves = append(leaves, v.Name)
+			}
+		}
+		if !strings.HasPrefix(group, want.group) || !slices.Equal(leaves, made.Disks) {
+			t.Errorf("%s is laid out as %+v", layout, status.Vdevs)
+		}
+		if out, err := exec.Command(zpool[0], append(zpool[1:len(zpool):len(zpool)], "destroy", "-f", made.Name)...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %s", err, out)
+		}
+	}
+}
+
+// A disk that is mounted is left alone, whoever asks for it.
+func TestMountedDisksAreRefused(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: a disk is mounted")
+	}
+	for _, program := range []string{"losetup", "mkfs.ext4"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("needs %s: apt install mount e2fsprogs", program)
+		}
+	}
+	dir := t.TempDir()
+	file := disks(t, dir, 1)[0]
+	if out, err := exec.Command("mkfs.ext4", "-q", file).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command("losetup", "--find", "--show", file).Output()
+	if err != nil {
+		t.Skip("needs loop devices: a disk to mount")
+	}
+	disk := strings.TrimSpace(string(out))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", disk).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+	at := filepath.Join(dir, "mnt")
+	if err := os.Mkdir(at, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(disk, at, "ext4", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	p := zfs.NewPools([]string{"/bin/false"}, nil)
+	err = p.Create(t.Context(), zfs.CreatePool{Name: "tank", Disks: []string{disk}})
+	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "in use") {
+		t.Errorf("a mounted disk: %v", err)
 	}
 }
 
