@@ -3,7 +3,11 @@ package network
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,29 +78,87 @@ func BenchmarkTold(b *testing.B) {
 	}
 }
 
-// BenchmarkThroughput is what TCP carries between two containers, as they are
-// here and as they would be connected by hand: veths on a bridge, and a VXLAN
-// between two bridges.
-func BenchmarkThroughput(b *testing.B) {
-	const bytes = 1 << 30
+// BenchmarkBesideByHand is what TCP carries between two containers, and how
+// long a byte and its echo take, beside what they would be connected by hand:
+// veths on a bridge, and a VXLAN between two bridges. Each round measures both,
+// one right after the other, so that whatever else the machine does befalls
+// both; the medians of their ratios are told.
+func BenchmarkBesideByHand(b *testing.B) {
+	const bytes, echoes = 128 << 20, 1000
 	m := newMachines(b, "node-a", "node-b")
 	n := fabric(7, "10.7.0.0/24")
 	one := m.join("node-a", "alice", "one", []model.Network{n}, nicOn(n, "eth0", 11))
 	two := m.join("node-a", "alice", "two", []model.Network{n}, nicOn(n, "eth0", 12))
 	three := m.join("node-b", "alice", "three", []model.Network{n}, nicOn(n, "eth0", 13))
 	byHand(m)
-	for _, c := range []struct{ name, from, to, address string }{
-		{"one-node/ours", one, two, "10.7.0.12:9"}, {"one-node/by-hand", m.path("hand-1"), m.path("hand-2"), "10.9.0.2:9"},
-		{"two-nodes/ours", one, three, "10.7.0.13:9"}, {"two-nodes/by-hand", m.path("hand-1"), m.path("hand-3"), "10.9.0.3:9"},
+	type pair struct{ from, to, address string }
+	for _, c := range []struct {
+		name       string
+		ours, hand pair
+	}{
+		{"one-node", pair{one, two, "10.7.0.12:9"}, pair{m.path("hand-1"), m.path("hand-2"), "10.9.0.2:9"}},
+		{"two-nodes", pair{one, three, "10.7.0.13:9"}, pair{m.path("hand-1"), m.path("hand-3"), "10.9.0.3:9"}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			var rate float64
-			for b.Loop() {
-				rate = max(rate, carries(b, c.from, c.to, c.address, bytes))
+			var rates, turns, ours []float64
+			for i := 0; b.Loop(); i++ {
+				measure := func(p pair) (rate, turn float64) {
+					return carries(b, p.from, p.to, p.address, bytes), turnaround(b, p.from, p.to, p.address, echoes)
+				}
+				first, second := c.ours, c.hand
+				if i%2 == 1 {
+					first, second = second, first
+				}
+				rate1, turn1 := measure(first)
+				rate2, turn2 := measure(second)
+				if i%2 == 1 {
+					rate1, rate2, turn1, turn2 = rate2, rate1, turn2, turn1
+				}
+				rates, turns, ours = append(rates, rate1/rate2), append(turns, turn1/turn2), append(ours, turn1)
 			}
-			b.ReportMetric(rate/1e6, "MB/s")
+			b.ReportMetric(median(rates), "of-its-rate")
+			b.ReportMetric(median(turns), "of-its-turnaround")
+			b.ReportMetric(median(ours), "µs/turnaround")
 		})
 	}
+}
+
+func median(list []float64) float64 {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// turnaround is how many microseconds one byte and its echo take by TCP.
+func turnaround(t testing.TB, from, to, address string, times int) float64 {
+	t.Helper()
+	var l net.Listener
+	if err := inside(t, to, func() (err error) { l, err = net.Listen("tcp", address); return err }); err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer l.Close()
+	serving.Go(func() {
+		if c, err := l.Accept(); err == nil {
+			io.Copy(c, c)
+			c.Close()
+		}
+	})
+	var c net.Conn
+	if err := inside(t, from, func() (err error) { c, err = net.Dial("tcp", address); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	begun, one := time.Now(), make([]byte, 1)
+	for range times {
+		if _, err := c.Write(one); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return float64(time.Since(begun).Microseconds()) / float64(times)
 }
 
 // byHand connects hand-1 and hand-2 on node-a and hand-3 on node-b.
