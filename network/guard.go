@@ -102,10 +102,11 @@ const (
 // frames match no rule and cannot hop to another network.
 func guardRules(uplink string) [][]expr.Any {
 	ipv4, arp, ipv6 := frameIs(0x08, 0x00), frameIs(0x08, 0x06), frameIs(0x86, 0xdd)
-	return append([][]expr.Any{
-		// on a NIC that is a trunk, the other VLANs are none of this wire's business
-		slices.Concat(frameIs(0x81, 0x00), refuse),
-		slices.Concat(frameIs(0x88, 0xa8), refuse),
+	var tagged [][]expr.Any
+	if uplink != tunnelName { // a NIC may be a trunk: other VLANs are none of this wire's business
+		tagged = [][]expr.Any{slices.Concat(frameIs(0x81, 0x00), refuse), slices.Concat(frameIs(0x88, 0xa8), refuse)}
+	}
+	return append(append(tagged, [][]expr.Any{
 		slices.Concat(comes(uplink), accept),
 		// no DHCP server: UDP from port 67
 		slices.Concat(ipv4, isProtocol(unix.IPPROTO_UDP), sourcePort(67), refuse),
@@ -114,7 +115,7 @@ func guardRules(uplink string) [][]expr.Any {
 		slices.Concat(arp, matchPayload(expr.PayloadBaseNetworkHeader, 0, 0, 1, 8, 0, 6, 4),
 			known(guardSet, expr.PayloadBaseLLHeader, frameSource, expr.PayloadBaseNetworkHeader, arpIP),
 			known(guardSet, expr.PayloadBaseNetworkHeader, arpMAC, expr.PayloadBaseNetworkHeader, arpIP), accept),
-	}, guardRules6(ipv6)...)
+	}...), guardRules6(ipv6)...)
 }
 
 // guardRules6 are those for IPv6: containers are no routers and no DHCP

@@ -225,7 +225,7 @@ func TestAContainerMayBeANameServer(t *testing.T) {
 // while another one asks a few, of which none may be lost.
 func TestWhoAsksMuchDisturbsNobody(t *testing.T) {
 	t.Parallel()
-	m := newMachines(t, "node-a")
+	m := newMachinesApart(t, "node-a")
 	n := fabric(7, "10.7.0.0/24")
 	loud := m.join("node-a", "alice", "loud", []model.Network{n}, nicOn(n, "eth0", 11))
 	quiet := m.join("node-a", "alice", "quiet", []model.Network{n}, nicOn(n, "eth0", 12))
