@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/internal/logopt"
@@ -59,7 +60,12 @@ type Config struct {
 	// way at once; zero is 64 of each.
 	AccountRequests int
 	AccountStreams  int
-	Logger          *slog.Logger
+	// FencingMargin is for how much longer than a node's own deadline the leader
+	// waits before it starts elsewhere what that node has stopped by then; zero
+	// is a minute. A shorter one asks more of how quickly a node that hangs is
+	// started again.
+	FencingMargin time.Duration
+	Logger        *slog.Logger
 }
 
 // DNS says what of DNS a head answers; see package zones.
@@ -83,6 +89,9 @@ func (d DNS) check() []error {
 	}
 	return errs
 }
+
+// minFencingMargin is what containers have to end, and some for the node.
+const minFencingMargin = 15 * time.Second
 
 // Validate returns every reason why a head cannot run with c.
 func (c Config) Validate() error {
@@ -109,6 +118,9 @@ func (c Config) Validate() error {
 	}
 	errs = append(errs, c.DNS.check()...)
 	errs = append(errs, checkLogDrivers(c.LogDrivers)...)
+	if c.FencingMargin != 0 && c.FencingMargin < minFencingMargin {
+		errs = append(errs, fmt.Errorf("fencing_margin is less than %s, which a node may need to stop its containers", minFencingMargin))
+	}
 	if c.ImageHolders < 0 || c.ImageHolders > images.MaxHolders {
 		errs = append(errs, fmt.Errorf("image_holders is not from 1 to %d", images.MaxHolders))
 	}

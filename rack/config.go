@@ -38,6 +38,7 @@ func (r *Rack) headConfig(h host) map[string]any {
 		"gossip_listen":       at(h, gossipPort),
 		"insecure_registries": []string{underlay.String()},
 		"registry_certs_dir":  r.registryCerts(),
+		"fencing_margin":      "15s", // nobody has to start an agent again here that hangs
 	}
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -67,10 +68,10 @@ func ownDisk(t *testing.T, b *bed.Bed, head string) headDisk {
 	return d
 }
 
-// TestDisksOfLeadersFail has the leader's disk fill up (F12) and hang (F13) under load: another
+// TestF12F13F16DisksOfLeadersFail has the leader's disk fill up (F12) and hang (F13) under load: another
 // head leads, what was acknowledged is there, and the head comes back when its disk does. Its
 // files, damaged while it was down, are refused, and the others go on (F16).
-func TestDisksOfLeadersFail(t *testing.T) {
+func TestF12F13F16DisksOfLeadersFail(t *testing.T) {
 	for _, tool := range []string{"nsenter", "mkfs.ext4", "fsfreeze"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs %s: install it with scripts/setup test", tool)
@@ -94,11 +95,11 @@ func TestDisksOfLeadersFail(t *testing.T) {
 		awaitWhole(t, b)
 	}
 	for _, c := range []struct {
-		name        string
+		name, fails string // and what a head says whose write has failed
 		spoil, mend []string
 	}{
-		{"Full", []string{"sh", "-c", "dd if=/dev/zero of=$0/filler bs=1M 2>/dev/null; sync"}, []string{"sh", "-c", "rm -f $0/filler"}},
-		{"Hangs", []string{"fsfreeze", "--freeze"}, []string{"fsfreeze", "--unfreeze"}},
+		{"F12Full", "no space left on device", []string{"sh", "-c", "dd if=/dev/zero of=$0/filler bs=1M 2>/dev/null; sync"}, []string{"sh", "-c", "rm -f $0/filler"}},
+		{"F13Hangs", "the disk has not answered", []string{"fsfreeze", "--freeze"}, []string{"fsfreeze", "--unfreeze"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			users := startLoad(t, b)
@@ -112,7 +113,15 @@ func TestDisksOfLeadersFail(t *testing.T) {
 					_ = disk.within(append(c.mend, disk.state)...)
 				}
 			})
+			seen := len(logOf(t, b, leader))
 			disk.mustDo(t, append(c.spoil, disk.state)...)
+			bed.Eventually(t, func() error {
+				writeMuch(t, b, others(leader))
+				if said := logOf(t, b, leader)[seen:]; !strings.Contains(said, c.fails) {
+					return fmt.Errorf("no write of %s has failed: its log lacks %q", leader, c.fails)
+				}
+				return nil
+			})
 			users.workedThrough(t, others(leader)...)
 			t.Logf("work goes on through the others %s after the disk of the leader broke", since(broken))
 			disk.mustDo(t, append(c.mend, disk.state)...)
@@ -122,7 +131,23 @@ func TestDisksOfLeadersFail(t *testing.T) {
 			users.settle(t, b)
 		})
 	}
-	t.Run("Damaged", func(t *testing.T) { damagedFilesAreRefused(t, b, disks) })
+	t.Run("F16Damaged", func(t *testing.T) { damagedFilesAreRefused(t, b, disks) })
+}
+
+// writeMuch has something written that does not fit into what a file has room for, by
+// whichever head leads.
+func writeMuch(t *testing.T, b *bed.Bed, through []string) {
+	t.Helper()
+	labels := map[string]string{}
+	for i := range 50 {
+		labels[fmt.Sprintf("much-%d", i)] = strings.Repeat("x", 4000)
+	}
+	caller := newAPI(t, b.Through(t, through[0]))
+	a := caller.call(t.Context(), bed.Patience, "POST", "/containers/create", map[string]any{"Image": b.Image, "Labels": labels})
+	var made struct{ ID string }
+	if json.Unmarshal(a.body, &made) == nil && a.status == 201 {
+		caller.call(t.Context(), bed.Patience, "DELETE", "/containers/"+made.ID, nil)
+	}
 }
 
 // restartIfEnded starts a head that has ended itself because its disk failed it, as systemd would.
@@ -156,20 +181,8 @@ func damagedFilesAreRefused(t *testing.T, b *bed.Bed, disks map[string]headDisk)
 	fault(t, b, "kill", head)
 	disk.mustDo(t, "cp", file, file+".whole")
 	disk.mustDo(t, "truncate", "--size=16384", file)
-	_, _ = b.Dev(t.Context(), "fault", "start", head) // it may have ended before anybody looks
-	bed.Eventually(t, func() error {
-		for _, h := range b.Hosts(t) {
-			if h.Name == head && h.Pid != 0 {
-				return fmt.Errorf("%s runs with a damaged file", head)
-			}
-		}
-		return nil
-	})
+	endsSaying(t, b, head, "cannot be trusted")
 	users.workedThrough(t, others(head)...)
-	log, err := os.ReadFile(filepath.Join(b.Dir, "logs", head+".log"))
-	if err != nil || !strings.Contains(string(log), "cannot be trusted") {
-		t.Errorf("the log of %s does not say why it ended (%v)", head, err)
-	}
 	disk.mustDo(t, "mv", file+".whole", file)
 	restartIfEnded(t, b, head)
 	users.workedThrough(t, heads...)

@@ -13,7 +13,7 @@ import (
 // what is broken says so within seconds and comes back by itself.
 func TestP6FailoverOfTheLeader(t *testing.T) {
 	for _, c := range []struct{ name, breaks, mends string }{
-		{"Dies", "kill", "start"}, {"Freezes", "stop", "cont"}, {"IsCutOff", "cut", "heal"},
+		{"F1Dies", "kill", "start"}, {"F5Freezes", "stop", "cont"}, {"F7IsCutOff", "cut", "heal"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := whole(t)
@@ -65,9 +65,9 @@ func firstWrite(t *testing.T, b *bed.Bed, through []string) time.Time {
 	}
 }
 
-// TestP1AllHeadsDieAtOnce kills every head at the same time under load and starts them again
+// TestP1F2AllHeadsDieAtOnce kills every head at the same time under load and starts them again
 // (F2): what was acknowledged is there, and containers did not notice.
-func TestP1AllHeadsDieAtOnce(t *testing.T) {
+func TestP1F2AllHeadsDieAtOnce(t *testing.T) {
 	b := whole(t)
 	id := b.Run(t, b.Image, "sh", "-c", "echo start >> /starts; exec sleep 1000")
 	pid := b.Inspect(t, id, "{{.State.Pid}}")
@@ -113,9 +113,9 @@ func TestP2AHeadCutOffSaysSo(t *testing.T) {
 	})
 }
 
-// TestOneWayPartitionsChangeTheLeaderOnce lets the leader be heard and not hear, and the reverse
+// TestF8OneWayPartitionsChangeTheLeaderOnce lets the leader be heard and not hear, and the reverse
 // (F8): the heads settle on one leader and do not go on electing.
-func TestOneWayPartitionsChangeTheLeaderOnce(t *testing.T) {
+func TestF8OneWayPartitionsChangeTheLeaderOnce(t *testing.T) {
 	for _, breaks := range []string{"deafen", "mute"} {
 		t.Run(breaks, func(t *testing.T) {
 			b := whole(t)
@@ -148,9 +148,9 @@ func TestOneWayPartitionsChangeTheLeaderOnce(t *testing.T) {
 	}
 }
 
-// TestLinksFailOneByOne cuts links to five machines one after the other and heals them in another
+// TestF10LinksFailOneByOne cuts links to five machines one after the other and heals them in another
 // order (F10): all of them agree again.
-func TestLinksFailOneByOne(t *testing.T) {
+func TestF10LinksFailOneByOne(t *testing.T) {
 	b := whole(t)
 	users := startLoad(t, b)
 	users.workedThrough(t, heads...)

@@ -3,8 +3,11 @@ package cluster
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,21 +26,14 @@ func counting(t *testing.T, b *bed.Bed, name string, options ...string) string {
 // TestP9ANodeCutOffRunsNothingTwice cuts a node off, which shows as unreachable, and heals it:
 // its containers never stopped, run nowhere else and are all still known (F9 and F6).
 func TestP9ANodeCutOffRunsNothingTwice(t *testing.T) {
-	for _, c := range []struct{ name, breaks, mends string }{{"Cut", "cut", "heal"}, {"Frozen", "stop", "cont"}, {"Deaf", "deafen", "heal"}} {
+	for _, c := range []struct{ name, breaks, mends string }{{"F9Cut", "cut", "heal"}, {"F6Frozen", "stop", "cont"}, {"F9Deaf", "deafen", "heal"}} {
 		t.Run(c.name, func(t *testing.T) {
 			b := whole(t)
 			id := counting(t, b, "kept-"+strings.ToLower(c.name), "--restart", "always")
 			pid, node := b.Inspect(t, id, "{{.State.Pid}}"), nodeOf(t, b, id)
 			fault(t, b, c.breaks, node)
 			began := time.Now()
-			bed.Eventually(t, func() error {
-				for _, head := range heads {
-					if status := b.Through(t, head).Docker(t, "ps", "-a", "--no-trunc", "--filter", "id="+id, "--format", "{{.Status}}"); !strings.HasSuffix(status, "(unreachable)") {
-						return fmt.Errorf("%s shows the container as %q", head, status)
-					}
-				}
-				return nil
-			})
+			bed.Eventually(t, func() error { return unreachable(t, b, id) })
 			t.Logf("all heads show it as unreachable after %s", since(began))
 			if done := b.Try(t, "exec", id, "true"); done.Code == 0 {
 				t.Error("docker exec works on a node that is cut off")
@@ -56,8 +52,9 @@ func TestP9ANodeCutOffRunsNothingTwice(t *testing.T) {
 	}
 }
 
-// TestP10AgentsDie kills every agent at once under load: containers do not notice.
-func TestP10AgentsDie(t *testing.T) {
+// TestP10F3F4AgentsAndSupervisorsDie kills every agent at once under load, and then every supervisor
+// of containers: containers do not notice.
+func TestP10F3F4AgentsAndSupervisorsDie(t *testing.T) {
 	b := whole(t)
 	pids := map[string]string{}
 	for i := range 6 {
@@ -66,11 +63,18 @@ func TestP10AgentsDie(t *testing.T) {
 	}
 	users := startLoad(t, b)
 	users.workedThrough(t, heads...)
-	for _, node := range []string{"node-1", "node-2", "node-3"} {
+	nodes := []string{"node-1", "node-2", "node-3"}
+	for _, node := range nodes {
 		fault(t, b, "kill", node)
 	}
-	for _, node := range []string{"node-1", "node-2", "node-3"} {
+	for _, node := range nodes {
 		fault(t, b, "start", node)
+	}
+	users.workedThrough(t, heads...)
+	for _, pid := range supervisors(t, b) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
 	}
 	users.workedThrough(t, heads...)
 	users.settle(t, b)
@@ -82,6 +86,35 @@ func TestP10AgentsDie(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// supervisors are the processes that hold the containers of the rack's nodes: one of each.
+func supervisors(t *testing.T, b *bed.Bed) (pids []int) {
+	t.Helper()
+	bed.Eventually(t, func() error {
+		pids = nil
+		folders, err := filepath.Glob("/proc/[0-9]*")
+		if err != nil {
+			return err
+		}
+		for _, folder := range folders {
+			line, _ := os.ReadFile(filepath.Join(folder, "cmdline"))
+			words := strings.Split(string(line), "\x00")
+			if len(words) < 3 || words[1] != "iod" || !strings.Contains(string(line), b.RunDir()+"/") {
+				continue
+			}
+			pid, err := strconv.Atoi(filepath.Base(folder))
+			if err != nil {
+				return err
+			}
+			pids = append(pids, pid)
+		}
+		if len(pids) != 3 {
+			return fmt.Errorf("%d supervisors run", len(pids))
+		}
+		return nil
+	})
+	return pids
 }
 
 // TestP11EndsAndOutputOutliveTheAgent: a container speaks and ends while its node's agent is dead.
@@ -108,10 +141,10 @@ func TestP11EndsAndOutputOutliveTheAgent(t *testing.T) {
 	}
 }
 
-// TestP12ContainersAreWhereTheirDiskIs takes from a node everything but its disk (F27), as if that
+// TestP12F27ContainersAreWhereTheirDiskIs takes from a node everything but its disk (F27), as if that
 // was put into another machine: containers with a restart policy come back with their files and
 // addresses, others are told to have ended.
-func TestP12ContainersAreWhereTheirDiskIs(t *testing.T) {
+func TestP12F27ContainersAreWhereTheirDiskIs(t *testing.T) {
 	b := whole(t)
 	first := counting(t, b, "power-always", "--restart", "always")
 	node := nodeOf(t, b, first)
