@@ -207,7 +207,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 	h.reconciler = reconcile.New(reconcile.Config{
 		Store: h.store, Agent: h.nodes.Agent, Working: h.circle.WorkedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})
-	h.attendant = attend.New(attend.Config{Store: h.store, Agent: h.nodes.Agent, Containers: h.containers, CA: h.home.ca, Logger: h.log})
+	h.attendant = attend.New(attend.Config{Store: h.store, Agent: h.nodes.Agent, Containers: h.containers, CA: h.home.ca, Margin: h.cfg.FencingMargin, Logger: h.log})
 	h.transfers = transfers.New(transfers.Config{
 		Store: h.circle.Heads, Decisions: h.store, Agent: h.nodes.Agent, Connected: h.nodes.Connected, Containers: h.containers, Logger: h.log,
 	})

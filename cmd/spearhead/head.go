@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,6 +31,7 @@ type headFile struct {
 	ImageHolders       int      `toml:"image_holders"`
 	AccountRequests    int      `toml:"account_requests"`
 	AccountStreams     int      `toml:"account_streams"`
+	FencingMargin      string   `toml:"fencing_margin"`
 	Logs               struct {
 		Drivers []string `toml:"drivers"`
 	} `toml:"logs"`
@@ -59,7 +61,8 @@ func headCommand() *cli.Command {
 			"  registry_certs_dir = \"/etc/spearhead/certs.d\"  as an agent's certs_dir, for docker login\n" +
 			"  image_holders = 2             nodes that hold each image that an account names, 1 to 3\n" +
 			"  account_requests = 64         that one account may have under way at once\n" +
-			"  account_streams = 64          the same for attach, logs -f and the like\n\n" +
+			"  account_streams = 64          the same for attach, logs -f and the like\n" +
+			"  fencing_margin = \"1m\"         longer than a node's stop_after, until what it has stopped is started elsewhere; 15s at least\n\n" +
 			"  [dns]                         NAME.inst.LOGIN.DATACENTER.SUFFIX, SERVICE.svc.LOGIN.DATACENTER.SUFFIX\n" +
 			"  listen = \"\"                   where to answer, \":53\"; nowhere by default\n" +
 			"  suffix = \"example.org\"        delegate DATACENTER.example.org to the heads\n" +
@@ -127,9 +130,14 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		GossipListen:  ":7946",
 		MetricsListen: "127.0.0.1:9376",
 		CertsDir:      "/etc/spearhead/certs.d",
+		FencingMargin: "1m",
 	}
 	if err := readConfig(c.String("config"), &file); err != nil {
 		return headnode.Config{}, err
+	}
+	margin, err := time.ParseDuration(file.FencingMargin)
+	if err != nil {
+		return headnode.Config{}, fmt.Errorf("cannot use head configuration: fencing_margin is %q and must be a time such as 1m", file.FencingMargin)
 	}
 	return headnode.Config{
 		Name:               file.Name,
@@ -147,6 +155,7 @@ func headConfig(c *cli.Context) (headnode.Config, error) {
 		ImageHolders:       file.ImageHolders,
 		AccountRequests:    file.AccountRequests,
 		AccountStreams:     file.AccountStreams,
+		FencingMargin:      margin,
 		LogDrivers:         file.Logs.Drivers,
 		DNS:                headnode.DNS{Listen: file.DNS.Listen, Suffix: file.DNS.Suffix, Transfer: file.DNS.Transfer},
 		Version:            version,
