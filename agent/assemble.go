@@ -100,6 +100,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	load.Go(func() { a.TellLoad(ctx, ring, p.freeDisk) })
 	log.Info("serving heads", "op", "run", "address", listener.Addr().String(), "containers", len(a.snapshots()))
+	tellSystemd(ctx, ready)
 	return server.Serve(ctx, listener, identity.ServerTLS(pki.RoleHead, pki.RoleNode), a, log)
 }
 
@@ -111,7 +112,7 @@ func openStanding(ctx context.Context, cfg Config, m *member) (*standing.Keeper,
 	}
 	return standing.Open(standing.Config{
 		File: filepath.Join(cfg.StateDir, "standing.json"), StopAfter: cfg.StopAfter, Clock: clock, Process: model.ShortID(model.NewID()),
-		Member: m, Alive: func() { tellWatchdog(ctx) }, Logger: cfg.Logger,
+		Member: m, Alive: func() { tellSystemd(ctx, lives) }, Logger: cfg.Logger,
 	})
 }
 

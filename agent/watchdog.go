@@ -6,12 +6,19 @@ import (
 	"os"
 )
 
-// systemd starts a service again that does not tell for a while that it lives
-// (sd_notify(3), WatchdogSec= in its unit). Without it, containers that should
-// end when the node is cut off would run on beside an agent that hangs.
+// What the agent tells systemd, if it wants to be told (sd_notify(3)). It starts a
+// service again that does not tell for a while that it lives (WatchdogSec in its
+// unit): without it, containers that should end when the node is cut off would run
+// on beside an agent that hangs. Its patience begins when the service is ready: to
+// open storage that is slow, and to take over what runs, may take longer than that.
+const (
+	lives = "WATCHDOG=1"
+	ready = "READY=1"
+)
 
-// tellWatchdog tells systemd, if it wants to be told, that the agent lives.
-func tellWatchdog(ctx context.Context) {
+// tellSystemd sends one message. Where nobody listens, or it does not arrive,
+// systemd does what it does about a service that hangs.
+func tellSystemd(ctx context.Context, message string) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {
 		return
@@ -19,8 +26,8 @@ func tellWatchdog(ctx context.Context) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unixgram", socket)
 	if err != nil {
-		return // then systemd does what it does about an agent that hangs
+		return
 	}
 	defer conn.Close()
-	_, _ = conn.Write([]byte("WATCHDOG=1")) // as above
+	_, _ = conn.Write([]byte(message)) // as above
 }
