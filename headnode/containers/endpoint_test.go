@@ -79,6 +79,19 @@ func TestPortsAtHeadsAreOneContainersAtATime(t *testing.T) {
 	if want := "Bind for 0.0.0.0:8080 failed: port is already allocated"; !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), want) {
 		t.Errorf("another account's container with the number: %v", err)
 	}
+	once, _, err := c.Containers.Create(ctx, jill, model.CreateContainer{
+		Name: "once", Spec: model.ContainerSpec{Image: "busybox", AutoRemove: true, Ports: []model.Port{port("tcp", exact)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Containers.Start(ctx, jill, once.ID); !model.IsKind(err, model.KindConflict) {
+		t.Errorf("a third container with the number: %v", err)
+	}
+	c.Until("a container that was to be removed at its end is removed", func() bool {
+		_, there := c.Store.View().Container(once.ID)
+		return !there
+	})
 	if err := c.Containers.Restart(ctx, jill, made[0].ID, wire.StopRequest{}); err != nil {
 		t.Errorf("the holder does not start again: %v", err)
 	}

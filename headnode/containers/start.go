@@ -16,6 +16,7 @@ func (s *Service) Start(ctx context.Context, a model.Account, ref string) error 
 	err := s.act(ctx, a, ref, func(n wire.Agent, c model.Container) (wire.Ack, error) {
 		id = c.ID
 		if err := s.prepareStart(ctx, n, &c); err != nil {
+			s.discardRefused(ctx, n, &c)
 			return wire.Ack{}, err
 		}
 		return n.Start(ctx, c.ID)

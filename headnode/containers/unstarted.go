@@ -48,6 +48,19 @@ func (f *failedStarts) tell(id string) {
 	delete(f.waiters, id)
 }
 
+// discardRefused removes a container that was to be removed when it ends and
+// whose first start was refused, as with Docker: docker run --rm waits for that.
+func (s *Service) discardRefused(ctx context.Context, agent wire.Agent, c *model.Container) {
+	if !c.Spec.AutoRemove || c.State.Status != model.StatusCreated {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if _, err := agent.Remove(ctx, c.ID, wire.RemoveRequest{}); err != nil {
+		s.log.Warn("cannot remove a container that could not start", "container", c.ID, "node", c.NodeID, "err", err)
+	}
+}
+
 // discardInterval is between two attempts to reach a node.
 const discardInterval = time.Second
 

@@ -199,6 +199,9 @@ func newEndpoint(name string, e *network.EndpointSettings) (asked model.Endpoint
 		}
 	}
 	if len(e.MacAddress) > 0 {
+		if len(e.MacAddress) != 6 || e.MacAddress[0]&1 != 0 {
+			return asked, nil, invalid("invalid MAC address %.64q: use six bytes, of which the first is even: an odd one is of a group", e.MacAddress.String())
+		}
 		asked.MAC = e.MacAddress.String()
 	}
 	if e.IPAMConfig != nil {
