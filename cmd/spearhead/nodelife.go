@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -20,16 +19,7 @@ func nodeLife() []*cli.Command {
 		nodeSwitch("cordon", "let no new containers onto a node", model.NodeChange{Cordoned: &yes}, "What runs there runs on."),
 		nodeSwitch("uncordon", "let new containers onto a node again, also onto one that counted as lost and is back",
 			model.NodeChange{Cordoned: &no, Lost: &no}, ""),
-		{
-			Name: "drain", Usage: "cordon a node and tell which containers are left on it", ArgsUsage: "NODE",
-			Description: "Nothing is stopped or removed unless --stop is given. Containers do not move by themselves: their\n" +
-				"owners remove them and create them again, or stop and move their volumes; stopped ones stay on the node.",
-			Flags: []cli.Flag{
-				&cli.BoolFlag{Name: "stop", Usage: "stop what runs there"},
-				&cli.IntFlag{Name: "timeout", Value: -1, Usage: "with --stop: `SECONDS` until a container is killed; each one's own by default"},
-			},
-			Action: drainNode,
-		},
+		drainCommand(),
 		{
 			Name: "lost", Usage: "say that a node does not come back", ArgsUsage: "NODE",
 			Description: "Switch the machine off before: this is the word on which others take its place. Containers whose owner\n" +
@@ -79,41 +69,6 @@ func nodeSwitch(name, usage string, change model.NodeChange, description string)
 		}
 		return operator(c, func(head *adminapi.Client) error { return head.ChangeNode(c.Context, args[0], change) })
 	}}
-}
-
-func drainNode(c *cli.Context) error {
-	args, err := arguments(c, "NODE")
-	if err != nil {
-		return err
-	}
-	if c.IsSet("timeout") && !c.Bool("stop") {
-		return usageErrorf("--timeout is for --stop")
-	}
-	return operator(c, func(head *adminapi.Client) error {
-		on, err := head.DrainNode(c.Context, args[0], adminapi.DrainRequest{Stop: c.Bool("stop"), Timeout: c.Int("timeout")})
-		if err != nil {
-			return err
-		}
-		if err := printContainers(c, on); err != nil {
-			return err
-		}
-		failed := slices.IndexFunc(on, func(k adminapi.NodeContainer) bool { return k.Error != "" })
-		if failed >= 0 {
-			return fmt.Errorf("not everything on %s could be stopped: container %s: %s", args[0], on[failed].Name, on[failed].Error)
-		}
-		running := 0
-		for _, k := range on {
-			if k.Status.Running() {
-				running++
-			}
-		}
-		text := fmt.Sprintf("nothing new is placed on %s; %d containers are left on it, %d of them run", args[0], len(on), running)
-		if len(on) == 0 {
-			text = fmt.Sprintf("%s is empty, and nothing new is placed on it", args[0])
-		}
-		_, err = fmt.Fprintln(c.App.Writer, text)
-		return err
-	})
 }
 
 func printContainers(c *cli.Context, on []adminapi.NodeContainer) error {
