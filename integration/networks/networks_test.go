@@ -30,7 +30,8 @@ func TestTwoAccountsWithOneSubnet(t *testing.T) {
 		b.Docker(t, "pull", "-q", b.Image)
 		network(t, b, "--subnet", "10.50.0.0/24", "lan")
 		for i := range 3 {
-			serve(t, b, fmt.Sprintf("%s-%d", login, i), "--network", "lan", "--network-alias", "all", "--ip", fmt.Sprintf("10.50.0.%d", 10+i))
+			serve(t, b, fmt.Sprintf("%s-%d", login, i), "--network", "lan", "--network-alias", "all", "--ip", fmt.Sprintf("10.50.0.%d", 10+i),
+				"-e", fmt.Sprintf("affinity:node==node-%d", i+1))
 		}
 	}
 	for login, b := range accounts {
@@ -53,14 +54,39 @@ func TestTwoAccountsWithOneSubnet(t *testing.T) {
 				t.Errorf("%s reads %q from the alias", from, page)
 			}
 		}
-		if len(places) < 2 {
-			t.Errorf("the containers of %s are not spread: %v", login, places)
+		if len(places) != 3 {
+			t.Errorf("the containers of %s are not on all nodes: %v", login, places)
 		}
+		wantOneGateway(t, b, login)
 	}
 	for _, name := range []string{"jack-1", "net-jack"} {
 		if page, ok := get(t, accounts["jill"], "jill-0", name); ok {
 			t.Errorf("jill's container finds %s of another account: %q", name, page)
 		}
+	}
+}
+
+// wantOneGateway has a container on each node leave the network by its own
+// node, through a gateway that is the same everywhere.
+func wantOneGateway(t *testing.T, b *bed.Bed, login string) {
+	t.Helper()
+	gateways := map[string]bool{}
+	for i := range 3 {
+		from := fmt.Sprintf("%s-%d", login, i)
+		bed.Eventually(t, func() error {
+			if done := b.Try(t, "exec", from, "ping", "-c", "1", "-W", "5", machineOf(t, b)); done.Code != 0 {
+				return fmt.Errorf("%s has no way out: %s%s", from, done.Stdout, done.Stderr)
+			}
+			return nil
+		})
+		for line := range strings.Lines(b.Docker(t, "exec", from, "cat", "/proc/net/arp")) {
+			if fields := strings.Fields(line); len(fields) > 3 && fields[0] == "10.50.0.1" {
+				gateways[fields[3]] = true
+			}
+		}
+	}
+	if len(gateways) != 1 {
+		t.Errorf("the gateway is not the same on all nodes: %v", gateways)
 	}
 }
 

@@ -39,6 +39,9 @@ func TestExternalNetworksAreInVLANs(t *testing.T) {
 	t.Parallel()
 	b := setting.Shared(t)
 	own := unique(t)
+	if _, err := os.Stat("/proc/net/vlan"); err != nil {
+		t.Skip("needs a kernel with VLANs: load the module 8021q")
+	}
 	external(t, b, "vlan7", "7", "198.51.100.0/29", "--route", "203.0.113.0/24=198.51.100.1", "--mtu", "1400", "--subnet6", "2001:db8:7::/64")
 	external(t, b, "vlan8", "8", "198.51.100.0/29") // the same addresses, elsewhere
 	for _, vlan := range []string{"vlan7", "vlan8"} {
@@ -73,12 +76,46 @@ func TestExternalNetworksAreInVLANs(t *testing.T) {
 	}
 }
 
+// TestSeveralExternalNetworksOnOneWire give out addresses of their ranges, with
+// the routes that they have.
+func TestSeveralExternalNetworksOnOneWire(t *testing.T) {
+	t.Parallel()
+	b := setting.Shared(t)
+	own := unique(t)
+	external(t, b, "beside", "0", "198.51.100.16/29", "--route", "203.0.113.128/25=198.51.100.17", "--mtu", "1400", "--resolver", "198.51.100.17", "--subnet6", "2001:db8:7::/64")
+	for i, node := range []string{"node-1", "node-2"} {
+		serve(t, b, fmt.Sprint(own, "-", i), "--network", "beside", "-e", "affinity:node=="+node)
+	}
+	for _, host := range []string{own + "-1", "198.51.100.18", "198.51.100.19"} {
+		bed.Eventually(t, func() error {
+			if text, ok := get(t, b, own+"-0", host); !ok || !strings.HasPrefix(text, own) {
+				return fmt.Errorf("a container reads %q from %s", text, host)
+			}
+			return nil
+		})
+	}
+	inside := b.Docker(t, "exec", own+"-0", "sh", "-c", "ip route; ip addr show eth0; ip -6 route")
+	for _, want := range []string{"203.0.113.128/25 via 198.51.100.17", "default via 198.51.100.17", "mtu 1400", "2001:db8:7::", "default via 2001:db8:7::1"} {
+		if !strings.Contains(inside, want) {
+			t.Errorf("the container lacks %q:\n%s", want, inside)
+		}
+	}
+	if done := b.Try(t, "run", "--rm", "--network", "beside", b.Image, "true"); done.Code == 0 || !strings.Contains(done.Stderr, "no free address in network beside") {
+		t.Errorf("the range is used up: %+v", done)
+	}
+	done, err := b.Spearhead(t.Context(), []string{"SPEARHEAD_SOCKET=" + b.Setting("SPEARHEAD_SOCKET")}, "network", "create", "--nic-tag", "external",
+		"--subnet", "198.51.100.0/24", "--gateway", "198.51.100.1", "--first", "198.51.100.2", "--last", "198.51.100.200", "overlapping")
+	if err == nil || !strings.Contains(err.Error(), "gives out the same addresses") {
+		t.Errorf("a range of another network on the same wire: %s, %v", done, err)
+	}
+}
+
 // TestNetworksOfSomeAccounts are there for those accounts only.
 func TestNetworksOfSomeAccounts(t *testing.T) {
 	t.Parallel()
 	shared := setting.Shared(t)
 	jill, jack := shared.Tenant(t, "net-member"), shared.Tenant(t, "net-other")
-	external(t, shared, "members", "9", "203.0.113.0/29", "--account", "net-member")
+	external(t, shared, "members", "0", "203.0.113.0/29", "--account", "net-member")
 	for _, b := range []*bed.Bed{jill, jack} {
 		b.Docker(t, "pull", "-q", b.Image)
 	}
@@ -103,8 +140,8 @@ func TestPoolsAndTheLabelOfPublicNetworks(t *testing.T) {
 	t.Parallel()
 	b := setting.Shared(t)
 	own := unique(t)
-	external(t, b, "pool-a", "11", "198.51.100.8/30")
-	external(t, b, "pool-b", "12", "203.0.113.8/29")
+	external(t, b, "pool-a", "0", "198.51.100.8/30")
+	external(t, b, "pool-b", "0", "203.0.113.8/29")
 	b.Operator(t, "network", "pool", "create", "public", "pool-a", "pool-b")
 	t.Cleanup(func() { b.Operator(t, "network", "pool", "rm", "public") })
 	network(t, b, own)
