@@ -49,10 +49,13 @@ func TestOnZFS(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	all(t, b, everywhere)
-	all(t, b, map[string]func(*testing.T, *bed.Bed){
-		"V04 V05 V19 V20 sizes": sizes, "V21 snapshots": snapshotsAndClones, "streams": streams, "move": move,
-	})
+	t.Run("all", func(t *testing.T) { all(t, b, everywhere); all(t, b, onlyZFS) })
+	t.Run("F29 hangs", func(t *testing.T) { storageHangs(t, b) })
+}
+
+// onlyZFS are the tests of what only ZFS can do.
+var onlyZFS = map[string]func(*testing.T, *bed.Bed){
+	"V04 V05 V19 V20 sizes": sizes, "V21 snapshots": snapshotsAndClones, "streams": streams, "move": move,
 }
 
 func all(t *testing.T, b *bed.Bed, tests map[string]func(*testing.T, *bed.Bed)) {

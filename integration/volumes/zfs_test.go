@@ -26,18 +26,18 @@ func operate(t *testing.T, b *bed.Bed, want string, args ...string) string {
 func sizes(t *testing.T, b *bed.Bed) {
 	name := volume(t, b, "", "-o", "size=16m")
 	refused(t, b, "already exists with another size", "volume", "create", "-o", "size=32m", name)
-	const fill = "dd if=/dev/urandom of=/data/big bs=1M count=%d conv=fsync 2>&1; true"
+	const write = "dd if=/dev/urandom of=/data/big bs=1M count=%d conv=fsync 2>&1; true"
 	id := b.Run(t, "-v", name+":/data", b.Image, "sleep", "1000")
-	if got := b.Docker(t, "exec", id, "sh", "-c", fmt.Sprintf(fill, 40)); !strings.Contains(got, "No space left") && !strings.Contains(got, "quota exceeded") {
+	if got := b.Docker(t, "exec", id, "sh", "-c", fmt.Sprintf(write, 40)); !strings.Contains(got, "No space left") && !strings.Contains(got, "quota exceeded") {
 		t.Errorf("40 MiB into 16: %s", got)
 	}
 	free := b.Run(t, "-v", "/data", b.Image, "sleep", "1000")
-	if got := b.Docker(t, "exec", free, "sh", "-c", fmt.Sprintf(fill, 20)); !strings.Contains(got, "20+0 records out") {
+	if got := b.Docker(t, "exec", free, "sh", "-c", fmt.Sprintf(write, 20)); !strings.Contains(got, "20+0 records out") {
 		t.Errorf("another volume: %s", got)
 	}
 	operate(t, b, "which is more than", "resize", "dev/"+name, "8m")
 	operate(t, b, "", "resize", "dev/"+name, "64m")
-	if got := b.Docker(t, "exec", id, "sh", "-c", fmt.Sprintf(fill, 30)); !strings.Contains(got, "30+0 records out") {
+	if got := b.Docker(t, "exec", id, "sh", "-c", fmt.Sprintf(write, 30)); !strings.Contains(got, "30+0 records out") {
 		t.Errorf("after it has grown: %s", got)
 	}
 	bed.Eventually(t, func() error {
@@ -46,6 +46,11 @@ func sizes(t *testing.T, b *bed.Bed) {
 		}
 		return nil
 	})
+	// V19, for a container's own files.
+	small := b.Run(t, "--storage-opt", "size=32m", b.Image, "sleep", "1000")
+	if got := b.Docker(t, "exec", small, "sh", "-c", strings.ReplaceAll(fmt.Sprintf(write, 60), "/data/", "/")); !strings.Contains(got, "No space left") && !strings.Contains(got, "quota exceeded") {
+		t.Errorf("60 MiB into a container of 32: %s", got)
+	}
 	huge := volume(t, b, "-huge", "-o", "size=900t")
 	refused(t, b, "No compute resources available", "run", "--rm", "-v", huge+":/d", b.Image, "true")
 }
