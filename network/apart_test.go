@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 // newMachinesApart is newMachines with names resolved by processes of their own.
-func newMachinesApart(t *testing.T, nodes ...string) *machines {
+func newMachinesApart(t testing.TB, nodes ...string) *machines {
 	t.Helper()
 	m := newMachines(t)
 	m.apart = "1"

@@ -15,9 +15,9 @@ import (
 )
 
 // BenchmarkAttachWithAll is a NIC on a fabric as tenants have it: with
-// firewall, open ports and a resolver.
+// firewall, open ports and a resolver, which is another process's.
 func BenchmarkAttachWithAll(b *testing.B) {
-	m := newMachines(b, "node-a")
+	m := newMachinesApart(b, "node-a")
 	d, n := m.drivers["node-a"], fabric(7, "10.7.0.0/24")
 	m.join("node-a", "alice", "warm", []model.Network{n}, nicOn(n, "eth0", 250))
 	nic := nicOn(n, "eth0", 11)

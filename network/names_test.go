@@ -82,10 +82,7 @@ func nameServer(t testing.TB, path, address, says string) {
 
 func TestContainersFindEachOtherByName(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func(*testing.T, ...string) *machines{
-		"in one process": func(t *testing.T, nodes ...string) *machines { return newMachines(t, nodes...) },
-		"in one apart":   newMachinesApart,
-	} {
+	for name, make := range map[string]func(testing.TB, ...string) *machines{"in one process": newMachines, "in one apart": newMachinesApart} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			findEachOther(t, make(t, "node-a", "node-b"))
