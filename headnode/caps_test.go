@@ -34,7 +34,7 @@ func refused(t *testing.T, c net.Conn) bool {
 	return err != nil
 }
 
-func TestConnectionCaps(t *testing.T) {
+func TestP16ConnectionsAreCapped(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/spearheadcloud/spearhead/integration/bed"
 )
 
-func TestAccountsDoNotSeeEachOther(t *testing.T) {
+func TestP14AccountsDoNotSeeEachOther(t *testing.T) {
 	b := sharedBed(t)
 	jill := b.Tenant(t, "jill")
 	mine := b.Run(t, "--name", "same-name", b.Image, "sleep", "1000")
@@ -43,7 +43,7 @@ func TestAccountsDoNotSeeEachOther(t *testing.T) {
 	}
 }
 
-func TestTenantIsToldEachForbiddenField(t *testing.T) {
+func TestP15TenantIsToldEachForbiddenField(t *testing.T) {
 	b := sharedBed(t)
 	jack := b.Tenant(t, "jack")
 	done := jack.Try(t, "run", "--privileged", "--pid", "host", "--network", "host", "-v", "/etc:/x", b.Image, "true")

@@ -92,7 +92,7 @@ func TestLifeOfAContainer(t *testing.T) {
 	}
 }
 
-func TestAccountsDoNotSeeEachOther(t *testing.T) {
+func TestP14AccountsDoNotSeeEachOther(t *testing.T) {
 	t.Parallel()
 	c := headtest.New(t, 1)
 	ctx := headtest.Context(t)
