@@ -263,11 +263,11 @@ func (h *head) serve(ctx context.Context) error {
 			}
 		})
 	}
-	running.Go(func() { h.publisher.Run(ctx) })
+	running.Go(func() { h.metrics.Loop(ctx, "publisher", h.publisher.Run) })
 	running.Go(func() { h.lead(leading) })
-	running.Go(func() { h.nodes.Watch(leading) })
-	running.Go(func() { h.upkeep(leading) })
-	running.Go(func() { h.circle.Agreement().Run(leading) })
+	running.Go(func() { h.metrics.Loop(leading, "watch", h.nodes.Watch) })
+	running.Go(func() { h.metrics.Loop(leading, "upkeep", h.upkeep) })
+	running.Go(func() { h.metrics.Loop(leading, "agreement", h.circle.Agreement().Run) })
 	running.Go(func() {
 		if err := h.circle.Announce(leading, h.self(), h.home.record.Peers); err != nil {
 			stop(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -69,6 +70,14 @@ func printStatus(c *cli.Context, s *metrics.Status) error {
 	}
 	fmt.Fprintf(&text, "\nfindings  %d containers that nobody knows, %d that their nodes have lost, %d unfinished\n", orphans, missing, len(s.Unfinished))
 	fmt.Fprintf(&text, "images    %d copies to be made\n", s.Images.Copies)
+	waiting := []string{}
+	for name, n := range s.Queues {
+		if n > 0 {
+			waiting = append(waiting, fmt.Sprintf("%d %s", n, name))
+		}
+	}
+	slices.Sort(waiting)
+	fmt.Fprintf(&text, "begun     %s\n", cmp.Or(strings.Join(waiting, ", "), "nothing that has not ended"))
 	gates := make([]string, 0, len(s.Gates))
 	for name, g := range s.Gates {
 		gates = append(gates, fmt.Sprintf("%d %s", g.UnderWay, name))

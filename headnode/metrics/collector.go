@@ -30,6 +30,7 @@ var (
 	imageCopies   = describe("spearhead_images_copies_lacking", "Copies of images that are still to be made.")
 	imageSweeps   = describe("spearhead_images_sweep_owed", "1 if images that nobody needs wait for being removed.")
 	imageCompares = describe("spearhead_images_compare_owed", "Nodes whose images wait for being compared with the state.")
+	queued        = describe("spearhead_queue_length", "What was begun and has not ended, in all of the data center.", "queue")
 	gateUse       = describe("spearhead_gate_under_way", "What accounts have under way on this head.", "gate")
 	members       = describe("spearhead_gossip_members", "Machines in the gossip ring, as this head sees them.", "role", "alive")
 )
@@ -43,7 +44,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		raftTerm, raftLeads, raftHasLeader, raftLast, raftCommitted, raftApplied, raftHeads,
 		nodeConnected, nodeSilence, nodeJournalLag, nodeContainers, nodePromised, nodeOrphans, nodeMissing,
-		inStatus, imageCopies, imageSweeps, imageCompares, gateUse, members,
+		inStatus, imageCopies, imageSweeps, imageCompares, queued, gateUse, members,
 	} {
 		out <- d
 	}
@@ -70,6 +71,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(imageCopies, float64(debts.Copies))
 	gauge(imageSweeps, number(debts.Sweep))
 	gauge(imageCompares, float64(len(debts.Compare)))
+	for name, n := range queues(c.s.Store.View()) {
+		gauge(queued, float64(n), name)
+	}
 	for name, g := range c.s.Gates() {
 		gauge(gateUse, float64(g.UnderWay), name)
 	}

@@ -85,7 +85,7 @@ func TestNumbersOfAHead(t *testing.T) {
 		`spearhead_node_connected{node="node-1"} 1`, `spearhead_node_connected{node="node-2"} 0`,
 		`spearhead_node_orphans{node="node-1"} 0`, `spearhead_node_journal_lag_seconds{node="node-1"} `,
 		`spearhead_gossip_members{alive="yes",role="head"} 1`, `spearhead_gossip_members{alive="no",role="node"} 1`,
-		`spearhead_gate_under_way{gate="streams"} 0`, "spearhead_images_copies_lacking 0",
+		`spearhead_gate_under_way{gate="streams"} 0`, `spearhead_queue_length{queue="creations"} 0`, `spearhead_queue_length{queue="networks"} 0`, "spearhead_images_copies_lacking 0",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the answer lacks %s", want)
@@ -143,6 +143,9 @@ func TestStatusTellsOfLoopsAndNodes(t *testing.T) {
 	s := m.Status(sources(c))
 	if s.Head != "head-1" || !s.Loops["journals"].Running || len(s.Nodes) != 1 || s.Nodes[0].Name != "node-1" || !s.Nodes[0].Connected || !s.Nodes[0].Following {
 		t.Errorf("status %+v", s)
+	}
+	if s.Queues["creations"] != 0 || len(s.Queues) < 5 {
+		t.Errorf("queues %v", s.Queues)
 	}
 	if g, ok := s.Gates["requests"]; !ok || g.Limit == 0 {
 		t.Errorf("gates %+v", s.Gates)

@@ -10,6 +10,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/images"
 	"github.com/spearheadcloud/spearhead/headnode/nodes"
 	"github.com/spearheadcloud/spearhead/raftstore"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
 // Status is all that a head knows of how it works.
@@ -21,8 +22,10 @@ type Status struct {
 	Time    time.Time `json:"time"` // of this answer
 
 	Raft  raftstore.Stats       `json:"raft"`
-	Loops map[string]LoopStatus `json:"loops"` // what a leader does
+	Loops map[string]LoopStatus `json:"loops"` // what goes on, much of it on the leader only
 	Nodes []NodeStatus          `json:"nodes"`
+	// Queues are how much waits to be done, by kind; see queues.
+	Queues map[string]int `json:"queues"`
 	// Unfinished are containers whose creation has been going on for a while.
 	Unfinished []Unfinished               `json:"unfinished"`
 	Images     images.Debts               `json:"images"`
@@ -65,7 +68,7 @@ func (m *Metrics) Status(s Sources) Status {
 	v, now := s.Store.View(), time.Now()
 	st := Status{
 		Head: m.name, ID: m.id, Version: m.version, Started: m.started, Time: now,
-		Raft: s.Store.Stats(), Loops: map[string]LoopStatus{}, Nodes: []NodeStatus{}, Unfinished: []Unfinished{},
+		Raft: s.Store.Stats(), Loops: map[string]LoopStatus{}, Nodes: []NodeStatus{}, Queues: queues(v), Unfinished: []Unfinished{},
 		Images: s.Images(), Gates: s.Gates(), Gossip: s.Members(),
 	}
 	m.mu.Lock()
@@ -86,6 +89,18 @@ func (m *Metrics) Status(s Sources) Status {
 		}
 	}
 	return st
+}
+
+// queues counts what the heads have begun and not ended: containers that are
+// being created, updated, moved to other nodes or transferred between two, those
+// whose nodes have yet to hear of their networks or to remove former copies, and
+// volumes whose nodes may still hold what is gone.
+func queues(v *state.View) map[string]int {
+	return map[string]int{
+		"creations": len(v.ReservedContainers()), "updates": len(v.UpdatedContainers()), "moves": len(v.MovingContainers()),
+		"transfers": len(v.TransferredContainers()), "networks": len(v.RewiredContainers()), "copies": len(v.FormerContainers()),
+		"volumes": len(v.UntidyVolumes()),
+	}
 }
 
 func writeJSON(w http.ResponseWriter, v any) {
