@@ -13,13 +13,16 @@ import (
 )
 
 // reserve commits a reservation that nobody works on, as a head leaves it that
-// dies right after its raft entry.
-func reserve(t *testing.T, c *headtest.Center, a model.Account) model.Container {
+// dies right after its raft entry. before is called with it first.
+func reserve(t *testing.T, c *headtest.Center, a model.Account, before ...func(model.Container)) model.Container {
 	t.Helper()
 	node := c.Store.View().Nodes()[0]
 	r := model.Container{
 		ID: model.NewID(), Name: "web", AccountID: a.ID, NodeID: node.ID, Phase: model.PhaseReserved,
 		Operation: model.NewID(), Created: time.Now().UTC(), State: model.ContainerState{Status: model.StatusCreated},
+	}
+	for _, b := range before {
+		b(r)
 	}
 	c.Propose(command.ReserveContainer{Container: r})
 	return r
@@ -43,10 +46,9 @@ func TestHeadDiesBetweenReserveAndCreate(t *testing.T) {
 func TestHeadDiesBetweenCreateAndAnswer(t *testing.T) {
 	t.Parallel()
 	c := headtest.New(t, 1)
-	r := reserve(t, c, c.Account("jill", model.PolicyTenant))
-	node := c.Store.View().Nodes()[0]
 	// The node has made it, but its journal has not said so: it died, too.
-	c.Agent("node-1").Put(r)
+	r := reserve(t, c, c.Account("jill", model.PolicyTenant), c.Agent("node-1").Put)
+	node := c.Store.View().Nodes()[0]
 	c.Restart()
 	c.Until("the reservation is released", gone(c, r.ID))
 	if c.Agent("node-1").Has(r.ID) {
