@@ -193,7 +193,11 @@ func (c *Client) tell(ctx context.Context, networks map[string]Network) error {
 			}
 		}
 		c.knower = -1 // until it answers
-		if err := c.ask(ctx, http.MethodPut, "/networks", say, nil); err != nil {
+		err := c.ask(ctx, http.MethodPut, "/networks", say, nil)
+		if isRefusal(err) && !say.Whole { // by the next one already, which knows nothing
+			err = c.ask(ctx, http.MethodPut, "/networks", change{Whole: true, Networks: networks}, nil)
+		}
+		if err != nil {
 			return err
 		}
 		c.known, c.knower = networks, nth
@@ -233,8 +237,7 @@ func (c *Client) insist(ctx context.Context, do func(ctx context.Context, nth in
 			return err
 		}
 		err = do(ctx, nth)
-		var refused *failureError
-		if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+		if err == nil || isRefusal(err) || ctx.Err() != nil {
 			return err
 		}
 		select {
@@ -249,6 +252,11 @@ func (c *Client) insist(ctx context.Context, do func(ctx context.Context, nth in
 type failureError struct{ text string }
 
 func (e *failureError) Error() string { return e.text }
+
+func isRefusal(err error) bool {
+	var refused *failureError
+	return errors.As(err, &refused)
+}
 
 func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {
 	body, err := json.Marshal(in)
