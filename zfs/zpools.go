@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
@@ -20,8 +21,13 @@ import (
 // Pools drives the machine's pools through the zpool command. It may be used by
 // many goroutines at once.
 type Pools struct {
-	run *runner
+	run  *runner
+	make *runner // patient: many large disks, or slow ones, take minutes to be labelled
 }
+
+// makePatience is how long a pool may take to be made. One that is broken off
+// leaves disks behind that look as if they were another pool's.
+const makePatience = 15 * time.Minute
 
 // NewPools returns a Pools. command is the argv that zpool's arguments are
 // added to; empty is "zpool".
@@ -32,7 +38,7 @@ func NewPools(command []string, logger *slog.Logger) *Pools {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Pools{run: newRunner(command, 0, logger)}
+	return &Pools{run: newRunner(command, 0, logger), make: newRunner(command, makePatience, logger)}
 }
 
 // PoolInfo describes a pool. Sizes are in bytes and as exact as zpool prints
@@ -202,7 +208,7 @@ func (p *Pools) Create(ctx context.Context, c CreatePool) error {
 	if c.Layout != "" && c.Layout != "stripe" {
 		args = append(args, c.Layout)
 	}
-	_, err := p.run.zfs(ctx, append(args, c.Disks...)...)
+	_, err := p.make.zfs(ctx, append(args, c.Disks...)...)
 	if err != nil && strings.Contains(err.Error(), "use '-f' to override") {
 		return model.WrapError(model.KindConflict, err, "a disk holds something already: %s; clear it first (wipefs), if that can go", refusedBecause(err))
 	}
