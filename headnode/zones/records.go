@@ -91,9 +91,9 @@ func header(name string, kind uint16) dns.RR_Header {
 
 // reverse is the name of an address on an external network: what the container
 // asks for, or its own.
-func reverse(v *state.View, a netip.Addr, origin string) (string, bool) {
-	for _, n := range v.Networks() {
-		if n.Kind != model.NetworkExternal || !n.Subnet.Contains(a) && !n.Subnet6.Contains(a) {
+func reverse(v *state.View, external []*model.Network, a netip.Addr, origin string) (string, bool) {
+	for _, n := range external {
+		if !n.Subnet.Contains(a) && !n.Subnet6.Contains(a) {
 			continue
 		}
 		c, ok := v.ContainerByAddress(n.ID, a)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/net/netutil"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/state"
@@ -42,14 +43,24 @@ type Config struct {
 // changes: a node may have gone silent, which is no change of the state.
 const remembered = 2 * time.Second
 
+// Bounds of what is answered at once. A question beyond them is not answered by
+// UDP, so that it is asked again, and waits by TCP.
+const (
+	maxQuestions   = 256
+	maxConnections = 256
+	maxTransfers   = 4
+)
+
 // Server answers. It is safe for concurrent use.
 type Server struct {
 	Config
-	origin string
-	now    func() time.Time
+	origin               string
+	now                  func() time.Time
+	questions, transfers chan struct{} // a place for each that is under way
 
-	mu       sync.Mutex
-	accounts map[string]known // by id
+	mu        sync.Mutex
+	accounts  map[string]known // by id
+	directory directory
 }
 
 // known is an account's records as they were worked out.
@@ -61,7 +72,10 @@ type known struct {
 
 // New returns a server; Listen has it listen.
 func New(c Config) *Server {
-	return &Server{Config: c, origin: dns.CanonicalName(c.Origin), now: time.Now, accounts: map[string]known{}}
+	return &Server{
+		Config: c, origin: dns.CanonicalName(c.Origin), now: time.Now, accounts: map[string]known{},
+		questions: make(chan struct{}, maxQuestions), transfers: make(chan struct{}, maxTransfers),
+	}
 }
 
 // Listener is a server that listens already.
@@ -83,7 +97,7 @@ func (s *Server) Open(ctx context.Context) (*Listener, error) {
 	}
 	return &Listener{[]*dns.Server{
 		{PacketConn: packets, Handler: s},
-		{Listener: streams, Handler: s, MaxTCPQueries: 128, IdleTimeout: func() time.Duration { return 8 * time.Second }},
+		{Listener: netutil.LimitListener(streams, maxConnections), Handler: s, MaxTCPQueries: 128, IdleTimeout: func() time.Duration { return 8 * time.Second }},
 	}}, nil
 }
 
@@ -120,6 +134,12 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		s.transfer(w, q)
 		return
 	}
+	select {
+	case s.questions <- struct{}{}:
+		defer func() { <-s.questions }()
+	default:
+		return // whoever asks, asks again
+	}
 	m := s.answer(q)
 	size := dns.MinMsgSize
 	if w.RemoteAddr().Network() == "tcp" {
@@ -144,7 +164,7 @@ func (s *Server) answer(q *dns.Msg) *dns.Msg {
 	name := dns.CanonicalName(question.Name)
 	m.Authoritative = true
 	if a, ok := addressOf(name); ok {
-		to, known := reverse(v, a, s.origin)
+		to, known := reverse(v, s.known(v).external, a, s.origin)
 		switch {
 		case !known:
 			m.Rcode = dns.RcodeNameError
@@ -164,6 +184,7 @@ func (s *Server) answer(q *dns.Msg) *dns.Msg {
 			m.Answer = append(m.Answer, rr)
 		}
 	}
+	m.Extra = append(m.Extra, s.targets(v, m.Answer)...)
 	if !exists {
 		m.Rcode = dns.RcodeNameError
 	}
@@ -207,7 +228,7 @@ func (s *Server) lookup(v *state.View, name string) (found []dns.RR, exists bool
 	if len(labels) == 0 {
 		return nil, false
 	}
-	a, ok := owner(v, labels[len(labels)-1])
+	a, ok := v.Account(s.known(v).owners[labels[len(labels)-1]])
 	if !ok {
 		if glue := s.glue(name); len(glue) > 0 {
 			return glue, true
@@ -222,22 +243,6 @@ func (s *Server) lookup(v *state.View, name string) (found []dns.RR, exists bool
 	}
 	found = s.of(v, &a)[name]
 	return found, len(found) > 0
-}
-
-// owner finds the account of a label: its login, made a label, or its id.
-func owner(v *state.View, label string) (model.Account, bool) {
-	if a, ok := v.AccountByLogin(label); ok {
-		return a, true
-	}
-	if a, ok := v.Account(label); ok {
-		return a, true
-	}
-	for _, a := range v.Accounts() {
-		if model.DNSLabel(a.Login) == label {
-			return *a, true
-		}
-	}
-	return model.Account{}, false
 }
 
 // of are an account's records of this moment, or of one that is not long ago.
@@ -308,6 +313,13 @@ func (s *Server) transfer(w dns.ResponseWriter, q *dns.Msg) {
 	m := new(dns.Msg)
 	if dns.CanonicalName(q.Question[0].Name) != s.origin || w.RemoteAddr().Network() != "tcp" || !s.mayTransfer(w.RemoteAddr()) {
 		_ = w.WriteMsg(m.SetRcode(q, dns.RcodeRefused)) // the client may have gone
+		return
+	}
+	select {
+	case s.transfers <- struct{}{}:
+		defer func() { <-s.transfers }()
+	default:
+		_ = w.WriteMsg(m.SetRcode(q, dns.RcodeServerFailure)) // secondaries try again
 		return
 	}
 	v := s.Store.View()

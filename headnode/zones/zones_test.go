@@ -1,10 +1,14 @@
 package zones_test
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +19,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
 	"github.com/spearheadcloud/spearhead/headnode/zones"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -159,6 +164,85 @@ func TestSecondariesGetTheWholeZone(t *testing.T) {
 	}
 	if names[0] != "dc1.example.org." || names[len(names)-1] != "dc1.example.org." {
 		t.Errorf("the zone does not begin and end with its SOA record: %v", names)
+	}
+}
+
+// TestOnlyWhoDoesWellIsSentUsers: a service loses at once who is unhealthy, and
+// regains who is well again.
+func TestOnlyWhoDoesWellIsSentUsers(t *testing.T) {
+	t.Parallel()
+	a := answer(t)
+	one := a.run(t, "web", map[string]string{"triton.cns.services": "www:80"})
+	const zone = "jill-doe.dc1.example.org."
+	at := one.NICs[0].Address.Addr().String()
+	seq := uint64(1 << 20)
+	for _, step := range []struct {
+		health model.HealthStatus
+		want   []string
+	}{{model.HealthStarting, []string{at}}, {model.HealthUnhealthy, []string{"NXDOMAIN"}}, {model.HealthHealthy, []string{at}}} {
+		c, _ := a.Store.View().Container(one.ID)
+		now := c.State
+		now.Health = &model.Health{Status: step.health}
+		seq++
+		a.Propose(command.CommitJournal{NodeID: c.NodeID, Epoch: "another disk", Entries: []model.JournalEntry{{Seq: seq, ContainerID: c.ID, Action: "health_status", Time: time.Now(), State: &now}}})
+		a.want(t, dns.TypeA, "www.svc."+zone, step.want...)
+		a.want(t, dns.TypeA, "web.inst."+zone, at)
+	}
+}
+
+// TestAFloodOfQuestionsKeepsNobodyFromAnswers: names that do not exist, asked as
+// fast as can be from several places.
+func TestAFloodOfQuestionsKeepsNobodyFromAnswers(t *testing.T) {
+	t.Parallel()
+	a := answer(t)
+	one := a.run(t, "web", nil)
+	ctx, stop := context.WithCancel(t.Context())
+	var flood sync.WaitGroup
+	defer flood.Wait()
+	defer stop()
+	for i := range 4 {
+		flood.Go(func() {
+			c, err := net.Dial("udp", a.address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			for n := 0; ctx.Err() == nil; n++ {
+				q := new(dns.Msg)
+				q.SetQuestion(fmt.Sprintf("no-%d-%d.inst.nobody-%d.dc1.example.org.", i, n, n), dns.TypeA)
+				packed, err := q.Pack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = c.Write(packed) // what does not fit is lost
+			}
+		})
+	}
+	q := new(dns.Msg)
+	q.SetQuestion("web.inst.jill-doe.dc1.example.org.", dns.TypeA)
+	for answered, deadline := 0, time.Now().Add(time.Minute); answered < 20; {
+		m, _, err := (&dns.Client{Timeout: time.Second}).ExchangeContext(t.Context(), q, a.address)
+		if err == nil && len(m.Answer) == 1 && strings.Contains(m.Answer[0].String(), one.NICs[0].Address.Addr().String()) {
+			answered++
+			continue
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d answers in the flood, the last is %v, %v", answered, m, err)
+		}
+	}
+}
+
+func TestServicesBringAddressesAlong(t *testing.T) {
+	t.Parallel()
+	a := answer(t)
+	one := a.run(t, "web", map[string]string{"triton.cns.services": "www:80"})
+	q := new(dns.Msg)
+	q.SetQuestion("www.svc.jill-doe.dc1.example.org.", dns.TypeSRV)
+	m, _, err := (&dns.Client{Timeout: 5 * time.Second}).ExchangeContext(t.Context(), q, a.address)
+	if err != nil || len(m.Answer) != 1 || len(m.Extra) != 1 || !strings.HasSuffix(m.Extra[0].String(), one.NICs[0].Address.Addr().String()) {
+		t.Errorf("%v, %v", m, err)
 	}
 }
 
