@@ -50,6 +50,7 @@ func TestOnZFS(t *testing.T) {
 		}
 	})
 	t.Run("all", func(t *testing.T) { all(t, b, everywhere); all(t, b, onlyZFS) })
+	t.Run("default size", func(t *testing.T) { defaultSize(t, b) })
 	t.Run("F29 hangs", func(t *testing.T) { storageHangs(t, b) })
 }
 

@@ -55,6 +55,27 @@ func sizes(t *testing.T, b *bed.Bed) {
 	refused(t, b, "No compute resources available", "run", "--rm", "-v", huge+":/d", b.Image, "true")
 }
 
+// The size that the operator has set is that of volumes made without one, however they come to
+// be, and from then on.
+func defaultSize(t *testing.T, b *bed.Bed) {
+	before := volume(t, b, "-before")
+	operate(t, b, "", "default-size", "16m")
+	t.Cleanup(func() {
+		b.Operator(t, "volume", "default-size", "0")
+	})
+	if got := operate(t, b, "", "default-size"); !strings.Contains(got, "16MiB") {
+		t.Errorf("the default size is shown as %q", got)
+	}
+	plain, implied, sized := volume(t, b, "-plain"), unique(t)+"-implied", volume(t, b, "-sized", "-o", "size=64m")
+	removeLater(t, b, implied)
+	for name, full := range map[string]bool{before: false, plain: true, implied: true, sized: false} {
+		got := once(t, b, []string{"-v", name + ":/data"}, "dd if=/dev/urandom of=/data/big bs=1M count=24 conv=fsync 2>&1 || true")
+		if strings.Contains(got, "24+0 records out") == full {
+			t.Errorf("24 MiB into %s: %s", name, got)
+		}
+	}
+}
+
 func snapshotsAndClones(t *testing.T, b *bed.Bed) {
 	name := volume(t, b, "")
 	ref := "dev/" + name
