@@ -22,6 +22,12 @@ var goals = map[string]string{
 	"head with idle containers (RSS)":  "≤ 60 MiB",
 	"agent with idle containers (RSS)": "≤ 60 MiB",
 	"spearhead dev up":                 "≤ 5 s",
+
+	"pull, layers: 1": "≥ 1.5",
+	"pull, layers: 5": "≥ 1.5",
+
+	"build of 10 steps, the faster client":    "≤ 1",
+	"the same build again, the faster client": "≤ 0.3",
 }
 
 // measured runs a measure and reports it. The number of rounds is the measure's own: b.N is
@@ -71,6 +77,24 @@ func BenchmarkReads(b *testing.B) {
 	})
 }
 
+// BenchmarkPulls has images of 200 MB.
+func BenchmarkPulls(b *testing.B) {
+	measured(b, func(ctx context.Context, s *stage) (*table, error) { return s.pulls(ctx, 5, 200) })
+}
+
+func BenchmarkSecondNode(b *testing.B) {
+	measured(b, func(ctx context.Context, s *stage) (*table, error) { return s.secondNode(ctx, 5, 200) })
+}
+
+func BenchmarkBuilds(b *testing.B) {
+	measured(b, func(ctx context.Context, s *stage) (*table, error) {
+		if !canBuild() {
+			b.Skip("needs spearhead-buildkitd: build it with scripts/buildkit")
+		}
+		return s.builds(ctx, 7)
+	})
+}
+
 func BenchmarkDevUp(b *testing.B) {
 	measured(b, func(ctx context.Context, s *stage) (*table, error) { return s.devUp(ctx, b.TempDir(), 3) })
 }
@@ -78,7 +102,7 @@ func BenchmarkDevUp(b *testing.B) {
 // TestMeasures runs every measure once and small: each must find something of each engine.
 func TestMeasures(t *testing.T) {
 	s := useStage(t)
-	for name, measure := range map[string]func() (*table, error){
+	measures := map[string]func() (*table, error){
 		"life with a NIC":    func() (*table, error) { return s.life(t.Context(), "", 1) },
 		"life without a NIC": func() (*table, error) { return s.life(t.Context(), "none", 1) },
 		"docker run":         func() (*table, error) { return s.dockerRun(t.Context(), 1) },
@@ -87,7 +111,13 @@ func TestMeasures(t *testing.T) {
 		"streams":            func() (*table, error) { return s.streams(t.Context(), 1, 1) },
 		"reads":              func() (*table, error) { return s.rates(t.Context(), 1, 3, time.Millisecond) },
 		"dev up":             func() (*table, error) { return s.devUp(t.Context(), t.TempDir(), 1) },
-	} {
+		"pulls":              func() (*table, error) { return s.pulls(t.Context(), 1, 1) },
+		"second node":        func() (*table, error) { return s.secondNode(t.Context(), 1, 1) },
+	}
+	if canBuild() {
+		measures["builds"] = func() (*table, error) { return s.builds(t.Context(), 1) }
+	}
+	for name, measure := range measures {
 		found, err := measure()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -43,7 +43,7 @@ func (s *stage) openDockerd(ctx context.Context, work, folder string) (*engine, 
 		return nil, err
 	}
 	if given {
-		s.closers = append(s.closers, func() error { return e.removeImage(context.Background()) })
+		s.closers = append(s.closers, func() error { return e.removeImage(context.Background(), e.image) })
 	}
 	s.closers = append(s.closers, func() error { return e.sweep(context.Background()) })
 	return e, nil

@@ -31,6 +31,7 @@ type engine struct {
 	host      string   // as in DOCKER_HOST
 	env       []string // points a docker client at it
 	image     string
+	registry  string // host:port at which it reaches the stage's registry
 	base      string
 	client    *http.Client
 	processes func() ([]process, error) // its daemons and what they keep per container
@@ -179,14 +180,13 @@ func (e *engine) sweep(ctx context.Context) error {
 	return parallel(8, len(list), func(i int) error { return e.remove(ctx, list[i].ID) })
 }
 
-// pull takes the image from a registry.
+// pull takes an image from a registry.
 func (e *engine) pull(ctx context.Context, ref string) error {
 	name, tag := ref[:strings.LastIndex(ref, ":")], ref[strings.LastIndex(ref, ":")+1:]
 	answer, err := e.send(ctx, "POST", "/images/create?fromImage="+url.QueryEscape(name)+"&tag="+tag, nil)
 	if err != nil {
 		return err
 	}
-	e.image = ref
 	return readProgress(answer)
 }
 
@@ -209,8 +209,8 @@ func (e *engine) importImage(ctx context.Context, folder string) error {
 	return errors.Join(readProgress(answer), pack.Wait())
 }
 
-func (e *engine) removeImage(ctx context.Context) error {
-	return e.do(ctx, "DELETE", "/images/"+e.image, nil, nil)
+func (e *engine) removeImage(ctx context.Context, ref string) error {
+	return e.do(ctx, "DELETE", "/images/"+ref, nil, nil)
 }
 
 // readProgress reads a stream of progress, whose last line may tell a failure.

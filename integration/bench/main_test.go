@@ -20,6 +20,10 @@ var staged struct {
 }
 
 func TestMain(m *testing.M) {
+	if err := findBuilder(); err != nil {
+		fmt.Fprintln(os.Stderr, "cannot look for the builder:", err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	staged.table.print(os.Stdout)
 	if err := staged.stage.close(); err != nil {
@@ -35,7 +39,7 @@ func useStage(tb testing.TB) *stage {
 	if os.Geteuid() != 0 {
 		tb.Skip("needs root: a data center on this machine")
 	}
-	for _, tool := range []string{"docker", "docker-registry", "tar"} {
+	for _, tool := range []string{"docker", "docker-registry", "tar", "nsenter", "ip"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			tb.Skipf("needs %s: install it with scripts/setup test", tool)
 		}
@@ -50,9 +54,11 @@ func useStage(tb testing.TB) *stage {
 
 // stage is the engines that are measured, and how to end them.
 type stage struct {
-	binary  string
-	engines []*engine // dockerd first, if there is one
-	closers []func() error
+	work     string // a folder
+	binary   string
+	registry string    // host:port, as this machine and the rack reach it
+	engines  []*engine // dockerd first, if there is one
+	closers  []func() error
 }
 
 // ours is the rack's name in the results, theirs that of the yardstick.
@@ -75,6 +81,7 @@ func (s *stage) open(ctx context.Context) error {
 		return err
 	}
 	s.closers = append(s.closers, func() error { return os.RemoveAll(work) })
+	s.work = work
 	folder, err := busyboxFolder(ctx, work)
 	if err != nil {
 		return err

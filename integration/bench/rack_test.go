@@ -53,7 +53,9 @@ func (s *stage) openRack(ctx context.Context, work, folder string) (*engine, err
 		return nil, err
 	}
 	s.closers = append(s.closers, registry.Close)
+	s.registry, e.registry = registry.Address, registry.Address
 	ref := registry.Address + "/" + imageName
+	e.image = ref
 	if err := seedimage.Push(ctx, ref, folder, seedimage.Config{Cmd: []string{"/bin/sh"}, Env: []string{"PATH=/bin"}}); err != nil {
 		return nil, err
 	}
@@ -61,8 +63,8 @@ func (s *stage) openRack(ctx context.Context, work, folder string) (*engine, err
 }
 
 // dev is spearhead dev up or down for the rack in dir.
-func (s *stage) dev(ctx context.Context, verb, dir string) error {
-	out, err := exec.CommandContext(ctx, s.binary, "dev", verb, "--dir", dir).CombinedOutput()
+func (s *stage) dev(ctx context.Context, verb, dir string, options ...string) error {
+	out, err := exec.CommandContext(ctx, s.binary, append([]string{"dev", verb, "--dir", dir}, options...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("spearhead dev %s: %w: %s", verb, err, out)
 	}
