@@ -30,6 +30,11 @@ func (e *NotLeaderError) Error() string {
 // follow. Propose wraps it in a *model.Error of KindUnavailable.
 var ErrUnknownOutcome = errors.New("it is not known whether the command will come into force")
 
+// ErrBusy says that a command was not taken up, because those before it took too
+// long: it will not come into force. Propose wraps it in a *model.Error of
+// KindUnavailable.
+var ErrBusy = errors.New("the heads are too busy to take a command up")
+
 // ErrClosed says that the store is closed or has failed.
 var ErrClosed = errors.New("the replicated state is closed on this head")
 
@@ -73,7 +78,7 @@ func (s *Store) proposeError(err error) error {
 	case errors.Is(err, raft.ErrRaftShutdown):
 		return model.WrapError(model.KindUnavailable, fmt.Errorf("%w: %w", ErrClosed, err), "this head is stopping; try again")
 	case errors.Is(err, raft.ErrEnqueueTimeout):
-		return model.WrapError(model.KindUnavailable, err, "the heads are too busy; try again")
+		return model.WrapError(model.KindUnavailable, fmt.Errorf("%w: %w", ErrBusy, err), "the heads are too busy; try again")
 	}
 	return model.WrapError(model.KindUnavailable, fmt.Errorf("%w: %w", ErrUnknownOutcome, err),
 		"the heads could not record the request; it may or may not be carried out")

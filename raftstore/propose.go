@@ -30,8 +30,8 @@ const (
 // Propose lets the heads agree on c and returns when this head, which must be
 // the leader, has applied it. An error of the command itself is the
 // *model.Error with which it was refused; then nothing has changed. All other
-// errors are of KindUnavailable and wrap a *NotLeaderError, ErrUnknownOutcome
-// or ErrClosed. Commands that are proposed at the same time share a write to
+// errors are of KindUnavailable and wrap a *NotLeaderError, ErrUnknownOutcome,
+// ErrBusy or ErrClosed. Commands that are proposed at the same time share a write to
 // the disk.
 func (s *Store) Propose(ctx context.Context, c command.Command) (Result, error) {
 	return s.ProposeAs(ctx, "", c)

@@ -128,7 +128,7 @@ func Again(err error) error {
 
 func unsettled(err error) bool {
 	var elsewhere *raftstore.NotLeaderError
-	return errors.As(err, &elsewhere) || errors.Is(err, raftstore.ErrUnknownOutcome) || errors.Is(err, raftstore.ErrClosed)
+	return errors.As(err, &elsewhere) || errors.Is(err, raftstore.ErrUnknownOutcome) || errors.Is(err, raftstore.ErrBusy) || errors.Is(err, raftstore.ErrClosed)
 }
 
 // Fresh returns when this head has applied all that any head had answered to
