@@ -18,9 +18,9 @@ type storage struct {
 }
 
 // storagePatience is how long the storage may take to say how much is free
-// before it counts as silent. Nothing is put on it then, so it is longer than
-// a busy disk needs.
-const storagePatience = 15 * time.Second
+// before it counts as silent: as long as any other call may take, for nothing
+// is put on it then.
+const storagePatience = 30 * time.Second
 
 // fullBelow is how little may be left, in bytes and of the whole, until
 // storage counts as full: what runs there already can still use it up.

@@ -45,6 +45,12 @@ func plain(t *testing.T) *bed {
 // pooled keeps volumes on a real pool.
 func pooled(t *testing.T) *bed {
 	t.Helper()
+	return onPool(t, startPool(t).Command())
+}
+
+// startPool starts a pool that ends with the test.
+func startPool(t *testing.T) *fusepool.Daemon {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: a pool is mounted")
 	}
@@ -61,7 +67,13 @@ func pooled(t *testing.T) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := zfs.Open(t.Context(), zfs.Config{Dataset: d.Pool + "/node", Command: d.Command()})
+	return d
+}
+
+// onPool keeps volumes on the pool that command leads to.
+func onPool(t *testing.T, command []string) *bed {
+	t.Helper()
+	pool, err := zfs.Open(t.Context(), zfs.Config{Dataset: "spearhead/node", Command: command})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,12 +20,15 @@ import (
 // nodesSay waits until spearhead node ls says the text, or does not say it any more.
 func nodesSay(t *testing.T, b *bed.Bed, text string, said bool) {
 	t.Helper()
-	bed.Eventually(t, func() error {
+	err := bed.Poll(t.Context(), 3*time.Minute, func() error {
 		if got := b.Operator(t, "node", "ls"); strings.Contains(got, text) != said {
 			return fmt.Errorf("%q is said: %t; want %t:\n%s", text, !said, said, got)
 		}
 		return nil
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // works waits until containers can be made again.
