@@ -55,7 +55,9 @@ func TestF29CommandsThatFailLeaveNothing(t *testing.T) {
 			}
 			return err
 		})
-		insist("clone", func() error { return b.Clone(ctx, id, wire.CloneVolumeRequest{Snapshot: "one", To: wire.VolumeRef{ID: clone}}) })
+		insist("clone", func() error {
+			return b.Clone(ctx, id, wire.CloneVolumeRequest{Snapshot: "one", To: wire.VolumeRef{ID: clone}})
+		})
 		for _, gone := range []string{id, clone} {
 			insist("remove", func() error { return b.Remove(ctx, gone) })
 		}
