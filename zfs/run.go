@@ -154,7 +154,7 @@ func classify(verb, stderr string, err error) error {
 		return false
 	}
 	switch {
-	case has("does not exist", "no such pool"):
+	case has("does not exist", "no such pool", "could not find any snapshots"):
 		return model.WrapError(model.KindNotFound, cause, "no such dataset")
 	case has("already mounted"):
 		return model.WrapError(model.KindConflict, errors.Join(errMounted, cause), "the dataset is mounted already")
