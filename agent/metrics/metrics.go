@@ -13,6 +13,9 @@ import (
 // Metrics counts what happens on a node. It is safe for concurrent use; a nil
 // one counts nothing.
 type Metrics struct {
+	name, version string
+	started       time.Time
+
 	registry *prometheus.Registry
 	images   *prometheus.CounterVec
 	transfer *prometheus.HistogramVec
@@ -25,6 +28,7 @@ var transferBuckets = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 18
 // New returns the Metrics of the node with this name and version.
 func New(name, version string) *Metrics {
 	m := &Metrics{
+		name: name, version: version, started: time.Now(),
 		registry: prometheus.NewRegistry(),
 		images: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "spearhead_agent_images_total", Help: "Images that were fetched, by way (pull, copy, load) and outcome.",
@@ -55,12 +59,14 @@ func (m *Metrics) Fetched(way string, took time.Duration, err error) {
 	m.transfer.WithLabelValues(way).Observe(took.Seconds())
 }
 
-// Handler serves the numbers at /metrics. It may be called once.
+// Handler serves the numbers at /metrics, and at /status a page for operators,
+// as JSON. It may be called once.
 func (m *Metrics) Handler(n Node, logger *slog.Logger) http.Handler {
 	m.registry.MustRegister(&collector{node: n, log: logger})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn), MaxRequestsInFlight: 1, Timeout: scrapeTimeout + time.Second,
 	}))
+	mux.HandleFunc("GET /status", m.serveStatus(n))
 	return mux
 }

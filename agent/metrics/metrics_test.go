@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -107,4 +108,29 @@ func TestWithoutMetricsNothingIsCounted(t *testing.T) {
 	t.Parallel()
 	var none *Metrics
 	none.Fetched("pull", time.Second, nil)
+}
+
+func TestStatusTellsOfContainersAndTheirSupervisor(t *testing.T) {
+	t.Parallel()
+	n := &node{}
+	h := New("node-1", "v1").Handler(n, slog.New(slog.DiscardHandler))
+	ask := func() (s Status) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/status", nil))
+		if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := ask(); s.Node != "node-1" || s.Containers != 2 || s.Running != 1 || s.JournalSeq != 42 || !s.Supervisor.Up || s.Supervisor.Processes != 1 {
+		t.Errorf("status %+v", s)
+	}
+	n.fails = errors.New("no answer")
+	if ask().Supervisor.Up {
+		t.Error("a supervisor that does not answer is said to be up")
+	}
+	if n.looks.Load() != 0 {
+		t.Error("containers were looked at for it")
+	}
 }
