@@ -34,7 +34,7 @@ func TestFailedStoreEndsTheHead(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHead(cfg, home)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var opened revert.Stack
 	defer opened.Revert()

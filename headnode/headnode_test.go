@@ -60,7 +60,7 @@ func run(t *testing.T, cfg headnode.Config) (*adminapi.Client, func()) {
 			if err != nil {
 				t.Errorf("head ended with %v", err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Error("head does not stop")
 		}
 	}

@@ -94,7 +94,7 @@ func (h *head) peersEndpoint(ctx context.Context) (endpoint, error) {
 	if err != nil {
 		return endpoint{}, fmt.Errorf("cannot listen for other heads' requests: %w", err)
 	}
-	return endpoint{"peers", tls.NewListener(l, h.home.identity.ServerTLS(pki.RoleHead)), &http.Server{
+	return endpoint{"peers", tls.NewListener(l, h.home.identity.TellingTLS(pki.RoleHead)), &http.Server{
 		Handler: h.circle.Handler(), ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: 2 * dockerapi.IdleTimeout,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ErrorLog:     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),

@@ -124,6 +124,9 @@ func TestRemovedMachinesAreRefused(t *testing.T) {
 	if _, serverErr := shake(t, client, server); serverErr == nil {
 		t.Error("a removed machine was let in")
 	}
+	if _, serverErr := shake(t, client, head.TellingTLS(RoleNode)); serverErr != nil {
+		t.Errorf("nobody tells a removed machine: %v", serverErr)
+	}
 	node.Refuse(func(role Role, _ string) bool { return role == RoleHead })
 	if clientErr, _ := shake(t, node.ClientTLS(RoleHead, ""), issue(t, ca, RoleHead, "h2", now).ServerTLS(RoleNode)); clientErr == nil {
 		t.Error("a removed head was called")

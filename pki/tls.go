@@ -11,6 +11,16 @@ import (
 // ServerTLS is the configuration of a server that only machines of this data
 // center in one of the allowed roles may use. With no role nobody may.
 func (i *Identity) ServerTLS(allowed ...Role) *tls.Config {
+	return i.serverTLS(func(peer name) error { return i.refuse(peer) }, allowed)
+}
+
+// TellingTLS is ServerTLS for a server that tells machines by itself that they
+// were removed, and does nothing else for them: they are let in.
+func (i *Identity) TellingTLS(allowed ...Role) *tls.Config {
+	return i.serverTLS(func(name) error { return nil }, allowed)
+}
+
+func (i *Identity) serverTLS(judge func(name) error, allowed []Role) *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return i.pair.Load(), nil },
@@ -18,8 +28,11 @@ func (i *Identity) ServerTLS(allowed ...Role) *tls.Config {
 		// resumed sessions too.
 		ClientAuth: tls.RequireAnyClientCert,
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			_, err := i.verify(cs, x509.ExtKeyUsageClientAuth, allowed)
-			return err
+			peer, err := i.verify(cs, x509.ExtKeyUsageClientAuth, allowed)
+			if err != nil {
+				return err
+			}
+			return judge(peer)
 		},
 	}
 }
@@ -43,7 +56,7 @@ func (i *Identity) ClientTLS(expect Role, id string) *tls.Config {
 			if id != "" && peer.id != id {
 				return fmt.Errorf("the peer is %s %s, not %s", peer.role, peer.id, id)
 			}
-			return nil
+			return i.refuse(peer)
 		},
 	}
 }
@@ -82,8 +95,13 @@ func (i *Identity) verify(cs tls.ConnectionState, usage x509.ExtKeyUsage, allowe
 	if !slices.Contains(allowed, peer.role) {
 		return name{}, fmt.Errorf("the peer is a %s, which may not do this", peer.role)
 	}
-	if gone := i.gone.Load(); gone != nil && (*gone)(peer.role, peer.id) {
-		return name{}, fmt.Errorf("%s %s was removed from the data center", peer.role, peer.id)
-	}
 	return peer, nil
+}
+
+// refuse is an error for a machine that was removed.
+func (i *Identity) refuse(peer name) error {
+	if gone := i.gone.Load(); gone != nil && (*gone)(peer.role, peer.id) {
+		return fmt.Errorf("%s %s was removed from the data center", peer.role, peer.id)
+	}
+	return nil
 }

@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds every wait of a test; it is no measure of anything.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Center is a data center of one head. Its services are those of the latest
 // Restart.

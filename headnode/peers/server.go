@@ -78,7 +78,7 @@ type Config struct {
 type server struct{ Config }
 
 // NewHandler returns what serves the other heads. It must stand behind
-// pki.Identity.ServerTLS(pki.RoleHead).
+// pki.Identity.TellingTLS(pki.RoleHead).
 func NewHandler(c Config) http.Handler {
 	s := &server{c}
 	heads := http.NewServeMux()
