@@ -94,11 +94,7 @@ func (a *Agent) Remove(ctx context.Context, id string, r wire.RemoveRequest) (wi
 	if t.Snapshot().Phase == state.PhaseArriving {
 		a.moves.forget(id)
 	}
-	ack, err := t.Remove(ctx, r)
-	if err == nil {
-		a.moves.offer(id, "")
-	}
-	return ack, err
+	return t.Remove(ctx, r)
 }
 
 // Resize implements wire.Agent.

@@ -203,7 +203,9 @@ func (f *fetch) steps(ctx context.Context, v wire.VolumeRef, have, there []strin
 		base, there = there[at], there[at+1:]
 	}
 	for _, name := range there {
-		stream, err := f.from.OfferedStream(ctx, f.request.Create.Container.ID, v.ID, wire.SendVolumeRequest{Snapshot: name, Base: base})
+		stream, err := wire.Resuming(ctx, wire.SendVolumeRequest{Snapshot: name, Base: base}, func(ctx context.Context, r wire.SendVolumeRequest) (io.ReadCloser, error) {
+			return f.from.OfferedStream(ctx, f.request.Create.Container.ID, v.ID, r)
+		})
 		if err != nil {
 			return err
 		}

@@ -10,33 +10,15 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// moves is what the agent knows of containers that go and come, besides their
-// records. It ends with the process: heads offer and fetch again.
+// moves is what the agent knows of containers that come, besides their records.
+// It ends with the process: heads have them fetched again.
 type moves struct {
 	mu       sync.Mutex
-	offers   map[string]string   // the node that may read a container's files
 	arrivals map[string]*arrival // by container
 }
 
 func newMoves() *moves {
-	return &moves{offers: map[string]string{}, arrivals: map[string]*arrival{}}
-}
-
-// mayRead reports whether a container is offered to a node.
-func (m *moves) mayRead(id, nodeID string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return nodeID != "" && m.offers[id] == nodeID
-}
-
-func (m *moves) offer(id, nodeID string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if nodeID == "" {
-		delete(m.offers, id)
-		return
-	}
-	m.offers[id] = nodeID
+	return &moves{arrivals: map[string]*arrival{}}
 }
 
 // arrivalOf is what is known of a container that comes in a generation.
@@ -63,7 +45,6 @@ func (m *moves) forget(id string) {
 	m.mu.Lock()
 	a := m.arrivals[id]
 	delete(m.arrivals, id)
-	delete(m.offers, id)
 	m.mu.Unlock()
 	if a != nil {
 		a.end()
@@ -76,7 +57,9 @@ func (a *Agent) OfferContainer(ctx context.Context, id string, r wire.OfferReque
 	if err != nil {
 		return wire.Offer{}, err
 	}
-	a.moves.offer(id, r.To)
+	if err := t.Offer(ctx, r.To); err != nil {
+		return wire.Offer{}, err
+	}
 	var offer wire.Offer
 	size, err := a.drivers.Images.Size(ctx, id)
 	if err != nil {
@@ -119,7 +102,6 @@ func (a *Agent) StayContainer(ctx context.Context, id string, r wire.StayRequest
 	if err != nil {
 		return wire.Ack{}, err
 	}
-	a.moves.offer(id, "")
 	ack, err := t.Stay(ctx, r.Start)
 	for _, volume := range volumesOf(t.Snapshot().Spec) {
 		if unmarked := a.drivers.Volumes.Unmark(ctx, volume); unmarked != nil {

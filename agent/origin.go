@@ -22,10 +22,11 @@ const (
 
 // offered finds a container that the calling node may read.
 func (a *Agent) offered(ctx context.Context, id string) (*task.Task, error) {
-	if !a.moves.mayRead(id, wire.Caller(ctx)) {
+	t, caller := a.find(id), wire.Caller(ctx)
+	if t == nil || caller == "" || t.Snapshot().OfferedTo != caller {
 		return nil, model.Errorf(model.KindForbidden, "the container was not offered to the node that asks for it")
 	}
-	return a.get(id)
+	return t, nil
 }
 
 // part finds the directory of a part of a container that goes.

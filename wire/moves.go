@@ -16,7 +16,7 @@ import (
 // All may be repeated.
 type Moves interface {
 	// OfferContainer lets another node read the container's files, until it is
-	// removed or stays, or the agent ends, and measures them.
+	// removed or stays, and measures them.
 	OfferContainer(ctx context.Context, id string, r OfferRequest) (Offer, error)
 	// DepartContainer stops a container, which from then on cannot be started
 	// here, by nobody, until it is to stay.

@@ -61,6 +61,10 @@ type SendVolumeRequest struct {
 	// Base is an older snapshot that the receiver has: only what changed since
 	// is sent. "" sends all.
 	Base string `json:"base,omitempty"`
+	// Offset asks for the rest of a stream of Snapshot that broke off after so
+	// many bytes, of which Sum is the CRC-32C.
+	Offset int64  `json:"offset,omitempty"`
+	Sum    uint32 `json:"sum,omitempty"`
 }
 
 // ReceiveVolumeRequest says what to make of a stream.

@@ -53,6 +53,9 @@ type Status struct {
 	// Departing is set while the container is to be another node's: it does not
 	// run any more, and nobody can start it.
 	Departing bool `json:"departing,omitempty"`
+	// OfferedTo is the node that may read the container's files, because it is
+	// to be that node's.
+	OfferedTo string `json:"offered_to,omitempty"`
 	// Arriving is set while the copy that was to become the container is
 	// removed: nobody is told of that.
 	Arriving bool `json:"arriving,omitempty"`

@@ -24,6 +24,25 @@ func errDeparting(name string) error {
 	return model.Errorf(model.KindConflict, "container %s is being moved to another node; try again when it is there", name)
 }
 
+// Offer lets a node read the container's files, also after a restart of the
+// agent, until Stay.
+func (t *Task) Offer(ctx context.Context, nodeID string) error {
+	_, err := t.call(ctx, func(reply answer) {
+		if t.absent() {
+			reply(wire.Ack{}, NotFound(t.id))
+			return
+		}
+		if t.status.OfferedTo == nodeID {
+			reply(wire.Ack{}, nil)
+			return
+		}
+		next := t.status
+		next.OfferedTo = nodeID
+		reply(t.record(next))
+	})
+	return err
+}
+
 // Depart stops the container, if it runs, for good: until Stay nothing starts
 // it.
 func (t *Task) Depart(ctx context.Context, r wire.StopRequest) (wire.Ack, error) {
@@ -78,9 +97,9 @@ func (t *Task) stay(start bool) (wire.Ack, error) {
 	if t.absent() {
 		return wire.Ack{}, NotFound(t.id)
 	}
-	if t.status.Departing {
+	if t.status.Departing || t.status.OfferedTo != "" {
 		next := t.status
-		next.Departing = false
+		next.Departing, next.OfferedTo = false, ""
 		if _, err := t.record(next); err != nil {
 			return wire.Ack{}, err
 		}

@@ -65,6 +65,7 @@ type Snapshot struct {
 	Spec       *model.ContainerSpec // is not changed: an update replaces it
 	Phase      state.Phase
 	Departing  bool // it is to be another node's, and does not run
+	OfferedTo  string
 	Run        string
 	State      model.ContainerState
 }
@@ -290,7 +291,7 @@ func (t *Task) publish() {
 	c := &t.request.Container
 	t.published.Store(&Snapshot{
 		ID: t.id, AccountID: c.AccountID, Account: t.request.Account.Login, Name: c.Name, Created: c.Created, Generation: c.Generation, Spec: &c.Spec,
-		Phase: t.status.Phase, Departing: t.status.Departing, Run: t.status.Run, State: t.status.State,
+		Phase: t.status.Phase, Departing: t.status.Departing, OfferedTo: t.status.OfferedTo, Run: t.status.Run, State: t.status.State,
 	})
 }
 

@@ -234,7 +234,14 @@ func (s *Store) Send(ctx context.Context, id string, r wire.SendVolumeRequest) (
 		return nil, err
 	}
 	defer unlock()
-	return s.keeper.send(ctx, id, r.Snapshot, r.Base)
+	if r.Offset < 0 || r.Offset > 0 && r.Snapshot == "" {
+		return nil, model.Errorf(model.KindInvalid, "only the stream of a snapshot has a rest")
+	}
+	stream, err := s.keeper.send(ctx, id, r.Snapshot, r.Base)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Rest(stream, r), nil
 }
 
 // Receive makes a volume of a stream.

@@ -113,11 +113,20 @@ func (s *Service) transferRequest(v *state.View, c model.Container) (placement.R
 	return r, err
 }
 
-// formerNodes are the names of the nodes that may have an old copy of c.
+// formerNodes are the names of the nodes that may have an old copy of c, or of
+// a volume of its.
 func formerNodes(v *state.View, c *model.Container) (names []string) {
-	for _, f := range c.Former {
-		if n, ok := v.Node(f.NodeID); ok {
+	add := func(nodeID string) {
+		if n, ok := v.Node(nodeID); ok && !slices.Contains(names, n.Name) {
 			names = append(names, n.Name)
+		}
+	}
+	for _, f := range c.Former {
+		add(f.NodeID)
+	}
+	for _, vol := range v.VolumesOf(c) {
+		for _, copied := range vol.Copies {
+			add(copied.NodeID)
 		}
 	}
 	return names

@@ -242,15 +242,16 @@ func missing(v *state.View, expected []string, records []wire.ContainerRecord) [
 }
 
 // orphans lists containers that only the node knows. One that never ran is
-// what an interrupted creation left, and is removed; any other is an
-// operator's to judge.
+// what an interrupted creation left, or a move that came to nothing, and one
+// that departs is the old copy of what moved, and was removed at its new node:
+// these are removed. Any other is an operator's to judge.
 func (r *Reconciler) orphans(ctx context.Context, v *state.View, nodeID string, records []wire.ContainerRecord, working func(string) bool, log *slog.Logger) []string {
 	var ids []string
 	for _, rec := range records {
 		if _, known := v.Container(rec.ID); known || working(rec.ID) {
 			continue
 		}
-		if rec.State.Status == model.StatusCreated {
+		if rec.State.Status == model.StatusCreated || rec.Departing {
 			if err := r.discard(ctx, nodeID, rec.ID); err == nil {
 				continue
 			}

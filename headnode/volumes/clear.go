@@ -31,7 +31,7 @@ func (s *Service) Run(ctx context.Context) {
 		_ = s.store.Wait(waiting, func(v *state.View) (bool, error) {
 			return slices.ContainsFunc(v.UntidyVolumes(), func(vol *model.Volume) bool {
 				_, tried := failed[vol.ID]
-				return !tried && !s.moving.has(vol.ID) && !transferred(v, vol.ID)
+				return !tried && !s.moving.has(vol.ID) && !transferred(v, vol)
 			}), nil
 		})
 		cancel()
@@ -44,7 +44,7 @@ func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
 	there := make(map[string]bool, len(untidy))
 	for _, vol := range untidy {
 		there[vol.ID] = true
-		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter || s.moving.has(vol.ID) || transferred(s.store.View(), vol.ID) {
+		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter || s.moving.has(vol.ID) || transferred(s.store.View(), vol) {
 			continue
 		}
 		if err := s.tidyIdle(ctx, vol); err != nil && ctx.Err() == nil {
@@ -79,16 +79,21 @@ func (s *Service) tidyIdle(ctx context.Context, vol *model.Volume) error {
 		}
 		vol = &now
 	}
-	if transferred(s.store.View(), vol.ID) {
+	if transferred(s.store.View(), vol) {
 		return nil
 	}
 	return s.tidy(ctx, vol)
 }
 
 // transferred reports whether a volume moves with its container, so that what
-// other nodes have of it is another's to give up.
-func transferred(v *state.View, id string) bool {
-	return slices.ContainsFunc(v.ContainersOfVolume(id), func(c *model.Container) bool { return c.Transfer != nil })
+// other nodes have of it is another's to give up, or whether a copy of that
+// container is still there, which has to go first.
+func transferred(v *state.View, vol *model.Volume) bool {
+	return slices.ContainsFunc(v.ContainersOfVolume(vol.ID), func(c *model.Container) bool {
+		return c.Transfer != nil || slices.ContainsFunc(c.Former, func(f model.FormerCopy) bool {
+			return slices.ContainsFunc(vol.Copies, func(copied model.VolumeCopy) bool { return copied.NodeID == f.NodeID })
+		})
+	})
 }
 
 // tidy has nodes remove what they have of a volume and need not have, and then

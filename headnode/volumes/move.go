@@ -2,6 +2,7 @@ package volumes
 
 import (
 	"context"
+	"io"
 	"log/slog"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
@@ -66,9 +67,16 @@ func (s *Service) carry(ctx context.Context, vol model.Volume, from wire.Agent, 
 	return err
 }
 
+// resumed is a stream that goes on when its sender was away for a moment.
+func resumed(ctx context.Context, id string, from wire.Agent, send wire.SendVolumeRequest) (io.ReadCloser, error) {
+	return wire.Resuming(ctx, send, func(ctx context.Context, r wire.SendVolumeRequest) (io.ReadCloser, error) {
+		return from.SendVolume(ctx, id, r)
+	})
+}
+
 // relay has one node send what another receives.
 func relay(ctx context.Context, vol model.Volume, from, to wire.Agent, send wire.SendVolumeRequest) error {
-	stream, err := from.SendVolume(ctx, vol.ID, send)
+	stream, err := resumed(ctx, vol.ID, from, send)
 	if err != nil {
 		return err
 	}

@@ -205,7 +205,7 @@ func (s *Service) Send(ctx context.Context, a model.Account, name, snapshot, bas
 	if err != nil {
 		return nil, err
 	}
-	return agent.SendVolume(ctx, vol.ID, wire.SendVolumeRequest{Snapshot: snapshot, Base: base})
+	return resumed(ctx, vol.ID, agent, wire.SendVolumeRequest{Snapshot: snapshot, Base: base})
 }
 
 // Receive makes a volume of a whole stream, on a node by name or, with "", on

@@ -37,7 +37,7 @@ func TestMove(t *testing.T) {
 	if _, err := try(t.Context(), b, "container", "move", "dev/wanderer", to); err == nil || !strings.Contains(err.Error(), "on that node already") {
 		t.Errorf("a move to where it is: %v", err)
 	}
-	events := b.Docker(t, "events", "--since", "0", "--until", "0s", "--filter", "container="+id, "--format", "{{.Action}}")
+	events := b.Docker(t, "events", "--since", "1h", "--until", "0s", "--filter", "container="+id, "--format", "{{.Action}}")
 	if want := "kill\ndie\nstop\nmove\nstart"; !strings.Contains(events, want) {
 		t.Errorf("events are %q, want %q among them", events, want)
 	}
