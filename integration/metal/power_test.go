@@ -87,7 +87,7 @@ func boots(t *testing.T, s *site, boot func() error) {
 		t.Errorf("stopped before the boot: %v", err)
 	}
 	s.works(t)
-	if got := s.root(t, "systemctl --failed --no-legend; zpool list -H -o health tank"); got != "ONLINE" {
+	if got := s.root(t, "systemctl --failed --no-legend; zpool list -H -o health bay"); got != "ONLINE" {
 		t.Errorf("after the boot: %s", got)
 	}
 }

@@ -42,7 +42,7 @@ external = "eth2"
 
 [storage]
 kind = "zfs"
-dataset = "tank/spearhead"
+dataset = "bay/spearhead"
 `
 
 const peersNetwork = `
@@ -86,7 +86,7 @@ func prepare(ctx context.Context, m *guest.Machine, from *setting, number int) e
 	return commands(ctx, m,
 		"systemctl restart systemd-networkd",
 		"apt-get install -y --no-install-recommends -o APT::Sandbox::User=root /root/spearhead.deb",
-		"spearhead pool create tank /dev/disk/by-id/virtio-disk-0 /dev/disk/by-id/virtio-disk-1",
+		"spearhead pool create bay /dev/disk/by-id/virtio-disk-0 /dev/disk/by-id/virtio-disk-1",
 	)
 }
 

@@ -10,7 +10,7 @@ import (
 // blamed tells whether a refusal names the storage: that of the node that was chosen, or, once
 // the node has told how its storage does, of all that could have been.
 func blamed(refusal string) bool {
-	return strings.Contains(refusal, "storage does not answer") || strings.Contains(refusal, "have storage that fails")
+	return strings.Contains(refusal, "storage does not answer") || strings.Contains(refusal, "storage that fails")
 }
 
 // told waits until the operator sees what is wrong with the node's storage.
@@ -32,7 +32,7 @@ func TestADiskThatIsLostIsNotMissed(t *testing.T) {
 	}
 	s.once(t, name, "echo kept > /data/file; sync")
 	eventually(t, func() error {
-		if shown := s.root(t, "spearhead pool show tank"); !strings.Contains(shown, "DEGRADED") {
+		if shown := s.root(t, "spearhead pool show bay"); !strings.Contains(shown, "DEGRADED") {
 			return fmt.Errorf("the pool is\n%s", shown)
 		}
 		return nil
@@ -42,7 +42,7 @@ func TestADiskThatIsLostIsNotMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
-		if _, err := s.machine.Run(t.Context(), "test -e /dev/disk/by-id/virtio-disk-1 && zpool online tank /dev/disk/by-id/virtio-disk-1"); err != nil {
+		if _, err := s.machine.Run(t.Context(), "test -e /dev/disk/by-id/virtio-disk-1 && zpool online bay /dev/disk/by-id/virtio-disk-1"); err != nil {
 			return err
 		}
 		if shown := s.root(t, "spearhead pool ls"); !strings.Contains(shown, "ONLINE") {

@@ -48,7 +48,7 @@ func TestVolumesAreDatasetsWithTheirSizes(t *testing.T) {
 	if got := fill("64"); !strings.Contains(got, "64+0 records out") {
 		t.Errorf("after it has grown: %s", got)
 	}
-	if got := s.root(t, "zfs get -Hp -o value refquota $(zfs list -H -o name -r tank/spearhead/volumes | tail -n +2) | sort -n | tail -1"); got != "134217728" {
+	if got := s.root(t, "zfs get -Hp -o value refquota $(zfs list -H -o name -r bay/spearhead/volumes | tail -n +2) | sort -n | tail -1"); got != "134217728" {
 		t.Errorf("the largest quota of a volume is %s", got)
 	}
 }

@@ -65,6 +65,6 @@ func (m *Machine) Stall(ctx context.Context, disk int, stalled bool) error {
 		rate = 1 // a byte a second
 	}
 	return m.qmp.call(ctx, "block_set_io_throttle", map[string]any{
-		"id": "dev-" + diskName(disk), "bps": rate, "bps_rd": 0, "bps_wr": 0, "iops": 0, "iops_rd": 0, "iops_wr": 0,
+		"id": "/machine/peripheral/dev-" + diskName(disk) + "/virtio-backend", "bps": rate, "bps_rd": 0, "bps_wr": 0, "iops": 0, "iops_rd": 0, "iops_wr": 0,
 	}, nil)
 }
