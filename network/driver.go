@@ -100,9 +100,10 @@ func openIn(ctx context.Context, cfg Config, hostNS *os.File) (d *Driver, err er
 	}
 	d = &Driver{cfg: cfg, hostNS: hostNS, segments: map[string]*segment{}, boxes: map[string]*sandbox{}}
 	d.told.Store(newDirectory(model.NetworkState{}))
+	made := d // what is returned is nil where it fails
 	defer func() {
 		if err != nil {
-			d.release()
+			made.release()
 		}
 	}()
 	for _, dir := range []string{cfg.RunDir, d.sandboxesDir(), d.segmentsDir()} {

@@ -2,6 +2,8 @@ package network
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -324,4 +326,24 @@ func BenchmarkAttach(b *testing.B) {
 	b.ReportMetric(float64(attach.Microseconds())/float64(b.N), "µs/attach")
 	b.ReportMetric(float64(best.Microseconds()), "µs/best-attach")
 	b.ReportMetric(float64(detach.Microseconds())/float64(b.N), "µs/detach")
+}
+
+// TestADriverThatCannotOpenSaysWhy, and leaves nothing open.
+func TestADriverThatCannotOpenSaysWhy(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t)
+	b.node("node-a")
+	ns, err := os.Open(b.path("node-a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = openIn(context.Background(), Config{
+		RunDir: b.path("run-node-a"), NamesCommand: []string{"/nowhere/at/all"}, Logger: slog.New(slog.DiscardHandler),
+	}, ns)
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := ns.Stat(); err == nil {
+		t.Error("the namespace is held open")
+	}
 }

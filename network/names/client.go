@@ -52,8 +52,12 @@ type Client struct {
 	knower  int                // that one, or -1
 }
 
-// moment is for how long a call waits for a process.
-const moment = 10 * time.Second
+// moment is for how long a call waits for a process, and startLimit for how
+// long one may take to start.
+const (
+	moment     = 10 * time.Second
+	startLimit = time.Minute
+)
 
 // OpenClient finds the process, or starts one, and keeps one until Close.
 func OpenClient(ctx context.Context, cfg ClientConfig) (*Client, error) {

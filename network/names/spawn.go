@@ -17,7 +17,7 @@ import (
 // connect takes hold of a process of this client's version. One of another
 // version is ended: it may have faults that this one has not.
 func (c *Client) connect(ctx context.Context) (io.ReadCloser, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*moment)
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	var died <-chan error
 	tick := time.NewTicker(5 * time.Millisecond) // no event tells that a socket listens, or that a lock is free
