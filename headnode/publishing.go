@@ -3,7 +3,6 @@ package headnode
 import (
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/spearheadcloud/spearhead/headnode/networks"
 	"github.com/spearheadcloud/spearhead/headnode/publish"
@@ -14,10 +13,7 @@ import (
 func (h *head) newPublisher() *publish.Publisher {
 	host, _, _ := net.SplitHostPort(h.cfg.DockerListen) // Validate has checked it
 	return publish.New(publish.Config{
-		Store: h.store, Host: host, Logger: h.log,
-		Forbidden: func(a netip.Addr) bool {
-			return slices.Contains(networks.Machines(h.store.View()), netip.PrefixFrom(a, a.BitLen()))
-		},
+		Store: h.store, Host: host, Machines: networks.Machines, Logger: h.log,
 	})
 }
 

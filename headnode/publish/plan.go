@@ -19,16 +19,19 @@ type target struct {
 	at        netip.AddrPort
 }
 
-// plan is what a head has to carry where, by the state. forbidden are addresses
-// that nothing is carried to.
-func plan(v *state.View, forbidden func(netip.Addr) bool) map[spot]target {
-	wanted := map[spot]target{}
-	for _, c := range v.EndpointContainers() {
+// plan is what a head has to carry where, by the state and those containers of
+// it that have numbers. machines are addresses that nothing is carried to.
+func plan(v *state.View, all []*model.Container, machines []netip.Prefix) map[spot]target {
+	wanted, forbidden := map[spot]target{}, map[netip.Addr]bool{}
+	for _, p := range machines {
+		forbidden[p.Addr()] = true
+	}
+	for _, c := range all {
 		if !c.State.Status.Running() {
 			continue
 		}
 		address, ok := reached(v, c)
-		if !ok || forbidden(address) {
+		if !ok || forbidden[address] {
 			continue
 		}
 		for _, p := range c.Spec.Ports {

@@ -95,10 +95,10 @@ func (c *center) say(id, action string, status model.Status) {
 }
 
 // publisher runs one until the test ends.
-func publisher(t *testing.T, c *center, forbidden ...string) *Publisher {
+func publisher(t *testing.T, c *center, machines ...netip.Prefix) *Publisher {
 	t.Helper()
-	p := New(Config{Store: c, Host: "127.0.0.1", Logger: slog.New(slog.DiscardHandler), Forbidden: func(a netip.Addr) bool {
-		return strings.Contains(strings.Join(forbidden, " "), a.String())
+	p := New(Config{Store: c, Host: "127.0.0.1", Logger: slog.New(slog.DiscardHandler), Machines: func(*state.View) []netip.Prefix {
+		return machines
 	}})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -261,7 +261,7 @@ func TestNumbersAreFreeWhenNobodyRuns(t *testing.T) {
 func TestNothingIsCarriedToMachines(t *testing.T) {
 	t.Parallel()
 	c, number := newCenter(t), freePort(t)
-	p := publisher(t, c, "127.77.0.30")
+	p := publisher(t, c, netip.MustParsePrefix("127.77.0.30/32"))
 	c.run(30, "tcp", echo(t, "127.77.0.30", "head"), number)
 	caughtUp(t, p)
 	if heard, err := ask(t, number, ""); err == nil {
@@ -272,7 +272,7 @@ func TestNothingIsCarriedToMachines(t *testing.T) {
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	c, number := newCenter(t), freePort(t)
-	p := New(Config{Store: c, Host: "127.0.0.1", Logger: slog.New(slog.DiscardHandler), Forbidden: func(netip.Addr) bool { return false }})
+	p := New(Config{Store: c, Host: "127.0.0.1", Logger: slog.New(slog.DiscardHandler), Machines: func(*state.View) []netip.Prefix { return nil }})
 	p.connections = make(slots, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -24,9 +25,9 @@ type Config struct {
 	Store Store
 	// Host is the address that is listened at; "" is all of this machine.
 	Host string
-	// Forbidden are addresses that nothing is carried to: those of machines.
-	Forbidden func(netip.Addr) bool
-	Logger    *slog.Logger
+	// Machines are those of the data center, to which nothing is carried.
+	Machines func(*state.View) []netip.Prefix
+	Logger   *slog.Logger
 }
 
 // Bounds of what one head carries at once.
@@ -54,6 +55,8 @@ type Publisher struct {
 	failed map[spot]bool // could not be listened on
 	seen   uint64        // the entry that was followed last
 	news   chan struct{} // closed when seen grows
+
+	last []*model.Container // that had numbers then; Run's alone
 }
 
 // door is a spot that is listened on.
@@ -81,14 +84,16 @@ func (p *Publisher) Run(ctx context.Context) {
 	defer again.Stop()
 	wait := time.NewTicker(pace)
 	defer wait.Stop()
-	for {
+	for anew := true; ; {
 		changed := p.Store.Changed()
-		p.follow(ctx, &carrying, p.Store.View())
+		p.follow(ctx, &carrying, p.Store.View(), anew)
+		anew = false
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
 		case <-again.C:
+			anew = true
 		}
 		select {
 		case <-ctx.Done():
@@ -98,9 +103,27 @@ func (p *Publisher) Run(ctx context.Context) {
 	}
 }
 
-// follow opens and closes doors until they are those that the state wants.
-func (p *Publisher) follow(ctx context.Context, carrying *sync.WaitGroup, v *state.View) {
-	wanted := plan(v, p.Forbidden)
+// follow opens and closes doors until they are those that the state wants. Most
+// changes of the state are of other things; unless it is to look anew, it then
+// has nothing to do.
+func (p *Publisher) follow(ctx context.Context, carrying *sync.WaitGroup, v *state.View, anew bool) {
+	all := v.EndpointContainers()
+	if anew || !slices.Equal(all, p.last) {
+		p.last = all
+		var machines []netip.Prefix
+		if len(all) > 0 {
+			machines = p.Machines(v)
+		}
+		p.change(ctx, carrying, plan(v, all, machines))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = v.Index()
+	close(p.news)
+	p.news = make(chan struct{})
+}
+
+func (p *Publisher) change(ctx context.Context, carrying *sync.WaitGroup, wanted map[spot]target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for at, d := range p.doors {
@@ -129,9 +152,6 @@ func (p *Publisher) follow(ctx context.Context, carrying *sync.WaitGroup, v *sta
 		p.doors[at] = d
 		delete(p.failed, at)
 	}
-	p.seen = v.Index()
-	close(p.news)
-	p.news = make(chan struct{})
 }
 
 // open listens on a spot.
