@@ -208,7 +208,10 @@ func TestAFloodOfQuestionsKeepsNobodyFromAnswers(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			for n := 0; ctx.Err() == nil; n++ {
+			for n := range 5000 {
+				if ctx.Err() != nil {
+					return
+				}
 				q := new(dns.Msg)
 				q.SetQuestion(fmt.Sprintf("no-%d-%d.inst.nobody-%d.dc1.example.org.", i, n, n), dns.TypeA)
 				packed, err := q.Pack()
@@ -222,8 +225,8 @@ func TestAFloodOfQuestionsKeepsNobodyFromAnswers(t *testing.T) {
 	}
 	q := new(dns.Msg)
 	q.SetQuestion("web.inst.jill-doe.dc1.example.org.", dns.TypeA)
-	for answered, deadline := 0, time.Now().Add(time.Minute); answered < 20; {
-		m, _, err := (&dns.Client{Timeout: time.Second}).ExchangeContext(t.Context(), q, a.address)
+	for answered, deadline := 0, time.Now().Add(2*time.Minute); answered < 20; {
+		m, _, err := (&dns.Client{Timeout: 2 * time.Second}).ExchangeContext(t.Context(), q, a.address)
 		if err == nil && len(m.Answer) == 1 && strings.Contains(m.Answer[0].String(), one.NICs[0].Address.Addr().String()) {
 			answered++
 			continue
