@@ -76,28 +76,10 @@ func TestF19ADeadHeadIsReplaced(t *testing.T) {
 	}
 }
 
-// TestANodeJoinsByHand has a fourth node join as docs/operators/README.md says: by a token that
-// does not approve it, so that nothing is placed there before an operator has agreed.
-func TestANodeJoinsByHand(t *testing.T) {
-	b := whole(t)
-	joinSpare(t, b)
-	var id string
-	bed.Eventually(t, func() error {
-		done := b.Try(t, "create", "-e", "affinity:zone==attic", b.Image, "sleep", "1000")
-		if id = strings.TrimSpace(done.Stdout); done.Code != 0 {
-			return fmt.Errorf("docker create: %s", done.Stderr)
-		}
-		return nil
-	})
-	if name := b.Inspect(t, id, "{{.Node.Name}}"); name != "spare" {
-		t.Errorf("the container is on %s", name)
-	}
-	b.Docker(t, "rm", "-f", id)
-}
-
-// TestP9ContainersOfANodeThatIsGoneGoOnElsewhere parts a node's agent from the heads for longer than
-// its deadline: it stops the container whose owner asked for that, and only then it is
-// started on another node; when the node is back it has forgotten it.
+// TestP9ContainersOfANodeThatIsGoneGoOnElsewhere has a fourth node join as docs/operators/README.md
+// says, and then parts its agent from the heads for longer than its deadline: it stops the
+// container whose owner asked for that, and only then it is started on another node; when the
+// node is back it has forgotten it.
 func TestP9ContainersOfANodeThatIsGoneGoOnElsewhere(t *testing.T) {
 	b := whole(t)
 	joinSpare(t, b, `stop_after = "20s"`)
@@ -149,8 +131,9 @@ func TestP9ContainersOfANodeThatIsGoneGoOnElsewhere(t *testing.T) {
 // spareWire is the port of the agent that joinSpare starts.
 const spareWire = "8947"
 
-// joinSpare has one more node join by hand, in the zone attic, which goes when the test ends. It
-// shares node-3's kernel. More lines of its configuration may be given.
+// joinSpare has one more node join by hand, by a token that does not approve it, so that nothing is
+// placed there before an operator has agreed. It is in the zone attic, shares node-3's kernel
+// and goes when the test ends. More lines of its configuration may be given.
 func joinSpare(t *testing.T, b *bed.Bed, more ...string) {
 	t.Helper()
 	needs(t, "nsenter")
