@@ -27,10 +27,14 @@ func (d *Driver) openResolvers(ctx context.Context) (resolvers, error) {
 		}
 		return house, house.Tell(ctx, nil)
 	}
-	return names.OpenClient(ctx, names.ClientConfig{
+	client, err := names.OpenClient(ctx, names.ClientConfig{
 		Command: d.cfg.NamesCommand, RunDir: d.cfg.RunDir, ResolvConf: d.cfg.ResolvConf, Version: d.cfg.Version,
 		Restored: d.restoreNames, Logger: d.cfg.Logger,
 	})
+	if err != nil {
+		return nil, err // and not an interface that holds nothing
+	}
+	return client, nil
 }
 
 // serveNames has the container's resolver do what its record says. The caller
