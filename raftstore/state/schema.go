@@ -134,9 +134,9 @@ func containersTable() *tables.Table {
 	return table(tableContainers,
 		unique(indexID, func(c *model.Container) []string { return []string{c.ID} }),
 		unique(indexName, func(c *model.Container) []string { return []string{c.AccountID, c.Name} }),
-		many(indexAccount, func(c *model.Container) [][]byte {
+		whole(many(indexAccount, func(c *model.Container) [][]byte {
 			return [][]byte{append(key(c.AccountID), newestFirst(c.Created)...)}
-		}),
+		})),
 		many(indexNode, func(c *model.Container) [][]byte { return [][]byte{key(c.NodeID)} }),
 		many(indexImage, func(c *model.Container) [][]byte { return [][]byte{key(c.Spec.ImageID)} }),
 		many(indexLink, func(c *model.Container) [][]byte {
@@ -246,6 +246,13 @@ func unique[T any](name string, parts func(*T) []string) *tables.Index {
 // and that rows may share. It can be searched by whole parts.
 func many[T any](name string, keys func(*T) [][]byte) *tables.Index {
 	return &tables.Index{Name: name, Keys: keysOf(keys), Exact: stringArguments, Prefix: stringArguments}
+}
+
+// whole makes an index one that holds the rows: for long lists that are asked
+// for often.
+func whole(i *tables.Index) *tables.Index {
+	i.Whole = true
+	return i
 }
 
 // numbered is the index of a key of numbers, which Exact takes as arguments.

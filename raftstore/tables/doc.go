@@ -4,8 +4,9 @@
 //
 // A table's rows are in a copy-on-write B-tree (github.com/google/btree) by
 // their primary keys. Each other index is one of references: a key and the
-// primary key of a row that has it. So a row that changes is written once, and
-// in those indexes of which it changes its keys. A transaction that writes
+// primary key of a row that has it, unless it is said to hold the rows, for long
+// lists. So a row that changes is written once, in those indexes of which it
+// changes its keys, and in those that hold it. A transaction that writes
 // copies the nodes on its way and nothing else; to commit it is to exchange one
 // pointer. Rows are never copied: whoever has given one to Insert must not
 // change it any more.

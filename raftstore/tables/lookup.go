@@ -66,9 +66,12 @@ func (x *Txn) find(table, index string) (*Iterator, *Index, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("table %s has no index %s", table, index)
 	}
-	it := &Iterator{table: x.rows.trees[p.rows], want: 1}
-	if i > 0 {
-		it.index = x.refs.trees[p.refs+i-1]
+	it := &Iterator{table: x.rows.trees[p.primary()], want: 1}
+	switch {
+	case p.table.Indexes[i].Whole && i > 0:
+		it.table, it.whole = x.rows.trees[p.trees[i]], true
+	case i > 0:
+		it.index = x.refs.trees[p.trees[i]]
 	}
 	return it, p.table.Indexes[i], nil
 }
@@ -77,7 +80,8 @@ func (x *Txn) find(table, index string) (*Iterator, *Index, error) {
 // one goroutine, and in a transaction that writes not after further writes.
 type Iterator struct {
 	table  *btree.BTreeG[entry]
-	index  *btree.BTreeG[reference] // nil: it goes by the primary index
+	index  *btree.BTreeG[reference] // nil: it goes by an index that holds the rows
+	whole  bool                     // which is not the primary one: its keys are references
 	next   string                   // to go on from
 	prefix string                   // with which all keys begin
 	exact  bool                     // only prefix itself is a key that is looked for
@@ -119,8 +123,15 @@ func (it *Iterator) read() {
 
 func (it *Iterator) readRows() (last string) {
 	it.table.AscendGreaterOrEqual(entry{key: it.next}, func(e entry) bool {
-		if !it.wants(e.key) {
+		if !strings.HasPrefix(e.key, it.prefix) {
 			return false
+		}
+		key := e.key
+		if it.whole {
+			key = reference(key).key()
+		}
+		if !it.wants(key) {
+			return it.whole // the beginning of a primary key goes on where a shorter key ends
 		}
 		it.rows, last = append(it.rows, e.row), e.key
 		return len(it.rows) < it.want
@@ -135,7 +146,7 @@ func (it *Iterator) readReferences() (last string) {
 		}
 		key, id := r.split()
 		if !it.wants(key) {
-			return true // the beginning of a primary key goes on where a shorter key ends
+			return true // as in readRows
 		}
 		if e, ok := it.table.Get(entry{key: id}); ok {
 			it.rows, last = append(it.rows, e.row), string(r)

@@ -41,6 +41,15 @@ func makeReference(key []byte, id string) reference {
 	return reference(binary.BigEndian.AppendUint16(append(r, id...), uint16(len(id))))
 }
 
+// key is the index's key.
+func (r reference) key() string {
+	n := int(r[len(r)-lengthSize])<<8 | int(r[len(r)-lengthSize+1])
+	if n == packed {
+		n = packedSize
+	}
+	return string(r[:len(r)-lengthSize-n])
+}
+
 // split is the key and the primary key.
 func (r reference) split() (key, id string) {
 	body, length := string(r[:len(r)-lengthSize]), r[len(r)-lengthSize:]

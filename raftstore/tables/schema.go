@@ -15,6 +15,10 @@ type Index struct {
 	// Unique says that no two rows share a key. It is not checked: of two that
 	// do, one is found.
 	Unique bool
+	// Whole says that the index holds the rows themselves, as the primary one
+	// does. A look-up of many rows is quick then, and each change of a row is
+	// one of the index.
+	Whole bool
 	// Keys are a row's; none leaves it out.
 	Keys func(row any) ([][]byte, error)
 	// Exact is the key that arguments of a look-up stand for, and Prefix what
@@ -32,10 +36,12 @@ type layout struct {
 // place is a table's part of a layout.
 type place struct {
 	table   *Table
-	rows    int            // tree of the primary index
-	refs    int            // that of the first other index; the rest follow
+	trees   []int          // by index: its tree among those of its kind
 	indexes map[string]int // by name: where it is in table.Indexes
 }
+
+// primary is the tree of the primary index.
+func (p *place) primary() int { return p.trees[0] }
 
 func newLayout(schema []*Table) (*layout, error) {
 	l := &layout{tables: map[string]*place{}}
@@ -46,16 +52,20 @@ func newLayout(schema []*Table) (*layout, error) {
 		if len(t.Indexes) == 0 || !t.Indexes[0].Unique {
 			return nil, fmt.Errorf("table %s has no primary index", t.Name)
 		}
-		p := &place{table: t, rows: l.rows, refs: l.refs, indexes: map[string]int{}}
+		p := &place{table: t, indexes: map[string]int{}}
 		for i, index := range t.Indexes {
 			if _, twice := p.indexes[index.Name]; twice {
 				return nil, fmt.Errorf("index %s of table %s is there twice", index.Name, t.Name)
 			}
 			p.indexes[index.Name] = i
+			kind := &l.refs
+			if i == 0 || index.Whole {
+				kind = &l.rows
+			}
+			p.trees = append(p.trees, *kind)
+			*kind++
 		}
 		l.tables[t.Name] = p
-		l.rows++
-		l.refs += len(t.Indexes) - 1
 	}
 	return l, nil
 }

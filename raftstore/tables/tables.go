@@ -19,8 +19,8 @@ type DB struct {
 
 // version is all tables at one moment.
 type version struct {
-	rows forest[entry]     // one tree a table, its primary index
-	refs forest[reference] // one tree for each other index
+	rows forest[entry]     // a tree for each primary index, and for those that hold rows
+	refs forest[reference] // a tree for each other index
 }
 
 // New returns empty tables. The error is one of the schema.
@@ -82,13 +82,14 @@ func (x *Txn) end() {
 }
 
 // Insert adds a row, or puts it in the place of the one with its primary key.
-// Indexes in which that one has the same keys are not touched.
+// Indexes that do not hold rows and in which that one has the same keys are not
+// touched.
 func (x *Txn) Insert(table string, row any) error {
 	p, id, err := x.place(table, row)
 	if err != nil {
 		return err
 	}
-	old, replaces := x.rows.trees[p.rows].Get(entry{key: id})
+	old, replaces := x.rows.trees[p.primary()].Get(entry{key: id})
 	for i, index := range p.table.Indexes[1:] {
 		refs, err := index.references(row, id)
 		if err != nil {
@@ -102,20 +103,31 @@ func (x *Txn) Insert(table string, row any) error {
 		}
 		for _, r := range before {
 			if !slices.Contains(refs, r) {
-				x.refs.writable(p.refs + i).Delete(r)
+				x.drop(index, p.trees[i+1], r)
 			}
 		}
 		for _, r := range refs {
-			if !slices.Contains(before, r) {
-				x.refs.writable(p.refs + i).ReplaceOrInsert(r)
+			if index.Whole {
+				x.rows.writable(p.trees[i+1]).ReplaceOrInsert(entry{string(r), row})
+			} else if !slices.Contains(before, r) {
+				x.refs.writable(p.trees[i+1]).ReplaceOrInsert(r)
 			}
 		}
 	}
 	if replaces {
 		id = old.key // one copy of it is enough
 	}
-	x.rows.writable(p.rows).ReplaceOrInsert(entry{id, row})
+	x.rows.writable(p.primary()).ReplaceOrInsert(entry{id, row})
 	return nil
+}
+
+// drop takes what an index has of a row out of its tree.
+func (x *Txn) drop(index *Index, tree int, r reference) {
+	if index.Whole {
+		x.rows.writable(tree).Delete(entry{key: string(r)})
+	} else {
+		x.refs.writable(tree).Delete(r)
+	}
 }
 
 // Delete removes the row that has the primary key of row. It is an error if
@@ -125,7 +137,7 @@ func (x *Txn) Delete(table string, row any) error {
 	if err != nil {
 		return err
 	}
-	old, ok := x.rows.trees[p.rows].Get(entry{key: id})
+	old, ok := x.rows.trees[p.primary()].Get(entry{key: id})
 	if !ok {
 		return fmt.Errorf("table %s does not have the row", table)
 	}
@@ -135,10 +147,10 @@ func (x *Txn) Delete(table string, row any) error {
 			return err
 		}
 		for _, r := range refs {
-			x.refs.writable(p.refs + i).Delete(r)
+			x.drop(index, p.trees[i+1], r)
 		}
 	}
-	x.rows.writable(p.rows).Delete(old)
+	x.rows.writable(p.primary()).Delete(old)
 	return nil
 }
 
@@ -151,9 +163,12 @@ func (x *Txn) Clear(table string) error {
 	if err != nil {
 		return err
 	}
-	x.rows.replace(p.rows, btree.NewG(degree, lessEntry))
-	for i := range p.table.Indexes[1:] {
-		x.refs.replace(p.refs+i, btree.NewG(degree, lessReference))
+	for i, index := range p.table.Indexes {
+		if i == 0 || index.Whole {
+			x.rows.replace(p.trees[i], btree.NewG(degree, lessEntry))
+		} else {
+			x.refs.replace(p.trees[i], btree.NewG(degree, lessReference))
+		}
 	}
 	return nil
 }

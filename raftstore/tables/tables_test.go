@@ -40,6 +40,7 @@ func pets(t interface{ Fatal(...any) }) *DB {
 		{Name: "name", Unique: true, Keys: keysOf(func(p *pet) []string { return []string{p.name} }), Exact: exact, Prefix: begin},
 		{Name: "kind", Keys: keysOf(func(p *pet) []string { return []string{p.kind} }), Exact: exact},
 		{Name: "tag", Keys: keysOf(func(p *pet) []string { return p.tags }), Exact: exact, Prefix: begin},
+		{Name: "whole", Whole: true, Keys: keysOf(func(p *pet) []string { return p.tags }), Exact: exact, Prefix: begin},
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -78,9 +79,15 @@ func check(t *rapid.T, x *Txn, model map[string]*pet) {
 		}
 	}
 	for _, tag := range []string{"a", "ab", "b"} {
-		it, err := x.Get("pets", "tag", tag)
-		if diff := gocmp.Diff(expected(model, func(p *pet) bool { return slices.Contains(p.tags, tag) }), names(t, it, err)); diff != "" {
-			t.Fatalf("with tag %s: %s", tag, diff)
+		for _, index := range []string{"tag", "whole"} {
+			it, err := x.Get("pets", index, tag)
+			if diff := gocmp.Diff(expected(model, func(p *pet) bool { return slices.Contains(p.tags, tag) }), names(t, it, err)); diff != "" {
+				t.Fatalf("with tag %s by %s: %s", tag, index, diff)
+			}
+			row, err := x.First("pets", index, tag)
+			if got, _ := row.(*pet); err != nil || got != nil && model[got.name] != got {
+				t.Fatalf("an old row with tag %s by %s: %v, error %v", tag, index, got, err)
+			}
 		}
 	}
 	it, err := x.Get("pets", "name"+Prefix, "p1")
