@@ -22,7 +22,6 @@ func TestTheMachineIsWhatARackIsNot(t *testing.T) {
 		"systemctl show -p NRestarts spearhead-agent":     "NRestarts=0",
 		"systemctl --failed --no-legend | wc -l":          "0",
 		"ls /sys/fs/cgroup/spearhead/cgroup.controllers":  "cgroup.controllers",
-		"cat /proc/$(pgrep -xo spearhead)/oom_score_adj":  "",
 		"spearhead node ls | awk 'NR > 1 {print $1, $3}'": "metal-1 ready",
 	} {
 		if got := s.root(t, command); !strings.Contains(got, want) {
@@ -47,6 +46,10 @@ func TestContainersLiveAsElsewhere(t *testing.T) {
 	}
 	if got := s.Docker(t, "exec", id, "cat", "/proc/self/cgroup"); got != "0::/" {
 		t.Errorf("a container sees its control group as %q", got)
+	}
+	// The agent's unit is protected when memory runs out, its containers are not.
+	if got := s.Docker(t, "exec", id, "cat", "/proc/1/oom_score_adj", "/proc/self/oom_score_adj"); got != "0\n0" {
+		t.Errorf("the kernel spares containers by %q", got)
 	}
 	if got := s.Docker(t, "stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", id); !strings.Contains(got, "/ 128MiB") || strings.HasSuffix(got, " 0") || strings.HasPrefix(got, "0B") {
 		t.Errorf("stats tell %q", got)

@@ -110,7 +110,24 @@ func command(ctx context.Context, argv []string, stdin, stdout, stderr *os.File)
 	if stderr != nil {
 		cmd.Stderr = stderr
 	}
-	return cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	loseProtection(cmd.Process.Pid)
+	return cmd.Wait()
+}
+
+// loseProtection has the kernel treat a process as any other when memory runs out. Where this
+// one is protected (OOMScoreAdjust in the agent's unit) its children are, too, and some
+// versions of crun leave it so where a container asks for 0. What else a container asks for,
+// the OCI runtime sets later. Where it fails, the process is protected and works as well.
+func loseProtection(pid int) {
+	file, err := os.OpenFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	_, _ = file.WriteString("0") // as above
 }
 
 // procStat is what is used of /proc/PID/stat.
