@@ -22,6 +22,8 @@ type Want struct {
 	// Have are the hashes, one after the other, of the blocks that the asker
 	// has; a block that it says nothing of is zeros.
 	Have []byte `json:"have,omitempty"`
+	// Version is what List told of the file; "" is none.
+	Version string `json:"version,omitempty"`
 }
 
 // Sizes of blocks: a file has few enough of them for their hashes to be sent.
@@ -56,7 +58,7 @@ func hashOf(block []byte) []byte {
 const (
 	frameBlock = 'B' // number (4 bytes), length (4), hash (16), bytes
 	frameHole  = 'H' // number (4): the block is zeros
-	frameEnd   = 'E' // size of the file (8)
+	frameEnd   = 'E' // size of the file (8), and 1 if it is the version that was asked for, else 0
 	frameGone  = 'X' // no regular file has this name any more
 	frameOver  = 'Z'
 )
@@ -106,19 +108,29 @@ func (r *contentWriter) file(want Want) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return r.blocks(fd, want, st.Blocks*512 < st.Size)
+	size, err := r.blocks(fd, want, st.Blocks*512 < st.Size)
+	if err != nil {
+		return err
+	}
+	// The name may lead to another file by now than when it was listed.
+	same := byte(0)
+	if want.Version != "" && want.Version == versionOf(&st) {
+		same = 1
+	}
+	r.out.WriteByte(frameEnd)
+	_, err = r.out.Write(append(binary.BigEndian.AppendUint64(nil, uint64(size)), same))
+	return err
 }
 
-// blocks writes the blocks of a file that differ, and then how long it is.
-func (r *contentWriter) blocks(fd int, want Want, sparse bool) error {
+// blocks writes the blocks of a file that differ, and returns how long it is.
+func (r *contentWriter) blocks(fd int, want Want, sparse bool) (size int64, err error) {
 	if len(r.buffer) < want.Block {
 		r.buffer = make([]byte, want.Block)
 	}
 	buffer := r.buffer[:want.Block]
-	size := int64(0)
 	for number := uint32(0); ; number++ {
 		if err := r.ctx.Err(); err != nil {
-			return err
+			return 0, err
 		}
 		at := int64(number) * int64(want.Block)
 		hole := sparse && inHole(fd, at, int64(want.Block))
@@ -127,7 +139,7 @@ func (r *contentWriter) blocks(fd int, want Want, sparse bool) error {
 			n, err = readAt(fd, buffer, at)
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if !hole && n == 0 {
 			break
@@ -138,18 +150,18 @@ func (r *contentWriter) blocks(fd int, want Want, sparse bool) error {
 			size = at + int64(n)
 		}
 		if err := r.block(number, buffer[:n], want.Have); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	// A hole at the end is as long as the file says.
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return err
+		return 0, err
 	}
 	if sparse && st.Size < size {
 		size = st.Size
 	}
-	return r.number(frameEnd, uint64(size))
+	return size, nil
 }
 
 // block writes a block unless the asker has it; an empty one is a hole.
@@ -175,11 +187,6 @@ func (r *contentWriter) block(number uint32, data, have []byte) error {
 	r.out.Write(append(header, hash...))
 	_, err := r.out.Write(data)
 	return err
-}
-
-func (r *contentWriter) number(frame byte, n uint64) error {
-	r.out.WriteByte(frame)
-	return binary.Write(r.out, binary.BigEndian, n)
 }
 
 // inHole reports whether a whole block of a file was never written.

@@ -47,7 +47,7 @@ func (p *Puller) fetch(ctx context.Context, files []*entry, from Source, stats *
 // want asks for the content of a file that is not known to be as it should be.
 func (p *Puller) want(e *entry) (Want, error) {
 	name := string(e.Path)
-	want := Want{Path: e.Path, Block: blockOf(e.Size)}
+	want := Want{Path: e.Path, Block: blockOf(e.Size), Version: e.Version}
 	here := p.here[name]
 	if here == nil {
 		return want, nil
@@ -132,7 +132,7 @@ func (p *Puller) file(e *entry, want Want, in *contentReader) error {
 	here := &local{kind: unix.S_IFREG}
 	p.here[name] = here
 	file := os.NewFile(uintptr(fd), name)
-	hashes, size, err := in.file(file, want)
+	hashes, size, same, err := in.file(file, want)
 	if err == nil && size >= 0 {
 		err = decorateOpen(fd, e)
 	}
@@ -145,7 +145,7 @@ func (p *Puller) file(e *entry, want Want, in *contentReader) error {
 	if size < 0 { // it is gone at the source; the next list says so
 		return p.remove(name)
 	}
-	if size == e.Size {
+	if same && size == e.Size {
 		here.version = e.Version
 	}
 	here.size = size
@@ -173,27 +173,27 @@ type target interface {
 	Truncate(size int64) error
 }
 
-// file writes the frames of one file, and returns the hashes of its blocks and
-// its size, or -1 if it is gone.
-func (c *contentReader) file(to target, want Want) (hashes []byte, size int64, err error) {
+// file writes the frames of one file, and returns the hashes of its blocks, its
+// size, or -1 if it is gone, and whether it is the version that was asked for.
+func (c *contentReader) file(to target, want Want) (hashes []byte, size int64, same bool, err error) {
 	hashes = append([]byte(nil), want.Have...)
 	for {
 		frame, err := c.in.ReadByte()
 		if err != nil {
-			return nil, 0, short(err)
+			return nil, 0, false, short(err)
 		}
 		switch frame {
 		case frameGone:
-			return nil, -1, nil
+			return nil, -1, false, nil
 		case frameBlock, frameHole:
 			hashes, err = c.block(frame, to, want.Block, hashes)
 			if err != nil {
-				return nil, 0, err
+				return nil, 0, false, err
 			}
 		case frameEnd:
 			return c.end(to, want.Block, hashes)
 		default:
-			return nil, 0, fmt.Errorf("cannot read content: frame %q is not known", frame)
+			return nil, 0, false, fmt.Errorf("cannot read content: frame %q is not known", frame)
 		}
 	}
 }
@@ -254,20 +254,20 @@ func (c *contentReader) data(block int) (data, hash []byte, err error) {
 	return all[hashSize:], all[:hashSize], nil
 }
 
-func (c *contentReader) end(to target, block int, hashes []byte) ([]byte, int64, error) {
-	var b [8]byte
+func (c *contentReader) end(to target, block int, hashes []byte) ([]byte, int64, bool, error) {
+	var b [9]byte
 	if _, err := io.ReadFull(c.in, b[:]); err != nil {
-		return nil, 0, short(err)
+		return nil, 0, false, short(err)
 	}
-	size := binary.BigEndian.Uint64(b[:])
+	size := binary.BigEndian.Uint64(b[:8])
 	if size > maxFile {
-		return nil, 0, fmt.Errorf("cannot read content: a file has %d bytes", size)
+		return nil, 0, false, fmt.Errorf("cannot read content: a file has %d bytes", size)
 	}
 	blocks := (int64(size) + int64(block) - 1) / int64(block)
 	if most := blocks * hashSize; int64(len(hashes)) > most {
 		hashes = hashes[:most]
 	}
-	return hashes, int64(size), to.Truncate(int64(size))
+	return hashes, int64(size), b[8] == 1, to.Truncate(int64(size))
 }
 
 func (c *contentReader) number32() (uint32, error) {

@@ -112,7 +112,7 @@ func (l *lister) tell(fd int, st *unix.Stat_t, name string) error {
 		Modified: [2]int64{st.Mtim.Sec, st.Mtim.Nsec},
 	}
 	if time.Unix(st.Ctim.Unix()).Before(l.settled) {
-		e.Version = strconv.FormatUint(st.Ino, 36) + ":" + strconv.FormatInt(st.Ctim.Sec, 36) + ":" + strconv.FormatInt(st.Ctim.Nsec, 36)
+		e.Version = versionOf(st)
 	}
 	switch e.kind() {
 	case unix.S_IFREG:
@@ -136,6 +136,11 @@ func (l *lister) tell(fd int, st *unix.Stat_t, name string) error {
 		}
 	}
 	return l.out.Encode(e)
+}
+
+// versionOf tells a file, as it is, from any other one and from what it was.
+func versionOf(st *unix.Stat_t) string {
+	return strconv.FormatUint(st.Ino, 36) + ":" + strconv.FormatInt(st.Ctim.Sec, 36) + ":" + strconv.FormatInt(st.Ctim.Nsec, 36)
 }
 
 // wanted lets those attributes pass that mean the same on another machine.

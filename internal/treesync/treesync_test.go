@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -154,6 +155,20 @@ func write(t testing.TB, content []byte, parts ...string) string {
 	return name
 }
 
+// inMemory makes a directory on a file system in memory, where there is one:
+// each copy has all written out, for which a busy disk takes minutes.
+func inMemory(t testing.TB, until interface{ Cleanup(func()) }) string {
+	t.Helper()
+	top := "/dev/shm"
+	if _, err := os.Stat(top); err != nil {
+		top = t.TempDir()
+	}
+	dir, err := os.MkdirTemp(top, "treesync")
+	must(t, err)
+	until.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -171,7 +186,7 @@ func random(size int) []byte {
 // Everything that a container's root or a volume can hold comes along.
 func TestAllSortsOfFiles(t *testing.T) {
 	root(t)
-	from, to := t.TempDir(), t.TempDir()
+	from, to := inMemory(t, t), inMemory(t, t)
 	plain := write(t, []byte("content"), from, "a", "plain")
 	must(t, os.Chmod(plain, 0o4751))
 	must(t, os.Chown(plain, 1234, 4321))
@@ -214,7 +229,7 @@ func TestAllSortsOfFiles(t *testing.T) {
 
 // A second copy brings what has changed, by blocks where a file is big.
 func TestOnlyWhatChangedIsSent(t *testing.T) {
-	from, to := t.TempDir(), t.TempDir()
+	from, to := inMemory(t, t), inMemory(t, t)
 	big := random(8 << 20)
 	name := write(t, big, from, "big")
 	for i := range 50 {
@@ -243,7 +258,7 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 
 // Names of one file may become files of their own, and the other way round.
 func TestHardLinksComeAndGo(t *testing.T) {
-	from, to := t.TempDir(), t.TempDir()
+	from, to := inMemory(t, t), inMemory(t, t)
 	one, two := write(t, []byte("first"), from, "one"), filepath.Join(from, "two")
 	must(t, os.Link(one, two))
 	p, n := NewPuller(to), &neighbour{dir: from, limit: -1}
@@ -261,12 +276,12 @@ func TestHardLinksComeAndGo(t *testing.T) {
 
 // A stream that breaks at any byte is gone on with, and what came is not sent again.
 func TestBrokenStreamsAreResumed(t *testing.T) {
-	from, to := t.TempDir(), t.TempDir()
+	from, to := inMemory(t, t), inMemory(t, t)
 	for i := range 8 {
 		write(t, random(700<<10+i), from, fmt.Sprint("dir", i%3), fmt.Sprint(i))
 	}
 	whole := &neighbour{dir: from, limit: -1}
-	pull(t, NewPuller(t.TempDir()), whole)
+	pull(t, NewPuller(inMemory(t, t)), whole)
 	sent, rounds := 0, 0
 	for limit := 1000; ; limit += 1000 + sent%4096 {
 		n := &neighbour{dir: from, limit: limit % 900_000}
@@ -313,19 +328,6 @@ func TestCopiesAreEqual(t *testing.T) {
 	})
 }
 
-// inMemory makes a directory on a file system in memory, where there is one:
-// each copy has all written out, which takes a disk long.
-func inMemory(t testing.TB, r *rapid.T) string {
-	top := "/dev/shm"
-	if _, err := os.Stat(top); err != nil {
-		top = t.TempDir()
-	}
-	dir, err := os.MkdirTemp(top, "treesync")
-	must(t, err)
-	r.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	return dir
-}
-
 // change does one thing to a tree; what cannot be done is left.
 func change(t testing.TB, r *rapid.T, dir, base, other string) {
 	name, target := filepath.Join(dir, base), filepath.Join(dir, other)
@@ -357,7 +359,7 @@ func change(t testing.TB, r *rapid.T, dir, base, other string) {
 
 // A tree that changes while it is copied breaks nothing, and is equal in the end.
 func TestATreeThatChangesMeanwhile(t *testing.T) {
-	from, to := t.TempDir(), t.TempDir()
+	from, to := inMemory(t, t), inMemory(t, t)
 	write(t, random(1<<20), from, "steady")
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -387,9 +389,51 @@ func TestATreeThatChangesMeanwhile(t *testing.T) {
 	same(t, from, to)
 }
 
+// What a name leads to when it is read may not be what was listed: it does not
+// count as that.
+func TestANameThatLeadsElsewhere(t *testing.T) {
+	from, to := inMemory(t, t), inMemory(t, t)
+	write(t, []byte("right"), from, "d", "file")
+	write(t, []byte("wrong"), from, "e", "file")
+	hidden := filepath.Join(from, "hidden")
+	p := NewPuller(to)
+	swapped := &swapping{neighbour: neighbour{dir: from, limit: -1}, before: func() {
+		must(t, os.Rename(filepath.Join(from, "d"), hidden))
+		must(t, os.Symlink("e", filepath.Join(from, "d")))
+	}}
+	// Old enough to have a version: only then does it matter.
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
+		var list bytes.Buffer
+		must(t, List(t.Context(), from, nil, &list))
+		if strings.Count(list.String(), `"v":`) == 5 || time.Now().After(deadline) {
+			break
+		}
+	}
+	if _, err := p.Pull(t.Context(), swapped); err != nil {
+		t.Fatal(err)
+	}
+	must(t, os.Remove(filepath.Join(from, "d")))
+	must(t, os.Rename(hidden, filepath.Join(from, "d")))
+	pull(t, p, &swapped.neighbour)
+	same(t, from, to)
+}
+
+// swapping changes the tree between its list and its content.
+type swapping struct {
+	neighbour
+	before func()
+}
+
+func (s *swapping) Read(ctx context.Context, wants []Want) (io.ReadCloser, error) {
+	s.before()
+	return s.neighbour.Read(ctx, wants)
+}
+
 func FuzzEntries(f *testing.F) {
 	var whole bytes.Buffer
-	dir := f.TempDir()
+	dir := inMemory(f, f)
 	write(f, []byte("x"), dir, "a", "b")
 	must(f, List(f.Context(), dir, nil, &whole))
 	f.Add(whole.Bytes())
@@ -419,16 +463,16 @@ func (s *sink) WriteAt(b []byte, at int64) (int, error) {
 func (s *sink) Truncate(size int64) error { s.size = size; return nil }
 
 func FuzzContent(f *testing.F) {
-	dir := f.TempDir()
+	dir := inMemory(f, f)
 	write(f, random(300<<10), dir, "a")
 	var whole bytes.Buffer
 	must(f, Read(f.Context(), dir, []Want{{Path: []byte("a"), Block: minBlock}}, &whole))
 	f.Add(whole.Bytes()[:1000])
-	f.Add([]byte("H\x00\x00\x00\x05E\x00\x00\x00\x00\x00\x00\x00\x05Z"))
+	f.Add([]byte("H\x00\x00\x00\x05E\x00\x00\x00\x00\x00\x00\x00\x05\x01Z"))
 	f.Add([]byte("XZ"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		in, to := newContentReader(bytes.NewReader(data)), &sink{}
-		hashes, size, err := in.file(to, Want{Block: minBlock})
+		hashes, size, _, err := in.file(to, Want{Block: minBlock})
 		if err != nil || size < 0 {
 			return
 		}
