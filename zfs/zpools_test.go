@@ -1,12 +1,14 @@
 package zfs_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -106,9 +108,7 @@ func TestPoolsOfEveryLayout(t *testing.T) {
 		if !strings.HasPrefix(group, want.group) || !slices.Equal(leaves, made.Disks) {
 			t.Errorf("%s is laid out as %+v", layout, status.Vdevs)
 		}
-		if out, err := exec.Command(zpool[0], append(zpool[1:len(zpool):len(zpool)], "destroy", "-f", made.Name)...).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %s", err, out)
-		}
+		destroyPool(t, zpool, made.Name)
 	}
 }
 
@@ -177,6 +177,26 @@ func TestBadPoolsAreRefused(t *testing.T) {
 	} {
 		if err := p.Create(t.Context(), c); !model.IsKind(err, model.KindInvalid) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// destroyPool destroys a pool, which zfs-fuse takes for busy for a moment after it was made.
+func destroyPool(t *testing.T, zpool []string, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		out, err := exec.CommandContext(ctx, zpool[0], append(zpool[1:len(zpool):len(zpool)], "destroy", "-f", name)...).CombinedOutput()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: %s", err, out)
+		case <-ticker.C:
 		}
 	}
 }
