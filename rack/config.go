@@ -57,7 +57,7 @@ func (r *Rack) agentConfig(h host) map[string]any {
 		"cgroup_parent":  r.nodeCgroup(h),
 		"storage":        r.storageConfig(h),
 		"nic_tags":       map[string]string{nicTag: externalNIC},
-		"images":         map[string]any{"insecure_registries": []string{underlay.String()}, "certs_dir": r.registryCerts()},
+		"images":         map[string]any{"insecure_registries": []string{underlay.String()}, "certs_dir": r.registryCerts(), "mirrors": append([]string{}, r.rec.Mirrors...)},
 	}
 }
 

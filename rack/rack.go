@@ -10,6 +10,7 @@ type Options struct {
 	Nodes    int               // how many nodes; 0 is what the rack has, 1 for a new one. More make it grow
 	Storage  string            // "overlay" or "zfs"; "" is what the rack has, overlay for a new one
 	Pool     string            // zfs: an existing pool or dataset; "" makes a private one
+	Mirrors  []string          // of Docker Hub, HOST:PORT or URL, for hosts that start from now on; nil is what the rack has
 	Binary   string            // the spearhead binary that the hosts run; this program
 	Progress func(line string) // told of each step; may be nil
 }

@@ -20,6 +20,8 @@ type record struct {
 	Storage string `json:"storage"`
 	Pool    string `json:"pool,omitempty"` // the user's; "" with zfs is one of our own
 	Binary  string `json:"binary"`
+	// Mirrors of Docker Hub.
+	Mirrors []string `json:"mirrors,omitempty"`
 	// MadeDirs are the rack's folder and those above it, innermost first, as
 	// far as they were not there before.
 	MadeDirs []string `json:"made_dirs,omitempty"`

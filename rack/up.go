@@ -114,6 +114,9 @@ func found(o Options) (*Rack, error) {
 	}
 	r.rec.Heads, r.rec.Nodes = max(r.rec.Heads, o.Heads), max(r.rec.Nodes, o.Nodes)
 	r.rec.Binary = o.Binary
+	if o.Mirrors != nil {
+		r.rec.Mirrors = o.Mirrors
+	}
 	if err := r.save(); err != nil {
 		return nil, err
 	}
@@ -140,7 +143,7 @@ func foundNew(o Options) (*Rack, error) {
 		return nil, err
 	}
 	r := &Rack{layout: layout{dir: o.Dir, index: index}, rec: record{
-		Index: index, Heads: max(1, o.Heads), Nodes: max(1, o.Nodes), Storage: o.Storage, Pool: o.Pool, Binary: o.Binary,
+		Index: index, Heads: max(1, o.Heads), Nodes: max(1, o.Nodes), Storage: o.Storage, Pool: o.Pool, Binary: o.Binary, Mirrors: o.Mirrors,
 	}}
 	r.rec.MadeDirs = missingDirs(o.Dir)
 	if err := r.refuseForeign(); err != nil {

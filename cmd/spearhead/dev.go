@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,7 @@ func devCommand() *cli.Command {
 					&cli.IntFlag{Name: "heads", Usage: "how many heads, 1, 3 or 5: `N`. A rack can grow", DefaultText: "1 for a new rack, else what the rack has"},
 					&cli.IntFlag{Name: "nodes", Usage: "how many nodes, 1 to 99: `N`. A rack can grow", DefaultText: "1 for a new rack, else what the rack has"},
 					&cli.StringFlag{Name: "storage", Usage: "what containers' roots are made of: `KIND` overlay or zfs; overlay for a new rack, else what the rack has"},
+					&cli.StringSliceFlag{Name: "mirror", Usage: "a mirror of Docker Hub, `HOST:PORT` or URL, that nodes ask which start from now on; '' for none"},
 					&cli.StringFlag{Name: "pool", Usage: "with --storage zfs: an existing `POOL` or dataset; without it the rack makes its own"},
 				},
 				Action: devUp,
@@ -95,6 +97,7 @@ func devUp(c *cli.Context) error {
 		Nodes:    c.Int("nodes"),
 		Storage:  c.String("storage"),
 		Pool:     c.String("pool"),
+		Mirrors:  mirrors(c),
 		Progress: func(line string) { fmt.Fprintln(c.App.ErrWriter, line) },
 	})
 	if err != nil {
@@ -106,6 +109,14 @@ func devUp(c *cli.Context) error {
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "docker works. Point your shell at it:\n  eval \"$(%s)\"\n", env)
 	return err
+}
+
+// mirrors are those that the user names; nil if there is no word of them.
+func mirrors(c *cli.Context) []string {
+	if !c.IsSet("mirror") {
+		return nil
+	}
+	return slices.DeleteFunc(c.StringSlice("mirror"), func(m string) bool { return m == "" })
 }
 
 func devEnv(c *cli.Context) error {

@@ -73,6 +73,19 @@ func TestStepsAreOnTheAccountsNetwork(t *testing.T) {
 	})
 }
 
+// TestStepsFindContainersByName has what containers have: a resolver that knows the account's.
+func TestStepsFindContainersByName(t *testing.T) {
+	each(t, func(t *testing.T, b builder) {
+		found := b.name + "-found"
+		server := b.bed.Run(t, "--name", found, b.bed.Image, "sleep", "1000")
+		dir := folder(t, map[string]string{"Dockerfile": "FROM " + b.bed.Image + "\nARG WHO\nRUN for i in $(seq 100); do nslookup $WHO >/answer && exit 0; usleep 100000; done; cat /etc/resolv.conf /answer; exit 1\n"})
+		b.built(t, b.name+"-names", dir, "--build-arg", "WHO="+found)
+		if out, want := b.bed.Docker(t, "run", "--rm", b.name+"-names", "cat", "/answer"), b.bed.AddressOf(t, server); !strings.Contains(out, want) {
+			t.Errorf("asked for a container at %s, a step hears %q", want, out)
+		}
+	})
+}
+
 func TestFailuresAreTold(t *testing.T) {
 	each(t, func(t *testing.T, b builder) {
 		for text, want := range map[string]string{
