@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,6 +38,9 @@ type checked struct {
 	timeout time.Duration
 	failed  *failure
 	writes  sync.WaitGroup // those that the disk still owes an answer
+	// alone tells whether no other head could take over from this one; nil
+	// before there is a raft to ask.
+	alone atomic.Pointer[func() bool]
 }
 
 // write runs op, which changes the disk, with a deadline. After an error other
@@ -52,20 +56,29 @@ func (c *checked) write(what string, op func() error) error {
 	// while, as a machine's pause does, all of that time is one part.
 	part := time.NewTicker(c.timeout / deadlineParts)
 	defer part.Stop()
-	for range deadlineParts {
+	for parts := 0; parts < deadlineParts || parts < deadlineParts*alonePatience && c.isAlone(); parts++ {
 		select {
 		case err := <-done:
 			return c.written(what, err)
 		case <-part.C:
 		}
 	}
-	err := fmt.Errorf("cannot write %s: the disk has not answered for %s", what, c.timeout)
+	err := fmt.Errorf("cannot write %s: the disk has not answered for %s or longer", what, c.timeout)
 	c.failed.fail(err)
 	return err
 }
 
+func (c *checked) isAlone() bool {
+	alone := c.alone.Load()
+	return alone == nil || (*alone)()
+}
+
 // deadlineParts is how many parts of its deadline a write may take.
 const deadlineParts = 8
+
+// alonePatience is how many times as long a head waits for its disk whose end
+// would help nobody, because no other head could lead.
+const alonePatience = 10
 
 // written judges how a write ended.
 func (c *checked) written(what string, err error) error {

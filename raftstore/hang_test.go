@@ -63,7 +63,7 @@ func breakable(t *testing.T, timeout time.Duration) (*Store, *hangingDisk) {
 
 func TestHangingDiskEndsTheLead(t *testing.T) {
 	t.Parallel()
-	s, disk := breakable(t, 200*time.Millisecond)
+	s, disk := breakable(t, 50*time.Millisecond)
 	mustPropose(t, s, account(1))
 	disk.hanging.Store(true)
 	_, err := s.Propose(t.Context(), account(2))

@@ -26,7 +26,7 @@ type Config struct {
 	Identity *pki.Identity
 	// Bootstrap makes this head the first and only voter if the files are new.
 	Bootstrap   bool
-	DiskTimeout time.Duration // after which a write has failed; 0 is 2 seconds
+	DiskTimeout time.Duration // after which a write has failed, ten times that on an only voter; 0 is 2 seconds
 	// Proposed, if not nil, is told of each command that this head proposed,
 	// of how long it took and what came of it; it must be quick.
 	Proposed func(took time.Duration, err error)
@@ -122,6 +122,8 @@ func run(cfg Config, d *disk, failed *failure, trans transport) (*Store, error) 
 	if err := s.start(cfg, s.peers); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
+	alone := s.onlyVoter
+	d.store.alone.Store(&alone)
 	s.quit = sync.OnceValue(s.raft.Shutdown) // what a second Shutdown returns does not wait
 	s.raft.RegisterObserver(s.leaders.observer)
 	s.watcher.Go(s.watch)
