@@ -33,7 +33,8 @@ const (
 // Solve. The context is offered to the builder as BuildKit's clients offer
 // theirs, so that it asks for what changed and no more.
 func (s *Service) Build(ctx context.Context, a model.Account, r dockerapi.BuildRequest, tar io.Reader, tell func(dockerapi.BuildStep)) (string, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	client := ctx
+	ctx, cancel := context.WithCancel(client)
 	defer cancel() // all calls to the builder end with the build
 	b, err := s.connect(ctx, a)
 	if err != nil {
@@ -53,8 +54,11 @@ func (s *Service) Build(ctx context.Context, a model.Account, r dockerapi.BuildR
 		solve.Session = offered.session.ID()
 	}
 	response, err := b.solve(ctx, solve, r.Session != "", tell)
-	if ctx.Err() != nil {
-		return "", ctx.Err()
+	if client.Err() != nil {
+		return "", client.Err()
+	}
+	if ctx.Err() != nil { // by its id
+		return "", &dockerapi.BuildError{Text: "the build was cancelled"}
 	}
 	if err != nil {
 		return "", explain(err)
