@@ -31,7 +31,8 @@ func operate(t *testing.T, b *bed.Bed, head string, args ...string) string {
 }
 
 // TestF19ADeadHeadIsReplaced follows docs/operators/machines.md: a head dies, is removed by its
-// name, and the machine, emptied, joins anew by a token, while users work on.
+// name, ends again if it is started with what it had, and the machine, emptied, joins anew by
+// a token, while users work on.
 func TestF19ADeadHeadIsReplaced(t *testing.T) {
 	needs(t, "nsenter")
 	b := whole(t)
@@ -43,6 +44,9 @@ func TestF19ADeadHeadIsReplaced(t *testing.T) {
 	state := filepath.Join(b.Dir, dead, "state")
 	config := filepath.Join(b.Dir, dead, "head.toml")
 	operate(t, b, alive, "head", "remove", dead)
+	for range 2 { // it is told each time
+		endsSaying(t, b, dead, "removed from the data center")
+	}
 	if err := os.RemoveAll(state); err != nil {
 		t.Fatal(err)
 	}
