@@ -115,7 +115,7 @@ func (s *setting) site(t *testing.T) *site {
 		if s.err = s.build(); s.err != nil {
 			return
 		}
-		s.shared, s.err = s.start(context.Background(), filepath.Join(s.work, "shared"), guest.Config{Name: "metal-1", First: true})
+		s.shared, s.err = s.start(context.Background(), filepath.Join(s.work, "shared"), guest.Config{Name: "metal-1"})
 	})
 	if s.err != nil {
 		t.Fatal(s.err)

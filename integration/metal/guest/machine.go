@@ -24,10 +24,6 @@ type Config struct {
 	// Disks are the sizes of its further disks in bytes: /dev/vdb and so on, whose serial
 	// numbers are disk-0 and so on.
 	Disks []int64
-	// Peer is a folder that two machines share: the second network card of each is wired to
-	// the other's. First tells them apart. Without Peer the card leads nowhere.
-	Peer  string
-	First bool
 }
 
 // Machine is one that runs. Its methods may be called by several goroutines at once, but for
@@ -106,7 +102,7 @@ func (m *Machine) start(ctx context.Context) error {
 	return m.forward(ctx)
 }
 
-// arguments are qemu's. The second card is the machines' own network, the third one that
+// arguments are qemu's. The second card is the machines' own network, which leads nowhere; the third one that
 // containers can have: its addresses are 10.0.3.0/24, and 10.0.3.2 leads out.
 func (m *Machine) arguments() []string {
 	args := []string{
@@ -118,7 +114,7 @@ func (m *Machine) arguments() []string {
 		"-device", "virtio-rng-pci",
 		"-drive", "if=none,id=root,cache=unsafe,file=" + m.path("root.qcow2"), "-device", "virtio-blk-pci,drive=root",
 		"-netdev", "user,id=way,hostname=" + m.config.Name, "-device", "virtio-net-pci,netdev=way",
-		"-netdev", m.wire(), "-device", "virtio-net-pci,netdev=wire,mac=" + m.address(),
+		"-netdev", "user,id=wire,restrict=on", "-device", "virtio-net-pci,netdev=wire,mac=52:54:00:00:02:01",
 		"-netdev", "user,id=lan,net=10.0.3.0/24", "-device", "virtio-net-pci,netdev=lan,mac=52:54:00:00:03:01",
 	}
 	for i := range m.config.Disks {
@@ -140,24 +136,6 @@ func accelerator() string {
 	}
 	file.Close()
 	return "kvm"
-}
-
-func (m *Machine) wire() string {
-	if m.config.Peer == "" {
-		return "user,id=wire,restrict=on"
-	}
-	ends := []string{filepath.Join(m.config.Peer, "a"), filepath.Join(m.config.Peer, "b")}
-	if !m.config.First {
-		ends[0], ends[1] = ends[1], ends[0]
-	}
-	return fmt.Sprintf("dgram,id=wire,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", ends[0], ends[1])
-}
-
-func (m *Machine) address() string {
-	if m.config.First {
-		return "52:54:00:00:02:01"
-	}
-	return "52:54:00:00:02:02"
 }
 
 // forward opens the machine's ports on ports of this machine's loopback that nobody has.
