@@ -18,6 +18,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
 	"github.com/spearheadcloud/spearhead/headnode/zones"
+	"github.com/spearheadcloud/spearhead/internal/testaddr"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/wire"
@@ -39,7 +40,7 @@ func answer(t *testing.T) *answering {
 		t.Fatal(err)
 	}
 	server := zones.New(zones.Config{
-		Store: a.Store, Connected: func(string) bool { return !a.silent.Load() }, Listen: "127.0.0.1:0", Origin: "dc1.Example.org",
+		Store: a.Store, Connected: func(string) bool { return !a.silent.Load() }, Listen: testaddr.Free(t), Origin: "dc1.Example.org",
 		Hosts: []string{"10.1.0.1"}, Transfer: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: slog.New(slog.DiscardHandler),
 	})
 	l, err := server.Open(t.Context())
