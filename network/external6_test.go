@@ -38,8 +38,10 @@ func TestExternalNetworksSpeakIPv6(t *testing.T) {
 	web := m.join("node-a", "alice", "web", []model.Network{n}, public)
 	own := m.join("node-b", "alice", "own", []model.Network{n}, nicOn(n, "eth0", 0x22))
 	bob := m.join("node-b", "bob", "bob", []model.Network{n}, nicOn(n, "eth0", 0x31))
+	// Not just "tcp": package net finds out once whether a process has IPv6, and
+	// where it first asks there may be none.
 	for _, port := range []string{":80", ":90", ":99"} {
-		listens(t, web, "tcp", port, "web"+port)
+		listens(t, web, "tcp6", "[::]"+port, "web"+port)
 	}
 	listens(t, m.path("far"), "tcp", "[2001:db8:2::2]:7", "far")
 	world := m.path("far")
