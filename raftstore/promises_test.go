@@ -224,7 +224,7 @@ func (r *ring) disturb(ended <-chan struct{}, random *rand.Rand) {
 			away = nil
 		case i < 0:
 		case random.IntN(3) == 0:
-			r.heads[i].raft.LeadershipTransfer()
+			r.heads[i].handOn()
 		default:
 			away = r.heads[i]
 			r.cut(away, true)
