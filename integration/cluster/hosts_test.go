@@ -36,6 +36,14 @@ func fault(t *testing.T, b *bed.Bed, verb, host string) {
 	}
 }
 
+// faultAt is fault for what a host serves at one port.
+func faultAt(t *testing.T, b *bed.Bed, verb, host, port string) {
+	t.Helper()
+	if _, err := b.Dev(context.Background(), "fault", verb, host, port); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // others are the heads but one.
 func others(head string) []string {
 	return slices.DeleteFunc(slices.Clone(heads), func(h string) bool { return h == head })
