@@ -3,8 +3,11 @@ package cluster
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,8 +52,9 @@ func TestP9ANodeCutOffRunsNothingTwice(t *testing.T) {
 	}
 }
 
-// TestP10F3AgentsDie kills every agent at once under load: containers do not notice.
-func TestP10F3AgentsDie(t *testing.T) {
+// TestP10F3F4AgentsAndSupervisorsDie kills every agent at once under load, and then every supervisor
+// of containers: containers do not notice.
+func TestP10F3F4AgentsAndSupervisorsDie(t *testing.T) {
 	b := whole(t)
 	pids := map[string]string{}
 	for i := range 6 {
@@ -59,11 +63,18 @@ func TestP10F3AgentsDie(t *testing.T) {
 	}
 	users := startLoad(t, b)
 	users.workedThrough(t, heads...)
-	for _, node := range []string{"node-1", "node-2", "node-3"} {
+	nodes := []string{"node-1", "node-2", "node-3"}
+	for _, node := range nodes {
 		fault(t, b, "kill", node)
 	}
-	for _, node := range []string{"node-1", "node-2", "node-3"} {
+	for _, node := range nodes {
 		fault(t, b, "start", node)
+	}
+	users.workedThrough(t, heads...)
+	for _, pid := range supervisors(t, b) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
 	}
 	users.workedThrough(t, heads...)
 	users.settle(t, b)
@@ -75,6 +86,35 @@ func TestP10F3AgentsDie(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// supervisors are the processes that hold the containers of the rack's nodes: one of each.
+func supervisors(t *testing.T, b *bed.Bed) (pids []int) {
+	t.Helper()
+	bed.Eventually(t, func() error {
+		pids = nil
+		folders, err := filepath.Glob("/proc/[0-9]*")
+		if err != nil {
+			return err
+		}
+		for _, folder := range folders {
+			line, _ := os.ReadFile(filepath.Join(folder, "cmdline"))
+			words := strings.Split(string(line), "\x00")
+			if len(words) < 3 || words[1] != "iod" || !strings.Contains(string(line), b.RunDir()+"/") {
+				continue
+			}
+			pid, err := strconv.Atoi(filepath.Base(folder))
+			if err != nil {
+				return err
+			}
+			pids = append(pids, pid)
+		}
+		if len(pids) != 3 {
+			return fmt.Errorf("%d supervisors run", len(pids))
+		}
+		return nil
+	})
+	return pids
 }
 
 // TestP11EndsAndOutputOutliveTheAgent: a container speaks and ends while its node's agent is dead.
