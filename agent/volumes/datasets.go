@@ -344,13 +344,23 @@ func (d *datasets) receive(ctx context.Context, id string, size int64, onto bool
 	if _, err := d.dir(ctx, id); err == nil {
 		return model.Errorf(model.KindConflict, "the node has the volume already")
 	}
-	half := incomingDataset + "/" + id
-	if err := d.tree.Destroy(ctx, half); err != nil {
+	if err := d.tree.Destroy(ctx, incomingDataset+"/"+id); err != nil {
 		return err
 	}
+	if err := d.receiveBeside(ctx, id, size, stream, "volumes.received"); err != nil {
+		return err
+	}
+	d.dropHidden(ctx, []string{id}) // the snapshots that the sender took for itself
+	return nil
+}
+
+// receiveBeside receives a whole volume beside its place and puts it there when
+// it is complete. The failpoint step lies between the two.
+func (d *datasets) receiveBeside(ctx context.Context, id string, size int64, stream io.Reader, step string) error {
+	half := incomingDataset + "/" + id
 	err := d.tree.Receive(ctx, half, stream)
 	if err == nil {
-		err = failpoint.Hit("volumes.received")
+		err = failpoint.Hit(step)
 	}
 	if err == nil {
 		err = d.tree.Set(ctx, half, sizeProperties(size))
@@ -365,8 +375,7 @@ func (d *datasets) receive(ctx context.Context, id string, size int64, onto bool
 	return d.checkReceived(ctx, id)
 }
 
-// checkReceived refuses a stream that was not one of a volume, and drops the
-// snapshots that the sender took for itself.
+// checkReceived refuses a stream that was not one of a volume.
 func (d *datasets) checkReceived(ctx context.Context, id string) error {
 	dir, err := d.tree.Mount(ctx, volumeDataset(id))
 	if err != nil {
@@ -376,7 +385,6 @@ func (d *datasets) checkReceived(ctx context.Context, id string) error {
 		_ = d.tree.Destroy(ctx, volumeDataset(id))
 		return model.Errorf(model.KindInvalid, "the stream is of a dataset that is no volume of Spearhead's")
 	}
-	d.dropHidden(ctx, []string{id})
 	return nil
 }
 

@@ -3,11 +3,9 @@ package volumes
 import (
 	"context"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -88,40 +86,12 @@ func (d *datasets) receiveStep(ctx context.Context, id string, size int64, strea
 		}
 		return d.tree.Receive(ctx, volumeDataset(id), stream)
 	}
-	half := incomingDataset + "/" + id
-	for _, left := range []string{half, volumeDataset(id)} { // the latter has no snapshot: nothing has come yet
+	for _, left := range []string{incomingDataset + "/" + id, volumeDataset(id)} { // the latter has no snapshot: nothing has come yet
 		if err := d.tree.Destroy(ctx, left); err != nil {
 			return err
 		}
 	}
-	err = d.tree.Receive(ctx, half, stream)
-	if err == nil {
-		err = failpoint.Hit("volumes.step")
-	}
-	if err == nil {
-		err = d.tree.Set(ctx, half, sizeProperties(size))
-	}
-	if err == nil {
-		err = d.tree.Rename(ctx, half, volumeDataset(id))
-	}
-	if err != nil {
-		_ = d.tree.Destroy(context.WithoutCancel(ctx), half) // else Open does it
-		return err
-	}
-	return d.checkStep(ctx, id)
-}
-
-// checkStep refuses a stream that was not one of a volume.
-func (d *datasets) checkStep(ctx context.Context, id string) error {
-	dir, err := d.tree.Mount(ctx, volumeDataset(id))
-	if err != nil {
-		return err
-	}
-	if st, err := os.Lstat(filepath.Join(dir, dataName)); err != nil || !st.IsDir() {
-		_ = d.tree.Destroy(ctx, volumeDataset(id))
-		return model.Errorf(model.KindInvalid, "the stream is of a dataset that is no volume of Spearhead's")
-	}
-	return nil
+	return d.receiveBeside(ctx, id, size, stream, "volumes.step")
 }
 
 func (d *datasets) unmark(ctx context.Context, id string) error {
