@@ -94,10 +94,11 @@ func endDaemon(daemon *exec.Cmd) error {
 	return daemon.Wait()
 }
 
-// removeCgroups removes what dockerd leaves of its cgroups, in all hierarchies.
+// removeCgroups removes what dockerd leaves of its cgroups, in all hierarchies:
+// its own, and the one in it that its BuildKit makes.
 func removeCgroups(group string) error {
 	var failed []error
-	for _, pattern := range []string{"/sys/fs/cgroup" + group, "/sys/fs/cgroup/*" + group} {
+	for _, pattern := range []string{"/sys/fs/cgroup" + group + "/*/", "/sys/fs/cgroup/*" + group + "/*/", "/sys/fs/cgroup" + group, "/sys/fs/cgroup/*" + group} {
 		folders, err := filepath.Glob(pattern)
 		failed = append(failed, err)
 		for _, folder := range folders {
