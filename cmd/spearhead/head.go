@@ -107,7 +107,7 @@ func runHead(c *cli.Context) error {
 	return headnode.Run(ctx, config)
 }
 
-// A head's heap grows by so many percent between two collections, half of what
+// A head's heap grows by so many percent between two collections (a small one by more), half of what
 // is usual, and by no more than so many bytes: most of a large data center's
 // head is state that stays.
 const (
