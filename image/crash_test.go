@@ -19,6 +19,7 @@ import (
 	"github.com/spearheadcloud/spearhead/image/imagetest"
 	"github.com/spearheadcloud/spearhead/zfs"
 	"github.com/spearheadcloud/spearhead/zfs/fusepool"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
 // lifeEnv holds, in the process that is to be killed, what it works on.
@@ -143,7 +144,7 @@ func TestKillAtAnyStepLeavesNothingBehind(t *testing.T) {
 			push(t, registry, "three:1", layers, config)
 			l := life{Root: storeDir(t), Snapshotter: snapshotter, Ref: registry + "/three:1"}
 			if snapshotter == image.ZFS {
-				l.Pool = poolDir(t)
+				l.Pool = fusepooltest.Dir(t)
 			}
 			cfg, err := l.config(t.Context())
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -13,7 +12,7 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots/testsuite"
 
 	"github.com/spearheadcloud/spearhead/zfs"
-	"github.com/spearheadcloud/spearhead/zfs/fusepool"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
 // Both snapshotters pass containerd's own suite. The names given to it select
@@ -32,20 +31,7 @@ func TestOverlaySnapshotterKeepsTheContract(t *testing.T) {
 }
 
 func TestDatasetSnapshotterKeepsTheContract(t *testing.T) {
-	requireRoot(t)
-	if _, err := exec.LookPath("zfs-fuse"); err != nil {
-		t.Skip("needs zfs-fuse: apt install zfs-fuse")
-	}
-	dir := filepath.Join(t.TempDir(), "pool")
-	t.Cleanup(func() {
-		if err := fusepool.Destroy(context.Background(), dir); err != nil {
-			t.Errorf("destroy pool: %v", err)
-		}
-	})
-	d, err := fusepool.Start(t.Context(), fusepool.Config{Dir: dir, Size: 1 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := fusepooltest.Start(t, 1<<30)
 	var trees atomic.Int32
 	testsuite.SnapshotterSuite(t, "zfs", func(ctx context.Context, root string) (snapshots.Snapshotter, func() error, error) {
 		pool, err := zfs.Open(ctx, zfs.Config{Dataset: fmt.Sprintf("%s/t%d", d.Pool, trees.Add(1)), Command: d.Command()})

@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
 // BenchmarkClone clones a dataset, mounted and with its quota, as a container's root is made, and
 // destroys it again. On zfs-fuse most of it is the start of the commands.
 func BenchmarkClone(b *testing.B) {
-	p, ctx := openPool(b, startPool(b)), b.Context()
+	p, ctx := openPool(b, fusepooltest.Start(b, poolSize)), b.Context()
 	dir, err := p.Create(ctx, "image", nil)
 	if err != nil {
 		b.Fatal(err)
@@ -37,7 +39,7 @@ func BenchmarkClone(b *testing.B) {
 
 // BenchmarkCreate makes a dataset with a quota, as a volume is made.
 func BenchmarkCreate(b *testing.B) {
-	p, ctx := openPool(b, startPool(b)), b.Context()
+	p, ctx := openPool(b, fusepooltest.Start(b, poolSize)), b.Context()
 	for b.Loop() {
 		if _, err := p.Create(ctx, "volume", map[string]string{"refquota": "16777216"}); err != nil {
 			b.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/zfs"
 	"github.com/spearheadcloud/spearhead/zfs/fusepool"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
 // patience bounds what a test waits for.
@@ -56,7 +57,7 @@ func eventually(t *testing.T, try func() error) {
 // deadline and no more; when it is back, all works.
 func TestF29StorageThatHangsIsGivenUp(t *testing.T) {
 	t.Parallel()
-	d := startPool(t)
+	d := fusepooltest.Start(t, poolSize)
 	ctx := t.Context()
 	p, err := zfs.Open(ctx, zfs.Config{Dataset: d.Pool + "/t", Command: d.Command()})
 	if err != nil {
@@ -105,7 +106,7 @@ func TestF29StorageThatHangsIsGivenUp(t *testing.T) {
 // More commands at once than may hang are not refused: they wait.
 func TestManyCommandsAtOnce(t *testing.T) {
 	t.Parallel()
-	d := startPool(t)
+	d := fusepooltest.Start(t, poolSize)
 	p, err := zfs.Open(t.Context(), zfs.Config{Dataset: d.Pool + "/t", Command: d.Command()})
 	if err != nil {
 		t.Fatal(err)

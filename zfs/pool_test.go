@@ -1,7 +1,6 @@
 package zfs_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -16,29 +15,11 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/zfs"
 	"github.com/spearheadcloud/spearhead/zfs/fusepool"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
-// startPool starts a pool that ends with the test.
-func startPool(t testing.TB) *fusepool.Daemon {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root: a pool is mounted")
-	}
-	if _, err := exec.LookPath("zfs-fuse"); err != nil {
-		t.Skip("needs zfs-fuse: apt install zfs-fuse")
-	}
-	dir := filepath.Join(t.TempDir(), "pool")
-	t.Cleanup(func() {
-		if err := fusepool.Destroy(context.Background(), dir); err != nil {
-			t.Errorf("destroy pool: %v", err)
-		}
-	})
-	d, err := fusepool.Start(t.Context(), fusepool.Config{Dir: dir, Size: 256 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
+// poolSize is how large the disk of a test's pool is, in bytes.
+const poolSize = 256 << 20
 
 func openPool(t testing.TB, d *fusepool.Daemon) *zfs.Pool {
 	t.Helper()
@@ -58,7 +39,7 @@ func write(t testing.TB, path, content string) {
 
 func TestClonesHoldWhatTheirSnapshotHeld(t *testing.T) {
 	t.Parallel()
-	p, ctx := openPool(t, startPool(t)), t.Context()
+	p, ctx := openPool(t, fusepooltest.Start(t, poolSize)), t.Context()
 	dir, err := p.Create(ctx, "a", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +82,7 @@ func TestClonesHoldWhatTheirSnapshotHeld(t *testing.T) {
 
 func TestQuotaStopsTheWriter(t *testing.T) {
 	t.Parallel()
-	p, ctx := openPool(t, startPool(t)), t.Context()
+	p, ctx := openPool(t, fusepooltest.Start(t, poolSize)), t.Context()
 	dir, err := p.Create(ctx, "small", map[string]string{"quota": "16777216"})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +115,7 @@ func TestQuotaStopsTheWriter(t *testing.T) {
 
 func TestBusyDatasetIsDestroyedWhenItIsFree(t *testing.T) {
 	t.Parallel()
-	p, ctx := openPool(t, startPool(t)), t.Context()
+	p, ctx := openPool(t, fusepooltest.Start(t, poolSize)), t.Context()
 	dir, err := p.Create(ctx, "a", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +133,7 @@ func TestBusyDatasetIsDestroyedWhenItIsFree(t *testing.T) {
 
 func TestPoolOutlivesItsDaemonAndItsStarter(t *testing.T) {
 	t.Parallel()
-	d := startPool(t)
+	d := fusepooltest.Start(t, poolSize)
 	p, ctx := openPool(t, d), t.Context()
 	dir, err := p.Create(ctx, "a", nil)
 	if err != nil {
@@ -191,7 +172,7 @@ func TestNamesThatAreArgumentsAreRefused(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: a pool is mounted")
 	}
-	p, ctx := openPool(t, startPool(t)), t.Context()
+	p, ctx := openPool(t, fusepooltest.Start(t, poolSize)), t.Context()
 	for _, name := range []string{"", "-r", "a//b", "/a", "a/", "a@b", "a b", "a/../b", "a\nb", strings.Repeat("x", 300)} {
 		if _, err := p.Create(ctx, name, nil); !model.IsKind(err, model.KindInvalid) {
 			t.Errorf("create %q: %v, want invalid", name, err)
@@ -222,7 +203,7 @@ func TestHangingCommandIsGivenUp(t *testing.T) {
 
 func TestMissingPoolIsNotFound(t *testing.T) {
 	t.Parallel()
-	d := startPool(t)
+	d := fusepooltest.Start(t, poolSize)
 	_, err := zfs.Open(t.Context(), zfs.Config{Dataset: "nosuch/a", Command: d.Command()})
 	if !model.IsKind(err, model.KindNotFound) {
 		t.Errorf("open of a missing pool: %v, want not found", err)

@@ -12,11 +12,12 @@ import (
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/zfs"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
 func TestHeldSnapshotsStay(t *testing.T) {
 	t.Parallel()
-	p, ctx := openPool(t, startPool(t)), t.Context()
+	p, ctx := openPool(t, fusepooltest.Start(t, poolSize)), t.Context()
 	if _, err := p.Create(ctx, "a", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func program(t *testing.T, script string) *zfs.Pool {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "zfs")
-	text := "#!/bin/sh\nif [ \"$1\" = get ]; then printf 'mountpoint\\t/proc\\n'; exit; fi\n" + script + "\n"
+	text := "#!/bin/sh\ncase \"$*\" in \"get \"*mountpoint*) printf 'mountpoint\\t/proc\\n'; exit;; esac\n" + script + "\n"
 	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/zfs"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
 // disks makes files that a pool can be made of.
@@ -34,7 +35,7 @@ func disks(t *testing.T, dir string, n int) (paths []string) {
 
 func TestPoolsAreMadeAndShown(t *testing.T) {
 	t.Parallel()
-	d := startPool(t)
+	d := fusepooltest.Start(t, poolSize)
 	command := d.Command()
 	p := zfs.NewPools(append(command[:len(command)-1:len(command)-1], "zpool"), nil)
 	ctx, dir := t.Context(), filepath.Dir(d.Mountpoint)
@@ -77,7 +78,7 @@ func TestPoolsAreMadeAndShown(t *testing.T) {
 // Every layout is what zpool makes of it, and is laid out over the disks given.
 func TestPoolsOfEveryLayout(t *testing.T) {
 	t.Parallel()
-	d := startPool(t)
+	d := fusepooltest.Start(t, poolSize)
 	command := d.Command()
 	zpool := append(command[:len(command)-1:len(command)-1], "zpool")
 	p, dir := zfs.NewPools(zpool, nil), filepath.Dir(d.Mountpoint)

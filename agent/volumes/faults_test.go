@@ -9,13 +9,14 @@ import (
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
 // F29: of the zfs commands, every seventh fails. What failed can be asked for again until it is
 // done, and at the end nothing is left of anything.
 func TestF29CommandsThatFailLeaveNothing(t *testing.T) {
 	t.Parallel()
-	d, dir := startPool(t), t.TempDir()
+	d, dir := fusepooltest.Start(t, 512<<20), t.TempDir()
 	good := onPool(t, d.Command())
 	count, script := filepath.Join(dir, "count"), filepath.Join(dir, "zfs")
 	text := fmt.Sprintf("#!/bin/sh\nn=$(cat %[1]s)\necho $((n+1)) > %[1]s\n"+

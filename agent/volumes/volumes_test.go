@@ -2,12 +2,10 @@ package volumes_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +19,7 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 	"github.com/spearheadcloud/spearhead/zfs"
-	"github.com/spearheadcloud/spearhead/zfs/fusepool"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
 
 // bed is a node's storage, on which stores are opened one after the other.
@@ -45,29 +43,7 @@ func plain(t *testing.T) *bed {
 // pooled keeps volumes on a real pool.
 func pooled(t *testing.T) *bed {
 	t.Helper()
-	return onPool(t, startPool(t).Command())
-}
-
-// startPool starts a pool that ends with the test.
-func startPool(t *testing.T) *fusepool.Daemon {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root: a pool is mounted")
-	}
-	if _, err := exec.LookPath("zfs-fuse"); err != nil {
-		t.Skip("needs zfs-fuse: apt install zfs-fuse")
-	}
-	dir := filepath.Join(t.TempDir(), "pool")
-	t.Cleanup(func() {
-		if err := fusepool.Destroy(context.Background(), dir); err != nil {
-			t.Errorf("destroy pool: %v", err)
-		}
-	})
-	d, err := fusepool.Start(t.Context(), fusepool.Config{Dir: dir, Size: 512 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return onPool(t, fusepooltest.Start(t, 512<<20).Command())
 }
 
 // onPool keeps volumes on the pool that command leads to.

@@ -1,0 +1,2 @@
+// Package fusepooltest gives tests a real pool.
+package fusepooltest
