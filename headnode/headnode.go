@@ -203,7 +203,9 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Placed: h.metrics.Placed, Load: h.ring.Load, Logger: h.log,
 	})
 	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Working: h.circle.WorkedOn, Logger: h.log})
-	h.builds = build.New(build.Config{Store: h.circle.Heads, Agents: h.nodes, Images: h.images, SpoolDir: h.cfg.StateDir, Logger: h.log})
+	h.builds = build.New(build.Config{
+		Store: h.circle.Heads, Agents: h.nodes, Images: h.images, Fabrics: h.networks, Load: h.ring.Load, SpoolDir: h.cfg.StateDir, Logger: h.log,
+	})
 	h.reconciler = reconcile.New(reconcile.Config{
 		Store: h.store, Agent: h.nodes.Agent, Working: h.circle.WorkedOn, Images: h.images.Settle, Sweep: h.images.Sweep, Logger: h.log,
 	})

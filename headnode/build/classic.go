@@ -251,8 +251,9 @@ func (s *Service) untrack(accountID, id string) {
 	delete(s.running, accountID+" "+id)
 }
 
-// CancelBuild implements dockerapi.Builds. A build that has ended, or that
-// another head serves, is not found here, which is no error, as with Docker.
+// CancelBuild implements dockerapi.Builds for the builds that this head serves;
+// package circle asks all heads. One that has ended, or that another head serves,
+// is not found here, which is no error, as with Docker.
 func (s *Service) CancelBuild(_ context.Context, a model.Account, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,11 +34,23 @@ type Images interface {
 	Adopt(ctx context.Context, accountID, nodeID, name string, made func() (model.Image, error)) (model.Image, error)
 }
 
+// Fabrics makes networks for accounts.
+type Fabrics interface {
+	// EnsureDefault makes sure that the account has a network for what names
+	// none.
+	EnsureDefault(ctx context.Context, a model.Account) error
+}
+
 // Config is what a Service stands on.
 type Config struct {
 	Store  Store
 	Agents Agents
 	Images Images
+	// Fabrics makes the default network of an account that needs one; nil
+	// makes none.
+	Fabrics Fabrics
+	// Load returns what a node last told of itself; nil knows of none.
+	Load func(nodeID string) (model.NodeLoad, bool)
 	// SpoolDir is for contexts of builds while they are under way, in files
 	// without a name; "" is the machine's folder for such files.
 	SpoolDir string

@@ -126,7 +126,8 @@ func (c *Center) Tell(name string, l model.NodeLoad) {
 	c.loads.Store(n.ID, l)
 }
 
-func (c *Center) load(nodeID string) (model.NodeLoad, bool) {
+// Load is what a node has told last, as the gossip ring knows it.
+func (c *Center) Load(nodeID string) (model.NodeLoad, bool) {
 	l, ok := c.loads.Load(nodeID)
 	if !ok {
 		return model.NodeLoad{}, false
@@ -205,9 +206,9 @@ func (c *Center) start() {
 			c.Reconciler.Connected(ctx, conn.NodeID, conn.Agent, conn.Drained)
 		},
 	})
-	c.Images = images.New(images.Config{Store: store, Agents: c.Nodes, Logger: log})
+	c.Images = images.New(images.Config{Store: store, Agents: c.Nodes, Load: c.Load, Logger: log})
 	c.Networks = networks.New(networks.Config{Store: c.heads, Agents: c.Nodes, Logger: log})
-	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Fabrics: c.Networks, Requests: 128, Load: c.load, Logger: log})
+	c.Containers = containers.New(containers.Config{Store: store, Agents: c.Nodes, Images: c.Images, Fabrics: c.Networks, Requests: 128, Load: c.Load, Logger: log})
 	c.Volumes = volumes.New(volumes.Config{Store: c.heads, Agents: c.Nodes, Logger: log})
 	c.Reconciler = reconcile.New(reconcile.Config{
 		Store: c.heads, Agent: c.Nodes.Agent, Working: c.working, Images: c.Images.Settle, Sweep: c.Images.Sweep, Logger: log,

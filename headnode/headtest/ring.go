@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ type Head struct {
 	Images     *images.Service
 	Containers *containers.Service
 	Reconciler *reconcile.Reconciler
+	builds     builds
 
 	// Ended has the error with which the head ended by itself.
 	Ended chan error
@@ -307,12 +309,29 @@ func (h *Head) assemble(log *slog.Logger) {
 		Store: h.Store, Agent: h.Nodes.Agent, Working: h.Circle.WorkedOn,
 		Images: h.Images.Settle, Sweep: h.Images.Sweep, Interval: time.Second, Logger: log,
 	})
-	h.Circle.Use(circle.UseCases{Containers: h.Containers, Images: h.Images, Builds: noBuilds{}, Reconciler: h.Reconciler, Volumes: noVolumes{}})
+	h.Circle.Use(circle.UseCases{Containers: h.Containers, Images: h.Images, Builds: &h.builds, Reconciler: h.Reconciler, Volumes: noVolumes{}})
 }
 
-type noBuilds struct{}
+// builds notes which builds were to be ended.
+type builds struct {
+	mu    sync.Mutex
+	ended []string
+}
 
-func (noBuilds) CancelBuild(context.Context, model.Account, string) error { return nil }
+func (b *builds) CancelBuild(_ context.Context, a model.Account, id string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = append(b.ended, a.ID+" "+id)
+	return nil
+}
+
+// EndedBuilds are the builds that this head was told to end: the account's id, a
+// space and the build's.
+func (h *Head) EndedBuilds() []string {
+	h.builds.mu.Lock()
+	defer h.builds.mu.Unlock()
+	return slices.Clone(h.builds.ended)
+}
 
 type noVolumes struct{}
 

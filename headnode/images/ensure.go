@@ -66,7 +66,8 @@ func (s *Service) copy(ctx context.Context, v *state.View, img model.Image, node
 
 // sources are the nodes that may give parts of an image to another one: in any
 // order those that hold it, so that all of them send, and then those that hold
-// what it was made from, as a holder may have that unpacked only.
+// what it was made from, as a holder may have that unpacked only. Nodes whose
+// storage fails come last.
 func (s *Service) sources(v *state.View, img model.Image, to string) []wire.Holder {
 	ids := slices.Clone(img.Holders)
 	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
@@ -76,9 +77,9 @@ func (s *Service) sources(v *state.View, img model.Image, to string) []wire.Hold
 		}
 	}
 	var sources []wire.Holder
-	for _, id := range ids {
+	for _, id := range s.readers(ids) {
 		known := slices.ContainsFunc(sources, func(h wire.Holder) bool { return h.NodeID == id })
-		if n, ok := v.Node(id); ok && !known && id != to && s.agents.Connected(id) {
+		if n, ok := v.Node(id); ok && !known && id != to {
 			sources = append(sources, wire.Holder{NodeID: id, Address: n.Address})
 		}
 	}

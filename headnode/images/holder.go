@@ -12,10 +12,7 @@ import (
 // to hold it. It returns the node that do was last called with.
 func (s *Service) onHolder(ctx context.Context, accountID string, img model.Image, do func(wire.Agent) error) (nodeID string, err error) {
 	var tried []string
-	for _, nodeID := range img.Holders {
-		if !s.agents.Connected(nodeID) {
-			continue
-		}
+	for _, nodeID := range s.readers(img.Holders) {
 		err = do(s.agents.Agent(nodeID))
 		if !model.IsKind(err, model.KindUnavailable) && !model.IsKind(err, model.KindNotFound) {
 			return nodeID, err
@@ -54,13 +51,13 @@ func (s *Service) ensured(ctx context.Context, accountID string, all []model.Ima
 	return do(s.agents.Agent(nodeID))
 }
 
-// mostHolding is the connected node that holds the most of some images, "" if
-// none holds any.
+// mostHolding is the connected node with storage that can be read that holds
+// the most of some images, "" if none holds any.
 func (s *Service) mostHolding(all []model.Image) string {
 	count := map[string]int{}
 	for _, img := range all {
 		for _, nodeID := range img.Holders {
-			if s.agents.Connected(nodeID) {
+			if s.agents.Connected(nodeID) && s.reads(nodeID) {
 				count[nodeID]++
 			}
 		}

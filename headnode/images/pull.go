@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
-	"slices"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
-	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
-	"github.com/spearheadcloud/spearhead/raftstore/state"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -77,18 +73,4 @@ func follow(stream wire.PullStream, progress func(wire.PullProgress)) (*wire.Pul
 			progress(*m.Progress)
 		}
 	}
-}
-
-// chooseNode finds the least loaded node, which is none of those that tried. An
-// image may also be on nodes that are kept for certain containers.
-func (s *Service) chooseNode(v *state.View, tried ...string) (string, error) {
-	all := v.Nodes()
-	nodes := make([]placement.Node, len(all))
-	for i, n := range all {
-		open := *n
-		open.Owners, open.Traits, open.MaxContainers = nil, nil, 0
-		nodes[i] = placement.NewNode(&open, v.Promised(n.ID), 0, s.agents.Connected(n.ID) && !slices.Contains(tried, n.ID))
-	}
-	d, err := placement.Decide(nodes, placement.Request{Seed: rand.Uint64()})
-	return d.NodeID, err
 }

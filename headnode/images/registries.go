@@ -10,7 +10,7 @@ import (
 
 // Tags implements dockerapi.Registries: a node asks, as it does for a pull.
 func (s *Service) Tags(ctx context.Context, _ model.Account, ref string, auth wire.RegistryAuth) ([]string, error) {
-	nodeID, err := s.chooseNode(s.store.View())
+	nodeID, err := s.nodeToAsk(s.store.View())
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func (s *Service) Tags(ctx context.Context, _ model.Account, ref string, auth wi
 
 // Resolve implements dockerapi.Registries.
 func (s *Service) Resolve(ctx context.Context, _ model.Account, ref string, auth wire.RegistryAuth) (wire.ResolvedImage, error) {
-	nodeID, err := s.chooseNode(s.store.View())
+	nodeID, err := s.nodeToAsk(s.store.View())
 	if err != nil {
 		return wire.ResolvedImage{}, err
 	}
@@ -30,7 +30,7 @@ func (s *Service) Resolve(ctx context.Context, _ model.Account, ref string, auth
 
 // Search implements dockerapi.Registries.
 func (s *Service) Search(ctx context.Context, _ model.Account, r wire.SearchRequest) ([]wire.FoundImage, error) {
-	nodeID, err := s.chooseNode(s.store.View())
+	nodeID, err := s.nodeToAsk(s.store.View())
 	if err != nil {
 		return nil, err
 	}

@@ -187,7 +187,7 @@ func (sp *spreader) choose(v *state.View, img *model.Image, count int, now time.
 	var ids []string
 	for _, n := range v.Nodes() {
 		free[n.ID] = sp.s.freeDisk(n)
-		if suits(n, img) && sp.s.agents.Connected(n.ID) && sp.ready(target{img.ID, n.ID}, now) && free[n.ID] > spareDisk+unpackedToo*img.Size {
+		if suits(n, img) && sp.s.agents.Connected(n.ID) && sp.s.fault(n.ID) == "" && sp.ready(target{img.ID, n.ID}, now) && free[n.ID] > spareDisk+unpackedToo*img.Size {
 			ids = append(ids, n.ID)
 		}
 	}

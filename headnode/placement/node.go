@@ -58,6 +58,12 @@ func NewNode(n *model.Node, promised model.Resources, containers int, connected 
 	return node
 }
 
+// Telling is the node with what it last told of its storage.
+func (n Node) Telling(f model.StorageFault) Node {
+	n.fault = faultOf(f)
+	return n
+}
+
 // faultOf is the reason that a fault of a node's storage is.
 func faultOf(f model.StorageFault) reason {
 	switch f {
