@@ -40,10 +40,7 @@ func (a *arrival) change(do func()) {
 
 // begin tells where the layer is written to, and how much of it is there.
 func (a *arrival) begin(open func() (*os.File, error), come int64) error {
-	a.mu.Lock()
-	known := a.file != nil
-	a.mu.Unlock()
-	if known {
+	if a.begun() {
 		return nil
 	}
 	file, err := open()
@@ -52,6 +49,13 @@ func (a *arrival) begin(open func() (*os.File, error), come int64) error {
 	}
 	a.change(func() { a.file, a.come = file, come })
 	return nil
+}
+
+// begun reports whether it is known where the layer is written to.
+func (a *arrival) begun() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.file != nil
 }
 
 // grow tells how many bytes are there now.

@@ -36,7 +36,7 @@ func (p *pull) document(ctx context.Context, desc ocispec.Descriptor, limit int6
 		}
 	}
 	var data []byte
-	err := p.watched(ctx, func(ctx context.Context, count func(int64)) error {
+	err := p.watched(ctx, uncontested, func(ctx context.Context, count func(int64)) error {
 		r, err := p.client.Fetch(ctx, desc)
 		if err != nil {
 			return err
@@ -80,7 +80,9 @@ func (p *pull) keep(ctx context.Context, desc ocispec.Descriptor, data []byte) e
 // the same layer waits until it is here and, if it is unpacked as it comes,
 // unpacked. moved is called when nothing is transferred any more.
 func (p *pull) blob(ctx context.Context, desc ocispec.Descriptor, a *arrival, moved func()) error {
+	served := p.store.rivals.wait(desc.Digest, p.from())
 	unlock, err := p.store.working.lock(ctx, desc.Digest.String())
+	served()
 	if err != nil {
 		return err
 	}
@@ -115,7 +117,9 @@ func (p *pull) bring(ctx context.Context, desc ocispec.Descriptor, a *arrival) (
 	return false, nil
 }
 
-// download fetches a blob from where the last attempt left off.
+// download fetches a blob from where the last attempt left off. If that was
+// another pull's and all together is wrong, the blob is fetched anew: a registry
+// that sends wrong bytes and breaks off spoils nobody's pull.
 func (p *pull) download(ctx context.Context, desc ocispec.Descriptor, a *arrival) error {
 	writer, err := p.openWriter(ctx, desc, a)
 	if errdefs.IsAlreadyExists(err) {
@@ -126,7 +130,7 @@ func (p *pull) download(ctx context.Context, desc ocispec.Descriptor, a *arrival
 	}
 	defer writer.Close()
 	var fromStore atomic.Bool
-	err = p.watched(ctx, func(ctx context.Context, count func(int64)) error {
+	err = p.watched(ctx, p.contested(desc), func(ctx context.Context, count func(int64)) error {
 		r, err := p.client.Fetch(ctx, desc)
 		if err != nil {
 			return err
@@ -145,6 +149,9 @@ func (p *pull) download(ctx context.Context, desc ocispec.Descriptor, a *arrival
 	case errdefs.IsFailedPrecondition(err), errdefs.IsInvalidArgument(err):
 		writer.Close()
 		p.discard(ctx, desc)
+		if writer.foreign {
+			return p.download(ctx, desc, a)
+		}
 		return wrongDigest(desc.Digest)
 	case fromStore.Load() && ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return storageError("keep a layer", err)
@@ -162,11 +169,17 @@ func (p *pull) openWriter(ctx context.Context, desc ocispec.Descriptor, a *arriv
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
+	foreign := status.Offset > 0 && !a.begun()
 	// Without the file the layer is unpacked when it is whole.
-	if err := a.begin(func() (*os.File, error) { return p.store.ingest(desc.Digest) }, status.Offset); err != nil {
-		p.store.log.Warn("cannot unpack a layer while it comes", "op", "pull", "err", err)
+	if !foreign {
+		if err := a.begin(func() (*os.File, error) { return p.store.ingest(desc.Digest) }, status.Offset); err != nil {
+			p.store.log.Warn("cannot unpack a layer while it comes", "op", "pull", "err", err)
+		}
 	}
-	return &layerWriter{Writer: writer, ref: p.ref, come: status.Offset, grown: a.grow, done: func() { p.report.say(desc.Digest, StatusVerifying) }}, nil
+	return &layerWriter{
+		Writer: writer, ref: p.ref, come: status.Offset, foreign: foreign, grown: a.grow,
+		done: func() { p.report.say(desc.Digest, StatusVerifying) },
+	}, nil
 }
 
 // discard drops bytes that turned out to be wrong.
@@ -181,10 +194,11 @@ func (p *pull) discard(ctx context.Context, desc ocispec.Descriptor) {
 // the digest is looked at; it labels what is kept with where it came from.
 type layerWriter struct {
 	content.Writer
-	ref   reference.Named
-	come  int64
-	grown func(int64)
-	done  func()
+	ref     reference.Named
+	come    int64
+	foreign bool // another pull has fetched the beginning
+	grown   func(int64)
+	done    func()
 }
 
 // Write implements io.Writer.
@@ -243,8 +257,8 @@ func (c *counter) Seek(offset int64, whence int) (int64, error) {
 
 // watched runs work that reads from the registry and ends it when too few
 // bytes come. Its errors are explained.
-func (p *pull) watched(ctx context.Context, work func(ctx context.Context, count func(int64)) error) error {
-	w := watch(ctx, p.store.stall)
+func (p *pull) watched(ctx context.Context, contested func() bool, work func(ctx context.Context, count func(int64)) error) error {
+	w := watch(ctx, p.store.stall, contested)
 	defer w.end()
 	err := work(w.ctx, w.count)
 	switch {

@@ -25,7 +25,7 @@ func (p *pull) prove(ctx context.Context, desc ocispec.Descriptor, here content.
 		_, known = here.Labels[registry.GivenBy(p.ref)]
 	}
 	return retried(ctx, func() error {
-		return p.watched(ctx, func(ctx context.Context, count func(int64)) error {
+		return p.watched(ctx, p.contested(desc), func(ctx context.Context, count func(int64)) error {
 			if known {
 				return p.lastByte(ctx, desc, count)
 			}

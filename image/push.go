@@ -190,7 +190,7 @@ func (p *push) blob(ctx context.Context, desc ocispec.Descriptor, at func(int64)
 	}
 	desc.URLs, desc.Data, desc.Annotations = nil, nil, sources(info.Labels)
 	err = retried(ctx, func() error {
-		w := watch(ctx, p.store.stall)
+		w := watch(ctx, p.store.stall, uncontested)
 		defer w.end()
 		blob, err := p.store.content.ReaderAt(ctx, desc)
 		if err != nil {

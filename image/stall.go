@@ -10,13 +10,19 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// stallRule ends a transfer that moves less than bytes in each period.
+// stallRule ends a transfer that moves too little: less than bytes in a period,
+// less than steady in as many periods as steadyOver, or less than contested in a
+// period in which others wait for what it holds. So a registry that drips cannot
+// hold anything for ever, and holds up nobody whom another registry would serve.
 type stallRule struct {
-	bytes  int64
-	period time.Duration
+	period     time.Duration
+	bytes      int64
+	steady     int64
+	steadyOver int
+	contested  int64
 }
 
-var defaultStall = stallRule{bytes: 32 << 10, period: 30 * time.Second}
+var defaultStall = stallRule{period: 30 * time.Second, bytes: 32 << 10, steady: 1 << 20, steadyOver: 4, contested: 2 << 20}
 
 var errStalled = errors.New("too few bytes were moved")
 
@@ -30,10 +36,12 @@ type watcher struct {
 	done   sync.WaitGroup
 }
 
-// watch begins to look at a transfer. end must be called.
-func watch(ctx context.Context, rule stallRule) *watcher {
+// watch begins to look at a transfer. end must be called. contested reports
+// whether others wait for what the transfer holds.
+func watch(ctx context.Context, rule stallRule, contested func() bool) *watcher {
 	w := &watcher{stop: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	judge := judge{rule: rule}
 	w.done.Go(func() {
 		ticker := time.NewTicker(rule.period)
 		defer ticker.Stop()
@@ -42,7 +50,7 @@ func watch(ctx context.Context, rule stallRule) *watcher {
 			case <-w.stop:
 				return
 			case <-ticker.C:
-				if w.moved.Swap(0) < rule.bytes {
+				if judge.stalled(w.moved.Swap(0), contested()) {
 					w.cancel(errStalled)
 					return
 				}
@@ -50,6 +58,32 @@ func watch(ctx context.Context, rule stallRule) *watcher {
 		}
 	})
 	return w
+}
+
+// uncontested is of transfers that hold nothing which others want.
+func uncontested() bool { return false }
+
+// judge holds a transfer's periods to a rule.
+type judge struct {
+	rule      stallRule
+	last      []int64 // bytes of the latest periods, at most steadyOver
+	contested bool    // at the end of the period before
+}
+
+// stalled judges one more period.
+func (j *judge) stalled(moved int64, contested bool) bool {
+	throughout := contested && j.contested
+	j.contested = contested
+	j.last = append(j.last, moved)
+	if len(j.last) > j.rule.steadyOver {
+		j.last = j.last[1:]
+	}
+	var steady int64
+	for _, n := range j.last {
+		steady += n
+	}
+	return moved < j.rule.bytes || throughout && moved < j.rule.contested ||
+		len(j.last) == j.rule.steadyOver && steady < j.rule.steady
 }
 
 // count tells of bytes that were moved.

@@ -80,6 +80,7 @@ type Store struct {
 	drive   rootDriver
 
 	working   keyed               // blobs and layers that a pull works on
+	rivals    rivals              // who waits for a blob that is being worked on
 	transfers *semaphore.Weighted // downloads and uploads of layers
 
 	mu    sync.Mutex
