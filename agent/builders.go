@@ -2,10 +2,9 @@ package agent
 
 import (
 	"context"
-	"errors"
-	"io"
 
 	"github.com/spearheadcloud/spearhead/agent/build"
+	"github.com/spearheadcloud/spearhead/image"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -13,7 +12,7 @@ import (
 // Builders is what the agent asks of package build.
 type Builders interface {
 	Dial(ctx context.Context, r wire.BuilderRequest) (wire.Stream, error)
-	Archive(accountID, digest string, w io.Writer) error
+	Built(accountID, digest string) (model.Image, build.Content, error)
 	End(ctx context.Context, accountID string, forget bool) error
 	List() ([]wire.BuilderInfo, error)
 	Close()
@@ -44,48 +43,33 @@ func (a *Agent) Builder(ctx context.Context, r wire.BuilderRequest) (wire.Stream
 	return a.builders.Dial(ctx, r)
 }
 
-// TakeBuilt implements wire.Agent: what a builder made is loaded as any archive
-// of an image is.
-func (a *Agent) TakeBuilt(ctx context.Context, r wire.BuiltRequest) (img model.Image, err error) {
+// TakeBuilt implements wire.Agent: what a builder made is copied from it as from
+// another node.
+func (a *Agent) TakeBuilt(ctx context.Context, r wire.BuiltRequest) (model.Image, error) {
 	if a.builders == nil {
-		return img, errNoBuilders
+		return model.Image{}, errNoBuilders
 	}
-	archive, to := io.Pipe()
-	defer archive.Close()
-	written := make(chan error, 1)
-	go func() {
-		err := a.builders.Archive(r.AccountID, r.Digest, to)
-		to.CloseWithError(err)
-		written <- err
-	}()
-	img, err = a.loadOne(ctx, archive)
-	archive.Close()
-	if failed := <-written; failed != nil && !errors.Is(failed, io.ErrClosedPipe) {
-		return model.Image{}, failed
-	}
-	return img, err
-}
-
-// loadOne loads an archive of one image.
-func (a *Agent) loadOne(ctx context.Context, archive io.Reader) (img model.Image, err error) {
-	loading, err := a.LoadImages(ctx, wire.LoadRequest{}, archive)
+	built, content, err := a.builders.Built(r.AccountID, r.Digest)
 	if err != nil {
-		return img, err
+		return model.Image{}, err
 	}
-	defer loading.Close()
+	taking, err := a.arrive(ctx, "build", func(ctx context.Context, progress func(image.Progress)) (wire.PulledImage, error) {
+		img, isNew, err := a.drivers.Images.Copy(ctx, image.CopyRequest{Image: built, Peers: []image.Peer{content}}, progress)
+		return wire.PulledImage{Image: img, Digest: built.Digest, New: isNew}, err
+	})
+	if err != nil {
+		return model.Image{}, err
+	}
+	defer taking.Close()
 	for {
-		m, err := loading.Next()
+		m, err := taking.Next()
 		switch {
-		case errors.Is(err, io.EOF) && img.ID == "":
-			return img, model.Errorf(model.KindInternal, "cannot load what was built: there was no image")
-		case errors.Is(err, io.EOF):
-			return img, nil
 		case err != nil:
 			return model.Image{}, err
 		case m.Error != nil:
 			return model.Image{}, m.Error.Err()
 		case m.Image != nil:
-			img = m.Image.Image
+			return m.Image.Image, nil
 		}
 	}
 }

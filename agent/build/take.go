@@ -1,7 +1,7 @@
 package build
 
 import (
-	"archive/tar"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,99 +21,94 @@ import (
 // store of containerd, a file a blob.
 const contentDir = "runc-overlayfs/content/blobs"
 
-// archived is one image of manifest.json in docker's archives.
-type archived struct {
-	Config   string
-	RepoTags []string
-	Layers   []string
-}
+// Content is the content that a builder keeps. It gives it out as a node does
+// of which images are copied: what the node holds already is not copied.
+type Content struct{ dir string }
 
-// Archive writes an image that the account's builder has made, by the digest
-// of its manifest or index, as an archive: an OCI image layout with docker's
-// manifest.json. Of an index it takes the image for this machine. KindNotFound
-// if the builder does not keep it.
-func (b *Builders) Archive(accountID, of string, w io.Writer) error {
+// Built finds an image that the account's builder has made, by the digest of its
+// manifest or index, of which it takes the image for this machine. All that the
+// image is made of is in the content. KindNotFound if the builder does not keep
+// all of it.
+func (b *Builders) Built(accountID, of string) (model.Image, Content, error) {
 	if !accountRule.MatchString(accountID) {
-		return model.Errorf(model.KindInvalid, "account %q has no valid id", accountID)
+		return model.Image{}, Content{}, model.Errorf(model.KindInvalid, "account %q has no valid id", accountID)
 	}
-	content := builtContent(filepath.Join(b.cacheDir(accountID), contentDir))
+	content := Content{filepath.Join(b.cacheDir(accountID), contentDir)}
 	desc, m, err := content.manifest(of)
 	if err != nil {
-		return err
+		return model.Image{}, content, err
 	}
-	out := tar.NewWriter(w)
-	list := []archived{{Config: blobPath(m.Config.Digest), Layers: []string{}}}
-	blobs := []digest.Digest{desc.Digest, m.Config.Digest}
-	for _, l := range m.Layers {
-		list[0].Layers = append(list[0].Layers, blobPath(l.Digest))
-		blobs = append(blobs, l.Digest)
+	var config ocispec.Platform
+	if err := content.json(m.Config.Digest, &config); err != nil {
+		return model.Image{}, content, err
 	}
-	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{desc}}
-	index.SchemaVersion = 2
-	for _, file := range []struct {
-		name string
-		v    any
-	}{
-		{ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}},
-		{ocispec.ImageIndexFile, index},
-		{"manifest.json", list},
-	} {
-		if err := addJSON(out, file.name, file.v); err != nil {
-			return err
+	// Who has the bytes may have the image, and nobody else.
+	for _, layer := range m.Layers {
+		file, err := content.open(layer.Digest)
+		if err != nil {
+			return model.Image{}, content, err
 		}
+		file.Close()
 	}
-	seen := map[digest.Digest]bool{}
-	for _, d := range blobs {
-		if seen[d] {
-			continue
-		}
-		seen[d] = true
-		if err := content.add(out, d); err != nil {
-			return err
-		}
-	}
-	return out.Close()
+	return model.Image{
+		ID: m.Config.Digest.String(), Digest: desc.Digest.String(), MediaType: desc.MediaType,
+		OS: config.OS, Architecture: config.Architecture, Variant: config.Variant,
+	}, content, nil
 }
 
-// builtContent is the folder of a builder's content.
-type builtContent string
+// Blob opens content from offset on and tells how long all of it is. KindNotFound
+// if the builder does not keep it.
+func (c Content) Blob(_ context.Context, of string, offset int64) (size int64, r io.ReadCloser, err error) {
+	file, err := c.open(digest.Digest(of))
+	if err != nil {
+		return 0, nil, err
+	}
+	st, err := file.Stat()
+	if err == nil {
+		_, err = file.Seek(offset, io.SeekStart)
+	}
+	if err != nil {
+		file.Close()
+		return 0, nil, fmt.Errorf("cannot read what was built: %w", err)
+	}
+	return st.Size(), file, nil
+}
 
-func (c builtContent) open(d digest.Digest) (*os.File, error) {
+func (c Content) open(d digest.Digest) (*os.File, error) {
 	if err := d.Validate(); err != nil {
 		return nil, model.Errorf(model.KindInvalid, "%q is no digest", d)
 	}
-	f, err := os.Open(filepath.Join(string(c), d.Algorithm().String(), d.Encoded()))
+	f, err := os.Open(filepath.Join(c.dir, d.Algorithm().String(), d.Encoded()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, model.Errorf(model.KindNotFound, "the builder does not have %s, or not any more; build again", d)
 	}
 	return f, err
 }
 
-func (c builtContent) json(d digest.Digest, v any) (size int64, err error) {
+func (c Content) json(d digest.Digest, v any) error {
 	f, err := c.open(d)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxManifest))
+	if err == nil {
+		err = json.Unmarshal(text, v)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("cannot read what was built: %w", err)
+		return fmt.Errorf("cannot read what was built: %w", err)
 	}
-	if err := json.Unmarshal(text, v); err != nil {
-		return 0, fmt.Errorf("cannot read what was built: %w", err)
-	}
-	return int64(len(text)), nil
+	return nil
 }
 
 // manifest finds the manifest of the image for this machine.
-func (c builtContent) manifest(of string) (desc ocispec.Descriptor, m ocispec.Manifest, err error) {
+func (c Content) manifest(of string) (desc ocispec.Descriptor, m ocispec.Manifest, err error) {
 	d := digest.Digest(of)
 	var either struct {
 		ocispec.Manifest
 		Manifests []ocispec.Descriptor `json:"manifests"`
 	}
-	size, err := c.json(d, &either)
-	if err != nil {
+	if err := c.json(d, &either); err != nil {
 		return desc, m, err
 	}
 	for _, found := range either.Manifests {
@@ -128,39 +123,5 @@ func (c builtContent) manifest(of string) (desc ocispec.Descriptor, m ocispec.Ma
 	if kind == "" {
 		kind = ocispec.MediaTypeImageManifest
 	}
-	return ocispec.Descriptor{MediaType: kind, Digest: d, Size: size}, either.Manifest, nil
-}
-
-// add copies a blob into an archive.
-func (c builtContent) add(out *tar.Writer, d digest.Digest) error {
-	f, err := c.open(d)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("cannot read what was built: %w", err)
-	}
-	if err := out.WriteHeader(&tar.Header{Name: blobPath(d), Mode: 0o644, Size: st.Size()}); err != nil {
-		return err
-	}
-	_, err = io.Copy(out, f)
-	return err
-}
-
-func blobPath(d digest.Digest) string {
-	return ocispec.ImageBlobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
-}
-
-func addJSON(out *tar.Writer, name string, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
-		return err
-	}
-	_, err = out.Write(text)
-	return err
+	return ocispec.Descriptor{MediaType: kind, Digest: d}, either.Manifest, nil
 }

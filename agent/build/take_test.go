@@ -1,16 +1,14 @@
 package build
 
 import (
-	"archive/tar"
-	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -40,41 +38,32 @@ func keepJSON(t *testing.T, b *Builders, v any) ocispec.Descriptor {
 	return keep(t, b, text)
 }
 
-func TestWhatWasBuiltBecomesAnArchive(t *testing.T) {
+func TestWhatWasBuiltCanBeCopied(t *testing.T) {
 	t.Parallel()
 	b := &Builders{cfg: Config{StateDir: t.TempDir()}}
-	layer, config := keep(t, b, []byte("a layer")), keep(t, b, []byte("{}"))
+	layer, config := keep(t, b, []byte("a layer")), keepJSON(t, b, ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"})
 	manifest := keepJSON(t, b, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config, Layers: []ocispec.Descriptor{layer, layer}})
 	foreign, own := manifest, manifest
 	foreign.Digest, foreign.Platform = digest.FromString("x"), &ocispec.Platform{OS: "linux", Architecture: "vax"}
 	own.Platform = &ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
 	index := keepJSON(t, b, ocispec.Index{Manifests: []ocispec.Descriptor{foreign, own}})
+	want := model.Image{
+		ID: config.Digest.String(), Digest: manifest.Digest.String(), MediaType: ocispec.MediaTypeImageManifest,
+		OS: "linux", Architecture: "arm", Variant: "v7",
+	}
 	for _, of := range []ocispec.Descriptor{manifest, index} {
-		var out bytes.Buffer
-		if err := b.Archive("a1", of.Digest.String(), &out); err != nil {
-			t.Fatal(err)
+		img, content, err := b.Built("a1", of.Digest.String())
+		if diff := cmp.Diff(want, img); diff != "" || err != nil {
+			t.Errorf("%s, error %v", diff, err)
 		}
-		files := map[string]string{}
-		for r := tar.NewReader(&out); ; {
-			h, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			content, _ := io.ReadAll(r)
-			files[h.Name] = string(content)
+		size, r, err := content.Blob(t.Context(), layer.Digest.String(), 2)
+		if err != nil || size != layer.Size {
+			t.Fatalf("a layer of %d bytes, want %d; error %v", size, layer.Size, err)
 		}
-		for _, name := range []string{"oci-layout", "index.json", "manifest.json", blobPath(layer.Digest), blobPath(config.Digest), blobPath(manifest.Digest)} {
-			if _, ok := files[name]; !ok {
-				t.Errorf("the archive lacks %s", name)
-			}
+		if text, err := io.ReadAll(r); string(text) != "layer" || err != nil {
+			t.Errorf("from its third byte on it holds %q, error %v", text, err)
 		}
-		var list []archived
-		if err := json.Unmarshal([]byte(files["manifest.json"]), &list); err != nil || len(list) != 1 || len(list[0].Layers) != 2 {
-			t.Errorf("manifest.json: %+v, %v", list, err)
-		}
+		r.Close()
 	}
 }
 
@@ -82,15 +71,18 @@ func TestOnlyWhatABuilderKeepsCanBeTaken(t *testing.T) {
 	t.Parallel()
 	b := &Builders{cfg: Config{StateDir: t.TempDir()}}
 	alien := keepJSON(t, b, ocispec.Index{Manifests: []ocispec.Descriptor{{Platform: &ocispec.Platform{OS: "linux", Architecture: "vax"}}}})
+	config := keepJSON(t, b, ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH})
+	// Its layer is another account's, whose digest is known.
+	borrowed := keepJSON(t, b, ocispec.Manifest{Config: config, Layers: []ocispec.Descriptor{{Digest: digest.FromString("secret")}}})
 	for of, kind := range map[string]model.Kind{
 		digest.FromString("nothing").String(): model.KindNotFound, "sha256:../../../etc/passwd": model.KindInvalid, "": model.KindInvalid,
-		alien.Digest.String(): model.KindNotFound,
+		alien.Digest.String(): model.KindNotFound, borrowed.Digest.String(): model.KindNotFound,
 	} {
-		if err := b.Archive("a1", of, io.Discard); !model.IsKind(err, kind) {
+		if _, _, err := b.Built("a1", of); !model.IsKind(err, kind) {
 			t.Errorf("%q: %v", of, err)
 		}
 	}
-	if err := b.Archive("../a1", alien.Digest.String(), io.Discard); !model.IsKind(err, model.KindInvalid) {
+	if _, _, err := b.Built("../a1", alien.Digest.String()); !model.IsKind(err, model.KindInvalid) {
 		t.Errorf("an account that is a path: %v", err)
 	}
 }
