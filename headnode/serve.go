@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/headnode/accountapi"
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 	"github.com/spearheadcloud/spearhead/headnode/auth"
 	"github.com/spearheadcloud/spearhead/headnode/build"
@@ -128,19 +129,24 @@ func (h *head) publicHandler() http.Handler {
 	byLogin := func(login string) (model.Account, bool) { return h.store.View().AccountByLogin(login) }
 	_, port, _ := net.SplitHostPort(h.cfg.DockerListen) // Validate has checked it
 	center := system.New(system.Config{
-		Store: h.store, Connected: h.nodes.Connected, ClusterID: record.ClusterID,
+		Store: h.store, Connected: h.nodes.Connected, Load: h.ring.Load, ClusterID: record.ClusterID,
 		Name: record.DataCenter, Version: h.cfg.Version, CA: h.home.ca.Certificate(),
 	})
+	users := auth.New(byLogin, time.Now)
 	docker := dockerapi.New(dockerapi.Config{
-		Auth:       auth.New(byLogin, time.Now),
+		Auth:       users,
 		Containers: h.containers, Control: h.containers, Usage: h.containers, Files: h.containers, Execs: h.containers,
 		Builds: everywhere{h.builds, h.circle}, Fresh: h.circle.Heads.Fresh, Served: h.metrics.Served,
 		Images: h.images, Pruner: h.images, Transfers: h.images, Registries: h.images, System: center, Networks: h.networks, Connections: h.containers, Volumes: h.volumes,
-		Version: h.cfg.Version, Endpoint: h.endpointAddress(), LogDrivers: h.cfg.LogDrivers, Logger: h.log,
+		Version: h.cfg.Version, Endpoints: endpointAddresses(h.cfg.Advertise, h.cfg.DockerListen), LogDrivers: h.cfg.LogDrivers, Logger: h.log,
 	})
+	own := accountapi.New(accountapi.Config{
+		Auth: users, Store: h.circle.Heads, Volumes: h.volumes, Networks: h.networks,
+		Fresh: h.circle.Heads.Fresh, Served: h.metrics.Served, Logger: h.log,
+	}, docker)
 	cloud := cloudapi.New(cloudapi.Config{
 		Account: byLogin, Hosts: h.cfg.Advertise, Port: port, Now: time.Now, Logger: h.log,
-	}, docker)
+	}, own)
 	return joining.New(joining.Config{
 		Store: h.circle.Heads, CA: h.home.ca, DataCenter: record.DataCenter,
 		GossipKeys: h.ring.Keys, GossipJoin: h.gossipMembers, Logger: h.log,

@@ -45,6 +45,7 @@ type AccountLimits struct {
 	Networks   int64 `json:"networks,omitempty"`
 	Volumes    int64 `json:"volumes,omitempty"`
 	Images     int64 `json:"images,omitempty"` // names for images
+	Rules      int64 `json:"rules,omitempty"`  // firewall rules
 }
 
 // Key is an SSH public key by which an account is known.

@@ -42,6 +42,20 @@ func (v *Volume) Moving() bool {
 	return slices.ContainsFunc(v.Copies, func(c VolumeCopy) bool { return !c.Dead })
 }
 
+// State says in one word what can be done with the volume: ready, unused (it is
+// on no node yet), incomplete or moving (nothing can mount it now).
+func (v *Volume) State() string {
+	switch {
+	case v.Incomplete:
+		return "incomplete"
+	case v.Moving():
+		return "moving"
+	case v.NodeID == "":
+		return "unused"
+	}
+	return "ready"
+}
+
 // VolumeDriver is the name of the one driver that volumes have.
 const VolumeDriver = "local"
 
@@ -66,6 +80,8 @@ func (s *ContainerSpec) MountsVolumes() bool {
 // VolumeUsage is what a volume takes of its node.
 type VolumeUsage struct {
 	Used int64 `json:"used"` // bytes of its files, snapshots left out
+	// Snapshots is how many bytes only its snapshots hold.
+	Snapshots int64 `json:"snapshots,omitempty"`
 }
 
 // VolumeSnapshot is the state of a volume at one moment.

@@ -137,7 +137,7 @@ func devEnv(c *cli.Context) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprintln(c.App.Writer, "unset DOCKER_CONTEXT")
+	_, err = fmt.Fprintln(c.App.Writer, "unset DOCKER_CONTEXT "+profileVariable)
 	return err
 }
 

@@ -32,6 +32,7 @@ func limitCommand() *cli.Command {
 			&cli.StringFlag{Name: "networks", Usage: "most networks of its own, a `NUMBER`"},
 			&cli.StringFlag{Name: "volumes", Usage: "most volumes, a `NUMBER`"},
 			&cli.StringFlag{Name: "images", Usage: "most names for images, a `NUMBER`"},
+			&cli.StringFlag{Name: "rules", Usage: "most firewall rules, a `NUMBER`"},
 		},
 		Action: limitAccount,
 	}
@@ -56,12 +57,13 @@ func limitFields() []limitField {
 		{"containers", count, plain}, {"memory", units.RAMInBytes, sizes},
 		{"cpus", cpus, func(n int64) string { return fmt.Sprintf("%g", float64(n)/1000) }},
 		{"disk", units.RAMInBytes, sizes}, {"networks", count, plain}, {"volumes", count, plain}, {"images", count, plain},
+		{"rules", count, plain},
 	}
 }
 
 // values are the limits in the order of limitFields.
 func values(l model.AccountLimits) []int64 {
-	return []int64{l.Containers, l.Memory, l.CPU, l.Disk, l.Networks, l.Volumes, l.Images}
+	return []int64{l.Containers, l.Memory, l.CPU, l.Disk, l.Networks, l.Volumes, l.Images, l.Rules}
 }
 
 func limitAccount(c *cli.Context) error {
@@ -71,7 +73,7 @@ func limitAccount(c *cli.Context) error {
 	}
 	var change adminapi.LimitChange
 	changes := false
-	into := []**int64{&change.Containers, &change.Memory, &change.CPU, &change.Disk, &change.Networks, &change.Volumes, &change.Images}
+	into := []**int64{&change.Containers, &change.Memory, &change.CPU, &change.Disk, &change.Networks, &change.Volumes, &change.Images, &change.Rules}
 	for i, field := range limitFields() {
 		if !c.IsSet(field.flag) {
 			continue
@@ -90,7 +92,7 @@ func limitAccount(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		return printLimits(c, use)
+		return printLimits(c, use.Limits, use.Used)
 	})
 }
 
@@ -108,8 +110,8 @@ func readLimit(field limitField, text string) (int64, error) {
 	return value, nil
 }
 
-func printLimits(c *cli.Context, use adminapi.AccountUse) error {
-	limits, used := values(use.Limits), values(use.Used)
+func printLimits(c *cli.Context, most, have model.AccountLimits) error {
+	limits, used := values(most), values(have)
 	rows := newTable(c.App.Writer, "WHAT", "USED", "LIMIT")
 	for i, field := range limitFields() {
 		limit := wordUnlimited

@@ -42,8 +42,8 @@ func newApp() *cli.App {
 		Name:    "spearhead",
 		Usage:   "a data center as one Docker host",
 		Version: version,
-		Description: "Users set their docker client up with: spearhead profile.\n" +
-			"Operators use the other commands, on a head. Developers start with: spearhead dev up.",
+		Description: "Users set their docker client up with: spearhead profile; fwrule, volume, package, network and usage\n" +
+			"are theirs too, with --profile. Operators use all commands, on a head. Developers start with: spearhead dev up.",
 		Commands: []*cli.Command{
 			devCommand(),
 			profileCommand(),
@@ -59,6 +59,7 @@ func newApp() *cli.App {
 			containerCommand(),
 			poolCommand(),
 			packageCommand(),
+			usageCommand(),
 			placementCommand(),
 			headCommand(),
 			statusCommand(),

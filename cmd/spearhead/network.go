@@ -7,12 +7,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/spearheadcloud/spearhead/headnode/accountapi"
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
 func networkCommand() *cli.Command {
-	return operatorGroup(cli.Command{
+	return sidedGroup(cli.Command{
 		Name:  "network",
 		Usage: "networks that give containers their addresses",
 		Subcommands: []*cli.Command{
@@ -41,12 +42,12 @@ func networkCommand() *cli.Command {
 				},
 				Action: createNetwork,
 			},
-			{Name: "ls", Usage: "list the networks, those of accounts too", Action: listNetworks},
+			{Name: "ls", Usage: "list the networks that your containers may be on; an operator sees all", Action: listNetworks},
 			{Name: "rm", Usage: "remove a network that nothing is on", ArgsUsage: "NAME", Action: removeNetwork},
 			networkPoolCommands(),
 			publishCommand(),
 		},
-	})
+	}, "create", "rm", "publish")
 }
 
 func createNetwork(c *cli.Context) error {
@@ -139,29 +140,41 @@ func listNetworks(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	return operator(c, func(head *adminapi.Client) error {
-		networks, err := head.Networks(c.Context)
+	return bySide(c, func(own *accountapi.Client) error {
+		networks, err := own.Networks(c.Context)
 		if err != nil {
 			return err
 		}
-		accounts, err := head.Accounts(c.Context)
-		if err != nil {
-			return err
-		}
-		logins := map[string]string{}
-		for _, a := range accounts {
-			logins[a.ID] = a.Login
-		}
-		rows := newTable(c.App.Writer, "NAME", "KIND", "ACCOUNT", "NIC TAG", "VLAN OR VNI", "SUBNET", "GATEWAY", "GIVEN OUT", "DEFAULT")
+		rows := newTable(c.App.Writer, "NAME", "KIND", "OWN", "SUBNETS", "GATEWAYS", "DEFAULT")
 		for _, n := range networks {
-			wire := uint32(n.VLAN)
-			if n.Kind == model.NetworkFabric {
-				wire = n.VNI
-			}
-			rows.add(n.Name, n.Kind, logins[n.AccountID], n.NICTag, wire, n.Subnet, n.Gateway, fmt.Sprintf("%s to %s", n.First, n.Last), yes(n.Default))
+			rows.add(n.Name, n.Kind, yes(n.Own), strings.Join(n.Subnets, ", "), strings.Join(n.Gateways, ", "), yes(n.Default))
 		}
 		return rows.print()
-	})
+	}, func(head *adminapi.Client) error { return listAllNetworks(c, head) })
+}
+
+func listAllNetworks(c *cli.Context, head *adminapi.Client) error {
+	networks, err := head.Networks(c.Context)
+	if err != nil {
+		return err
+	}
+	accounts, err := head.Accounts(c.Context)
+	if err != nil {
+		return err
+	}
+	logins := map[string]string{}
+	for _, a := range accounts {
+		logins[a.ID] = a.Login
+	}
+	rows := newTable(c.App.Writer, "NAME", "KIND", "ACCOUNT", "NIC TAG", "VLAN OR VNI", "SUBNET", "GATEWAY", "GIVEN OUT", "DEFAULT")
+	for _, n := range networks {
+		wire := uint32(n.VLAN)
+		if n.Kind == model.NetworkFabric {
+			wire = n.VNI
+		}
+		rows.add(n.Name, n.Kind, logins[n.AccountID], n.NICTag, wire, n.Subnet, n.Gateway, fmt.Sprintf("%s to %s", n.First, n.Last), yes(n.Default))
+	}
+	return rows.print()
 }
 
 func removeNetwork(c *cli.Context) error {

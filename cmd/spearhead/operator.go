@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -12,8 +14,11 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 )
 
-// defaultSocket is where a head listens for its operator.
-const defaultSocket = "/run/spearhead/head.sock"
+// Where a head listens for its operator, and what names another place.
+const (
+	defaultSocket  = "/run/spearhead/head.sock"
+	socketVariable = "SPEARHEAD_SOCKET"
+)
 
 // operatorGroup is a group of commands that a head carries out for its operator.
 func operatorGroup(command cli.Command) *cli.Command {
@@ -26,22 +31,25 @@ func operatorGroup(command cli.Command) *cli.Command {
 
 func socketFlag() cli.Flag {
 	return &cli.StringFlag{
-		Name: "socket", Value: defaultSocket, EnvVars: []string{"SPEARHEAD_SOCKET"}, Usage: "the operator's socket of a head, a `PATH`",
+		Name: "socket", Value: defaultSocket, EnvVars: []string{socketVariable}, Usage: "the operator's socket of a head, a `PATH`",
 	}
 }
 
 // operator calls the head behind the socket, and turns the ways in which there is none into
 // sentences.
 func operator(c *cli.Context, call func(*adminapi.Client) error) error {
-	path := c.String("socket")
+	path := cmp.Or(c.String("socket"), os.Getenv(socketVariable), defaultSocket)
 	client := adminapi.NewClient(path)
 	defer client.Close()
-	err := call(client)
+	err, otherwise := call(client), ""
+	if sided(c) {
+		otherwise = "; if you are a user of an account, speak as it with --profile NAME (spearhead profile ls)"
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("you may not use the operator's socket %s: run the command as root", path)
+		return fmt.Errorf("you may not use the operator's socket %s: run the command as root%s", path, otherwise)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no head runs behind %s: start it (spearhead head run), or name another socket with --socket or SPEARHEAD_SOCKET; a rack's sockets are shown by: spearhead dev status", path)
+		return fmt.Errorf("no head runs behind %s: start it (spearhead head run), or name another socket with --socket or SPEARHEAD_SOCKET; a rack's sockets are shown by: spearhead dev status%s", path, otherwise)
 	}
 	return err
 }

@@ -2,17 +2,19 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
+	"github.com/spearheadcloud/spearhead/headnode/accountapi"
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
 func packageCommand() *cli.Command {
-	return operatorGroup(cli.Command{
+	return sidedGroup(cli.Command{
 		Name:  "package",
 		Usage: "packages: the sizes of containers that are offered",
 		Subcommands: []*cli.Command{
@@ -31,7 +33,7 @@ func packageCommand() *cli.Command {
 			{Name: "deactivate", Usage: "let no new container have a package", ArgsUsage: "NAME", Action: activatePackage(false)},
 			{Name: "rm", Usage: "withdraw a package; containers that have it keep it", ArgsUsage: "NAME", Action: removePackage},
 		},
-	})
+	}, "create", "activate", "deactivate", "rm")
 }
 
 func packageFlags() []cli.Flag {
@@ -111,7 +113,18 @@ func listPackages(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	return operator(c, func(head *adminapi.Client) error {
+	return bySide(c, func(own *accountapi.Client) error {
+		packages, err := own.Packages(c.Context)
+		if err != nil {
+			return err
+		}
+		rows := newTable(c.App.Writer, "NAME", "FAMILY", "MEMORY", "SWAP", "CORES", "SHARES", "DISK", "PROCESSES", "DEFAULT", "ID")
+		for _, p := range packages {
+			rows.add(p.Name, p.Family, size(p.Memory), size(p.Swap), cores(p.CPUCap), number(p.CPUShares), size(p.Disk), number(p.Pids),
+				yes(p.Default), p.ShortID())
+		}
+		return rows.print()
+	}, func(head *adminapi.Client) error {
 		packages, err := head.Packages(c.Context)
 		if err != nil {
 			return err
@@ -142,34 +155,50 @@ func showPackage(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return operator(c, func(head *adminapi.Client) error {
+	named := func(p *model.Package) bool { return p.Name == args[0] || p.ID == args[0] || p.ShortID() == args[0] }
+	none := model.Errorf(model.KindNotFound, "no package %q; list them with: spearhead package ls", args[0])
+	return bySide(c, func(own *accountapi.Client) error {
+		packages, err := own.Packages(c.Context)
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(packages, func(p model.Package) bool { return named(&p) }); i >= 0 {
+			return printPackage(c, &packages[i], nil)
+		}
+		return none
+	}, func(head *adminapi.Client) error {
 		packages, err := head.Packages(c.Context)
 		if err != nil {
 			return err
 		}
-		for _, p := range packages {
-			if p.Name == args[0] || p.ID == args[0] || p.ShortID() == args[0] {
-				return printPackage(c, &p)
-			}
+		i := slices.IndexFunc(packages, func(p adminapi.PackageStatus) bool { return named(&p.Package) })
+		if i < 0 {
+			return none
 		}
-		return model.Errorf(model.KindNotFound, "no package %q", args[0])
+		p := &packages[i]
+		return printPackage(c, &p.Package, []field{
+			{"state", packageState(p)}, {"containers", fmt.Sprint(p.Containers)},
+			{"owners", strings.Join(p.OwnerLogins, ", ")}, {"traits", strings.Join(p.Traits, ", ")},
+		})
 	})
 }
 
-func printPackage(c *cli.Context, p *adminapi.PackageStatus) error {
+// field is a row of what is shown of one thing.
+type field struct{ name, value string }
+
+// printPackage shows a package, and what more there is to say of it.
+func printPackage(c *cli.Context, p *model.Package, more []field) error {
 	rows := newTable(c.App.Writer, "NAME", p.Name)
 	rate := ""
 	if p.NetworkRate > 0 {
 		rate = strings.TrimSuffix(units.HumanSize(float64(p.NetworkRate)), "B") + "bit/s"
 	}
-	for _, field := range []struct{ name, value string }{
-		{"id", p.ID}, {"state", packageState(p)}, {"containers", fmt.Sprint(p.Containers)},
-		{"memory", size(p.Memory)}, {"swap", size(p.Swap)}, {"cores", cores(p.CPUCap)}, {"shares", number(p.CPUShares)},
+	for _, f := range append([]field{
+		{"id", p.ID}, {"memory", size(p.Memory)}, {"swap", size(p.Swap)}, {"cores", cores(p.CPUCap)}, {"shares", number(p.CPUShares)},
 		{"disk", size(p.Disk)}, {"processes", number(p.Pids)}, {"I/O weight", number(int64(p.IOWeight))}, {"network rate", rate},
 		{"family", p.Family}, {"rank", number(int64(p.Rank))}, {"version", p.Version},
-		{"owners", strings.Join(p.OwnerLogins, ", ")}, {"traits", strings.Join(p.Traits, ", ")},
-	} {
-		rows.add(field.name, field.value)
+	}, more...) {
+		rows.add(f.name, f.value)
 	}
 	return rows.print()
 }

@@ -1,26 +1,27 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
+	"github.com/spearheadcloud/spearhead/headnode/accountapi"
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/model"
 )
 
 func volumeCommand() *cli.Command {
-	return operatorGroup(cli.Command{
+	return sidedGroup(cli.Command{
 		Name:  "volume",
 		Usage: "volumes: what docker has no words for",
-		Description: "Users make, mount and remove volumes with docker. VOLUME is an account's login and the\n" +
-			"volume's name: jill/data. All but ls needs nodes with ZFS.",
+		Description: "Volumes are made, mounted and removed with docker. VOLUME is a volume's name; an operator writes the\n" +
+			"account's login before it: jill/data. All but ls and rename needs nodes with ZFS.",
 		Subcommands: []*cli.Command{
-			{Name: "ls", Usage: "list the volumes of all accounts", Action: listVolumes},
+			{Name: "ls", Usage: "list the volumes; an operator sees those of all accounts", Action: listVolumes},
 			{
 				Name: "default-size", Usage: "show or change the size of volumes that are made without one", ArgsUsage: "[SIZE]",
 				Description: "SIZE has a unit of 1024: 10g; 0 is without bound. Volumes that are there keep theirs.",
@@ -44,78 +45,90 @@ func volumeCommand() *cli.Command {
 				Description: "SIZE has a unit of 1024: 512m, 10g; 0 takes the bound away.",
 				Action:      resizeVolume,
 			},
-			{
-				Name: "send", Usage: "write a volume as a stream to a file, or to standard output", ArgsUsage: "VOLUME",
-				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "snapshot", Usage: "a `SNAPSHOT`, and not the files of this moment"},
-					&cli.StringFlag{Name: "base", Usage: "only what changed since this older `SNAPSHOT`"},
-					&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "a `FILE`, which must not exist"},
-				},
-				Action: sendVolume,
-			},
-			{
-				Name: "receive", Usage: "make a volume of a stream from a file, or from standard input", ArgsUsage: "VOLUME",
-				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "node", Usage: "on this `NODE`; without it, on the one with most disk to spare"},
-					&cli.StringFlag{Name: "size", Usage: "may hold `SIZE`; without it, any number of bytes"},
-					&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "a `FILE`"},
-					&cli.BoolFlag{Name: "changes", Usage: "add to a volume that is there what was sent with --base"},
-				},
-				Action: receiveVolume,
-			},
+			{Name: "rename", Usage: "give a volume that no container mounts another name", ArgsUsage: "VOLUME NAME", Action: renameVolume},
+			sendCommand(),
+			receiveCommand(),
 			{
 				Name: "move", Usage: "bring a volume that no container mounts to another node", ArgsUsage: "VOLUME NODE",
 				Description: "Its snapshots go with it. Run it on the head that leads.",
 				Action:      moveVolume,
 			},
 		},
-	})
+	}, "default-size", "send", "receive", "move")
 }
 
-// onVolume calls a head about the volume that the first argument names.
-func onVolume(c *cli.Context, names []string, call func(head *adminapi.Client, login, name string, args []string) error) error {
+// volumeWork is what both sides do with one account's volumes.
+type volumeWork interface {
+	Snapshots(ctx context.Context, name string) ([]model.VolumeSnapshot, error)
+	Snapshot(ctx context.Context, name, snapshot string) error
+	RemoveSnapshot(ctx context.Context, name, snapshot string) error
+	RestoreVolume(ctx context.Context, name, snapshot string) error
+	ResizeVolume(ctx context.Context, name string, size int64) error
+	RenameVolume(ctx context.Context, name, to string) error
+	CloneVolume(ctx context.Context, name, snapshot, to string) error
+}
+
+// onVolume does something with the volume that the first argument names.
+func onVolume(c *cli.Context, names []string, work func(all volumeWork, name string, args []string) error) error {
 	args, err := arguments(c, append([]string{"VOLUME"}, names...)...)
 	if err != nil {
 		return err
 	}
-	login, name, ok := strings.Cut(args[0], "/")
+	return bySide(c, func(own *accountapi.Client) error {
+		if strings.Contains(args[0], "/") {
+			return usageErrorf("%s: %q is no volume: a profile names its own, without the login before it", commandPath(c), args[0])
+		}
+		return work(own, args[0], args[1:])
+	}, func(head *adminapi.Client) error {
+		login, name, err := loginAndName(c, args[0])
+		if err != nil {
+			return err
+		}
+		return work(volumesOf{head, login}, name, args[1:])
+	})
+}
+
+// loginAndName takes apart how operators name a volume.
+func loginAndName(c *cli.Context, text string) (login, name string, err error) {
+	login, name, ok := strings.Cut(text, "/")
 	if !ok || login == "" || name == "" {
-		return usageErrorf("%s: %q is no volume: write LOGIN/NAME", commandPath(c), args[0])
+		return "", "", usageErrorf("%s: %q is no volume: an operator writes LOGIN/NAME", commandPath(c), text)
 	}
-	return operator(c, func(head *adminapi.Client) error { return call(head, login, name, args[1:]) })
+	return login, name, nil
 }
 
 func listVolumes(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	return operator(c, func(head *adminapi.Client) error {
+	return bySide(c, func(own *accountapi.Client) error {
+		all, err := own.Volumes(c.Context)
+		if err != nil {
+			return err
+		}
+		rows := newTable(c.App.Writer, "VOLUME", "SIZE", "USED", "CONTAINERS", "STATE", "CREATED")
+		for _, v := range all {
+			rows.add(v.Name, size(v.Size), bytesIfKnown(v.Used), v.Containers, v.State, v.Created.Format(time.RFC3339))
+		}
+		return rows.print()
+	}, func(head *adminapi.Client) error {
 		all, err := head.AllVolumes(c.Context)
 		if err != nil {
 			return err
 		}
 		rows := newTable(c.App.Writer, "VOLUME", "SIZE", "USED", "NODE", "CONTAINERS", "STATE", "CREATED")
 		for _, v := range all {
-			used := ""
-			if v.Used != nil {
-				used = units.BytesSize(float64(*v.Used))
-			}
-			rows.add(v.Login+"/"+v.Name, size(v.Size), used, v.Node, v.Containers, volumeState(&v), v.Created.Format(time.RFC3339))
+			rows.add(v.Login+"/"+v.Name, size(v.Size), bytesIfKnown(v.Used), v.Node, v.Containers, v.State(), v.Created.Format(time.RFC3339))
 		}
 		return rows.print()
 	})
 }
 
-func volumeState(v *adminapi.VolumeStatus) string {
-	switch {
-	case v.Incomplete:
-		return "incomplete"
-	case v.Moving():
-		return "moving"
-	case v.NodeID == "":
-		return "unused"
+func bytesIfKnown(n *int64) string {
+	if n == nil {
+		return ""
 	}
-	return "ready"
+	return units.BytesSize(float64(*n))
 }
 
 func defaultVolumeSize(c *cli.Context) error {
@@ -154,19 +167,19 @@ func volumeSize(text string) (int64, error) {
 }
 
 func takeSnapshot(c *cli.Context) error {
-	return onVolume(c, []string{"SNAPSHOT"}, func(head *adminapi.Client, login, name string, args []string) error {
-		return head.Snapshot(c.Context, login, name, args[0])
+	return onVolume(c, []string{"SNAPSHOT"}, func(all volumeWork, name string, args []string) error {
+		return all.Snapshot(c.Context, name, args[0])
 	})
 }
 
 func listSnapshots(c *cli.Context) error {
-	return onVolume(c, nil, func(head *adminapi.Client, login, name string, _ []string) error {
-		all, err := head.Snapshots(c.Context, login, name)
+	return onVolume(c, nil, func(all volumeWork, name string, _ []string) error {
+		snapshots, err := all.Snapshots(c.Context, name)
 		if err != nil {
 			return err
 		}
 		rows := newTable(c.App.Writer, "SNAPSHOT", "USED", "CREATED")
-		for _, s := range all {
+		for _, s := range snapshots {
 			rows.add(s.Name, units.BytesSize(float64(s.Used)), s.Created.Format(time.RFC3339))
 		}
 		return rows.print()
@@ -174,85 +187,41 @@ func listSnapshots(c *cli.Context) error {
 }
 
 func removeSnapshot(c *cli.Context) error {
-	return onVolume(c, []string{"SNAPSHOT"}, func(head *adminapi.Client, login, name string, args []string) error {
-		return head.RemoveSnapshot(c.Context, login, name, args[0])
+	return onVolume(c, []string{"SNAPSHOT"}, func(all volumeWork, name string, args []string) error {
+		return all.RemoveSnapshot(c.Context, name, args[0])
 	})
 }
 
 func restoreVolume(c *cli.Context) error {
-	return onVolume(c, []string{"SNAPSHOT"}, func(head *adminapi.Client, login, name string, args []string) error {
-		return head.RestoreVolume(c.Context, login, name, args[0])
+	return onVolume(c, []string{"SNAPSHOT"}, func(all volumeWork, name string, args []string) error {
+		return all.RestoreVolume(c.Context, name, args[0])
 	})
 }
 
 func cloneVolume(c *cli.Context) error {
-	return onVolume(c, []string{"NAME"}, func(head *adminapi.Client, login, name string, args []string) error {
-		return head.CloneVolume(c.Context, login, name, adminapi.CloneRequest{Snapshot: c.String("snapshot"), To: args[0]})
+	return onVolume(c, []string{"NAME"}, func(all volumeWork, name string, args []string) error {
+		return all.CloneVolume(c.Context, name, c.String("snapshot"), args[0])
+	})
+}
+
+func renameVolume(c *cli.Context) error {
+	return onVolume(c, []string{"NAME"}, func(all volumeWork, name string, args []string) error {
+		return all.RenameVolume(c.Context, name, args[0])
 	})
 }
 
 func resizeVolume(c *cli.Context) error {
-	return onVolume(c, []string{"SIZE"}, func(head *adminapi.Client, login, name string, args []string) error {
+	return onVolume(c, []string{"SIZE"}, func(all volumeWork, name string, args []string) error {
 		bytes, err := volumeSize(args[0])
 		if err != nil {
 			return err
 		}
-		return head.ResizeVolume(c.Context, login, name, bytes)
+		return all.ResizeVolume(c.Context, name, bytes)
 	})
 }
 
 func moveVolume(c *cli.Context) error {
-	return onVolume(c, []string{"NODE"}, func(head *adminapi.Client, login, name string, args []string) error {
+	return onAnyVolume(c, []string{"NODE"}, func(head *adminapi.Client, login, name string, args []string) error {
 		return head.MoveVolume(c.Context, login, name, args[0])
-	})
-}
-
-// sendVolume leaves no half file behind.
-func sendVolume(c *cli.Context) error {
-	return onVolume(c, nil, func(head *adminapi.Client, login, name string, _ []string) (err error) {
-		to, path := c.App.Writer, c.String("output")
-		if path != "" {
-			file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			if err != nil {
-				return fmt.Errorf("cannot write the stream: %w", err)
-			}
-			defer func() {
-				if closed := file.Close(); err == nil {
-					err = closed
-				}
-				if err != nil {
-					_ = os.Remove(path) // it is told that there is none
-				}
-			}()
-			to = file
-		}
-		return head.SendVolume(c.Context, login, name, c.String("snapshot"), c.String("base"), to)
-	})
-}
-
-func receiveVolume(c *cli.Context) error {
-	return onVolume(c, nil, func(head *adminapi.Client, login, name string, _ []string) error {
-		from, bytes := io.Reader(os.Stdin), int64(0)
-		if path := c.String("input"); path != "" {
-			file, err := os.Open(path)
-			if err != nil {
-				return fmt.Errorf("cannot read the stream: %w", err)
-			}
-			defer file.Close()
-			from = file
-		}
-		if c.Bool("changes") {
-			if c.IsSet("node") || c.IsSet("size") {
-				return usageErrorf("--changes: a volume that is there has its node and its size")
-			}
-			return head.ReceiveChanges(c.Context, login, name, from)
-		}
-		if text := c.String("size"); text != "" {
-			var err error
-			if bytes, err = volumeSize(text); err != nil {
-				return err
-			}
-		}
-		return head.ReceiveVolume(c.Context, login, name, c.String("node"), bytes, from)
 	})
 }

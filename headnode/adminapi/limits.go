@@ -25,6 +25,7 @@ type LimitChange struct {
 	Networks   *int64 `json:"networks,omitempty"`
 	Volumes    *int64 `json:"volumes,omitempty"`
 	Images     *int64 `json:"images,omitempty"`
+	Rules      *int64 `json:"rules,omitempty"` // of firewalls
 }
 
 func (l LimitChange) apply(to model.AccountLimits) model.AccountLimits {
@@ -34,6 +35,7 @@ func (l LimitChange) apply(to model.AccountLimits) model.AccountLimits {
 	}{
 		{l.Containers, &to.Containers}, {l.Memory, &to.Memory}, {l.CPU, &to.CPU}, {l.Disk, &to.Disk},
 		{l.Networks, &to.Networks}, {l.Volumes, &to.Volumes}, {l.Images, &to.Images},
+		{l.Rules, &to.Rules},
 	} {
 		if f.from != nil {
 			*f.to = *f.from

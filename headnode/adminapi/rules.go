@@ -18,13 +18,6 @@ type RuleStatus struct {
 	Login string `json:"login,omitempty"` // "" is of every account
 }
 
-// RuleChange says what to change of a rule; nil leaves a field as it is.
-type RuleChange struct {
-	Text        *string `json:"text,omitempty"`
-	Description *string `json:"description,omitempty"`
-	Enabled     *bool   `json:"enabled,omitempty"`
-}
-
 func (s *server) ruleRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/rules", answer(s, s.rules))
 	mux.HandleFunc("POST /v1/rules", answer(s, s.createRule))
@@ -87,19 +80,11 @@ func (s *server) changeRule(r *http.Request) (model.Rule, error) {
 	if err != nil {
 		return rule, err
 	}
-	in, err := decode[RuleChange](r)
+	in, err := decode[model.RuleChange](r)
 	if err != nil {
 		return rule, err
 	}
-	if in.Text != nil {
-		rule.Text = *in.Text
-	}
-	if in.Description != nil {
-		rule.Description = *in.Description
-	}
-	if in.Enabled != nil {
-		rule.Enabled = *in.Enabled
-	}
+	rule = in.Of(rule)
 	_, err = s.Store.Propose(r.Context(), command.PutRule{Rule: rule})
 	return rule, err
 }
@@ -125,7 +110,7 @@ func (c *Client) CreateRule(ctx context.Context, login string, r model.Rule) (Ru
 }
 
 // ChangeRule changes a rule, which is named by its id or the beginning of it.
-func (c *Client) ChangeRule(ctx context.Context, id string, change RuleChange) (model.Rule, error) {
+func (c *Client) ChangeRule(ctx context.Context, id string, change model.RuleChange) (model.Rule, error) {
 	return ask[model.Rule](ctx, c, http.MethodPatch, "/v1/rules/"+url.PathEscape(id), change)
 }
 

@@ -23,6 +23,7 @@ type Volumes interface {
 	Restore(ctx context.Context, a model.Account, name, snapshot string) error
 	Resize(ctx context.Context, a model.Account, name string, size int64) error
 	Clone(ctx context.Context, a model.Account, name, snapshot, to string) error
+	Rename(ctx context.Context, a model.Account, name, to string) error
 	Send(ctx context.Context, a model.Account, name, snapshot, base string) (io.ReadCloser, error)
 	Receive(ctx context.Context, a model.Account, name, node string, size int64, stream io.Reader) error
 	ReceiveChanges(ctx context.Context, a model.Account, name string, stream io.Reader) error
@@ -57,6 +58,7 @@ func (s *server) volumeRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE "+one+"/snapshots/{snapshot}", answer(s, s.removeSnapshot))
 	mux.HandleFunc("POST "+one+"/restore", answer(s, onVolume(s, Volumes.Restore)))
 	mux.HandleFunc("POST "+one+"/size", answer(s, onVolume(s, Volumes.Resize)))
+	mux.HandleFunc("POST "+one+"/name", answer(s, onVolume(s, Volumes.Rename)))
 	mux.HandleFunc("POST "+one+"/move", answer(s, s.moveVolume))
 	mux.HandleFunc("POST "+one+"/clone", answer(s, onVolume(s, func(all Volumes, ctx context.Context, a model.Account, name string, r CloneRequest) error {
 		return all.Clone(ctx, a, name, r.Snapshot, r.To)
@@ -214,6 +216,11 @@ func (c *Client) RestoreVolume(ctx context.Context, login, name, snapshot string
 // ResizeVolume changes how much a volume may hold, in bytes; 0 is without bound.
 func (c *Client) ResizeVolume(ctx context.Context, login, name string, size int64) error {
 	return c.call(ctx, http.MethodPost, volumePath(login, name, "/size"), size, nil)
+}
+
+// RenameVolume gives a volume that no container mounts another name.
+func (c *Client) RenameVolume(ctx context.Context, login, name, to string) error {
+	return c.call(ctx, http.MethodPost, volumePath(login, name, "/name"), to, nil)
 }
 
 // CloneVolume makes a new volume of another.

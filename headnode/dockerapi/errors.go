@@ -15,13 +15,13 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// status maps a kind of error to an HTTP status, for the whole API.
+// Status maps a kind of error to an HTTP status, for all that users call.
 //
 // KindExhausted is 503 and neither 409 nor 500: clients take a 409 of create
 // for a name in use, look the name up and try again at once, and take a 500 for
 // a defect. 503 says what is true: the same request can succeed when
 // something was removed.
-func status(k model.Kind) int {
+func Status(k model.Kind) int {
 	switch k {
 	case model.KindInvalid:
 		return http.StatusBadRequest
@@ -70,7 +70,7 @@ func (s *server) fail(c *call, w *response, err error) {
 		w.Header().Set("Connection", "close")
 		defer c.drain(w)
 	}
-	code := status(kind)
+	code := Status(kind)
 	if code == http.StatusNotModified {
 		w.WriteHeader(code)
 		return

@@ -79,6 +79,9 @@ func (s *Service) Snapshots(ctx context.Context, a model.Account, name string) (
 
 // RemoveSnapshot removes a snapshot of a volume.
 func (s *Service) RemoveSnapshot(ctx context.Context, a model.Account, name, snapshot string) error {
+	if err := checkSnapshot(snapshot); err != nil {
+		return err
+	}
 	vol, agent, err := s.find(a, name)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,12 @@ func (b *Bed) Tenant(t *testing.T, login string) *Bed {
 	other := *b
 	other.Env = append(user, "DOCKER_CONTEXT=work")
 	return &other
+}
+
+// Own calls a command of spearhead's as the account, which Tenant has made.
+func (b *Bed) Own(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	return b.Spearhead(t.Context(), append(slices.Clone(b.Env), "SPEARHEAD_PROFILE=work"), args...)
 }
 
 // Operator calls an operator's command on the rack's head.

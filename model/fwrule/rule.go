@@ -19,8 +19,13 @@ type Rule struct {
 	Priority int // 0 to MaxPriority; the higher one decides
 }
 
-// MaxPriority is the highest priority of a rule.
-const MaxPriority = 100
+// MaxPriority is the highest priority of a rule. Accounts give their own rules
+// MaxAccountPriority at most, so that an operator's rule with a higher one
+// decides, whatever an account writes.
+const (
+	MaxPriority        = 100
+	MaxAccountPriority = 49
+)
 
 // Kind is what sort of target a target is.
 type Kind string

@@ -159,6 +159,7 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberRemoveVolume:     fields[RemoveVolume],
 	NumberForgetVolume:     fields[ForgetVolume],
 	NumberSetVolumeSize:    fields[SetVolumeSize],
+	NumberRenameVolume:     fields[RenameVolume],
 	NumberMoveVolume:       fields[MoveVolume],
 	NumberFinishVolume:     fields[FinishVolume],
 	NumberAddCopy:          fields[AddCopy],

@@ -64,6 +64,7 @@ func all() []Command {
 		RemoveVolume{ID: "v", Time: now},
 		ForgetVolume{ID: "v"},
 		SetVolumeSize{ID: "v", Before: 1, Size: 2},
+		RenameVolume{ID: "v", Name: "other"},
 		MoveVolume{ID: "v", From: "n", To: "m"},
 		FinishVolume{ID: "v"},
 		AddCopy{ID: "v", NodeID: "n"},

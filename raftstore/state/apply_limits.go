@@ -13,7 +13,7 @@ func (t *transaction) setAccountLimits(c command.SetAccountLimits) error {
 		return err
 	}
 	l := c.Limits
-	for _, value := range []int64{l.Containers, l.Memory, l.CPU, l.Disk, l.Networks, l.Volumes, l.Images} {
+	for _, value := range []int64{l.Containers, l.Memory, l.CPU, l.Disk, l.Networks, l.Volumes, l.Images, l.Rules} {
 		if value < model.NoneAllowed || value > maxResource {
 			return model.Errorf(model.KindInvalid, "a limit of %d is out of range", value)
 		}
@@ -29,6 +29,7 @@ func (v *View) Used(accountID string) model.AccountLimits {
 	used := model.AccountLimits{
 		Containers: int64(count), Memory: r.Memory, CPU: r.CPU, Disk: r.Disk,
 		Networks: v.networksOf(accountID), Images: int64(len(v.ImageNames(accountID))),
+		Rules: int64(len(v.Rules(accountID))),
 	}
 	for _, vol := range v.Volumes(accountID) {
 		used.Volumes++

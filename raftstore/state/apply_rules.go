@@ -25,23 +25,38 @@ func (t *transaction) putRule(cmd command.PutRule) error {
 	if err := checkKey("id of the rule", r.ID); err != nil {
 		return err
 	}
-	if r.AccountID != "" {
-		if _, err := t.account(r.AccountID); err != nil {
-			return err
-		}
-	}
 	if _, err := fwrule.Parse(r.Text); err != nil {
 		return err
 	}
 	old, ok := t.Rule(r.ID)
-	switch {
-	case ok && old.AccountID != r.AccountID:
+	if ok && old.AccountID != r.AccountID {
 		return model.Errorf(model.KindConflict, "the firewall rule %s is another account's", r.ID)
-	case !ok && len(t.Rules(r.AccountID)) >= maxRules:
-		return model.Errorf(model.KindExhausted, "there are %d firewall rules, and that is the most; remove one", maxRules)
+	}
+	if err := t.checkRuleCount(r.AccountID, ok); err != nil {
+		return err
 	}
 	t.touchRules(r.AccountID)
 	return t.insert(tableRules, &r)
+}
+
+// checkRuleCount refuses a rule of an account that is not there, or has as many
+// as it may have. One that is replaced adds none.
+func (t *transaction) checkRuleCount(accountID string, replaces bool) error {
+	have, most := len(t.Rules(accountID)), model.Unlimited
+	if accountID != "" {
+		a, err := t.account(accountID)
+		if err != nil {
+			return err
+		}
+		most = a.Limits.Rules
+	}
+	if replaces {
+		return nil
+	}
+	if have >= maxRules {
+		return model.Errorf(model.KindExhausted, "there are %d firewall rules, and that is the most; remove one", maxRules)
+	}
+	return checkCount(most, int64(have), "firewall rules")
 }
 
 func (t *transaction) removeRule(cmd command.RemoveRule) error {

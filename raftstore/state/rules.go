@@ -44,6 +44,7 @@ var rules = map[command.Number]rule{
 	command.NumberRemoveVolume:     on((*transaction).removeVolume),
 	command.NumberForgetVolume:     on((*transaction).forgetVolume),
 	command.NumberSetVolumeSize:    on((*transaction).setVolumeSize),
+	command.NumberRenameVolume:     on((*transaction).renameVolume),
 	command.NumberMoveVolume:       on((*transaction).moveVolume),
 	command.NumberFinishVolume:     on((*transaction).finishVolume),
 	command.NumberAddCopy:          on((*transaction).addCopy),

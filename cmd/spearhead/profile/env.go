@@ -6,14 +6,16 @@ import (
 	"strings"
 )
 
-// Env is the text that points a shell's docker at a data center. certFolder holds ca.pem,
-// cert.pem and key.pem; host is docker's form of the address, tcp://HOST:PORT.
-func Env(host, certFolder string) string {
+// env is the text that points a shell's docker, and spearhead's own commands, at a data center
+// as the profile of that name. certFolder holds ca.pem, cert.pem and key.pem; host is docker's
+// form of the address, tcp://HOST:PORT.
+func env(name, host, certFolder string) string {
 	var lines strings.Builder
 	for _, variable := range []struct{ name, value string }{
 		{"DOCKER_HOST", host},
 		{"DOCKER_CERT_PATH", certFolder},
 		{"DOCKER_TLS_VERIFY", "1"},
+		{"SPEARHEAD_PROFILE", name},
 	} {
 		fmt.Fprintf(&lines, "export %s=%s\n", variable.name, Quote(variable.value))
 	}
@@ -35,13 +37,13 @@ func Quote(text string) string {
 // Env is the text that points a shell's docker at the profile's data center.
 func (s Store) Env(p Profile) (string, error) {
 	if !s.Ready(p) {
-		return "", fmt.Errorf("profile %s has no certificate yet: make it with: spearhead profile docker-setup %s", p.Name, p.Name)
+		return "", noCertificate(p.Name)
 	}
 	host, err := dockerHost(p.URL)
 	if err != nil {
 		return "", err
 	}
-	return Env(host, s.folder(p.Name)), nil
+	return env(p.Name, host, s.folder(p.Name)), nil
 }
 
 // dockerHost is the form of an endpoint that docker takes.

@@ -363,7 +363,7 @@ func TestAContextOfTheUsersOwnIsLeftAlone(t *testing.T) {
 func TestEnvIsSafeForTheShell(t *testing.T) {
 	t.Parallel()
 	folder := `/home/o'brien $(touch pwned) "x"`
-	shell := exec.Command("sh", "-c", Env("tcp://h:2376", folder)+`printf %s "$DOCKER_CERT_PATH"`)
+	shell := exec.Command("sh", "-c", env("work", "tcp://h:2376", folder)+`printf %s "$DOCKER_CERT_PATH"`)
 	out, err := shell.Output()
 	if err != nil || string(out) != folder {
 		t.Errorf("the shell understood %q, error %v; want %q", out, err, folder)

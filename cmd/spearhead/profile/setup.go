@@ -182,7 +182,7 @@ func (s Store) write(p *Profile, files map[string][]byte, out io.Writer) error {
 			return err
 		}
 	}
-	if err := atomicfile.Write(filepath.Join(folder, "env.sh"), []byte(Env(host, folder)), 0o600); err != nil {
+	if err := atomicfile.Write(filepath.Join(folder, "env.sh"), []byte(env(p.Name, host, folder)), 0o600); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "docker context %s and %s: written\n", p.Name, filepath.Join(folder, "env.sh"))

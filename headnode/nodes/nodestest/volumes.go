@@ -18,6 +18,7 @@ type volume struct {
 	Content   string
 	snapshots []model.VolumeSnapshot
 	contents  map[string]string // of snapshots
+	held      int64             // bytes that only snapshots hold
 }
 
 // HasVolume reports whether the node has the volume, and what it may hold.
@@ -37,6 +38,15 @@ func (a *Agent) Fill(id, content string) {
 	defer a.mu.Unlock()
 	if v := a.volumes[id]; v != nil {
 		v.Content = content
+	}
+}
+
+// HoldInSnapshots says how many bytes only the snapshots of a volume hold.
+func (a *Agent) HoldInSnapshots(id string, bytes int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if v := a.volumes[id]; v != nil {
+		v.held = bytes
 	}
 }
 
@@ -100,7 +110,7 @@ func (a *Agent) VolumeUsage(_ context.Context, ids []string) (map[string]model.V
 	usage := map[string]model.VolumeUsage{}
 	for _, id := range ids {
 		if v := a.volumes[id]; v != nil {
-			usage[id] = model.VolumeUsage{Used: int64(len(v.Content))}
+			usage[id] = model.VolumeUsage{Used: int64(len(v.Content)), Snapshots: v.held}
 		}
 	}
 	return usage, nil
