@@ -3,23 +3,13 @@ package agent
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
-	"github.com/spearheadcloud/spearhead/internal/atomicfile"
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/pki/join"
 )
-
-// fileJoining is the key of a node that is joining, in its identity folder. The
-// token is its own, so that a join that was interrupted, or that waits for its
-// approval, can go on with both.
-const fileJoining = "joining-key.pem"
 
 // JoinRequest is how a machine becomes a node.
 type JoinRequest struct {
@@ -55,7 +45,7 @@ func Join(ctx context.Context, cfg Config, r JoinRequest) (join.Answer, error) {
 		return join.Answer{}, err
 	}
 	defer client.Close()
-	keyPEM, err := joiningKey(cfg.IdentityDir)
+	keyPEM, err := join.Key(cfg.IdentityDir)
 	if err != nil {
 		return join.Answer{}, fmt.Errorf("cannot make the node's key: %w", err)
 	}
@@ -77,21 +67,5 @@ func Join(ctx context.Context, cfg Config, r JoinRequest) (join.Answer, error) {
 	if err := join.Save(cfg.IdentityDir, keyPEM, answer); err != nil {
 		return join.Answer{}, err
 	}
-	return answer, os.Remove(filepath.Join(cfg.IdentityDir, fileJoining))
-}
-
-// joiningKey is the key that an interrupted join has made, or a new one.
-func joiningKey(dir string) ([]byte, error) {
-	path := filepath.Join(dir, fileJoining)
-	keyPEM, err := os.ReadFile(path)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return keyPEM, err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if keyPEM, _, err = pki.NewRequest(); err != nil {
-		return nil, err
-	}
-	return keyPEM, atomicfile.Write(path, keyPEM, 0o600)
+	return answer, join.DropKey(cfg.IdentityDir)
 }

@@ -17,10 +17,6 @@ import (
 	"github.com/spearheadcloud/spearhead/pki/join"
 )
 
-// fileJoining is the key of a head that is joining. The token is its own, so
-// that a join that was interrupted can be repeated with both.
-const fileJoining = "joining-key.pem"
-
 // Join makes this machine a head of the data center that the token is for, with
 // the help of the head at the address (host or host:port). It returns the data
 // center's name. When the head runs for the first time it asks the others to
@@ -42,7 +38,7 @@ func Join(ctx context.Context, cfg Config, address string, token model.TokenText
 		return "", err
 	}
 	defer client.Close()
-	keyPEM, err := joiningKey(cfg.StateDir)
+	keyPEM, err := join.Key(cfg.StateDir)
 	if err != nil {
 		return "", fmt.Errorf("cannot join: %w", err)
 	}
@@ -73,22 +69,6 @@ func refuseHome(dir string) error {
 	return nil
 }
 
-// joiningKey is the key that an interrupted join has made, or a new one.
-func joiningKey(dir string) ([]byte, error) {
-	path := filepath.Join(dir, fileJoining)
-	keyPEM, err := os.ReadFile(path)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return keyPEM, err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if keyPEM, _, err = pki.NewRequest(); err != nil {
-		return nil, err
-	}
-	return keyPEM, atomicfile.Write(path, keyPEM, 0o600)
-}
-
 // joinHome writes what a head was given; head.json comes last.
 func joinHome(cfg Config, keyPEM []byte, a join.Answer, now time.Time) error {
 	ca, err := pki.NewCA(a.CA, a.CAKey)
@@ -117,7 +97,7 @@ func joinHome(cfg Config, keyPEM []byte, a join.Answer, now time.Time) error {
 	if err := atomicfile.WriteJSON(filepath.Join(cfg.StateDir, fileHead), record, 0o600); err != nil {
 		return err
 	}
-	return os.Remove(filepath.Join(cfg.StateDir, fileJoining))
+	return join.DropKey(cfg.StateDir)
 }
 
 // gossipMembers are members of the ring for a machine that joins it: this head

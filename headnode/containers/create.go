@@ -47,7 +47,7 @@ func (s *Service) Create(ctx context.Context, a model.Account, r model.CreateCon
 		c, err := s.created(ctx, reserved.ID)
 		return c, nil, err
 	}
-	defer s.working.remove(reserved.ID)
+	defer s.working.Remove(reserved.ID)
 	if err := s.createOnNode(ctx, p, reserved); err != nil {
 		s.undo(ctx, reserved, err)
 		return model.Container{}, nil, err

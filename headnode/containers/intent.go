@@ -51,12 +51,12 @@ const maxNameDraws = 8
 func (s *Service) reserve(ctx context.Context, p plan) (c model.Container, own bool, err error) {
 	for draw := 0; ; draw++ {
 		in := p.intent(s.store.View(), draw)
-		s.working.add(in.Container.ID)
+		s.working.Add(in.Container.ID)
 		c, err := s.reserver.Reserve(ctx, in)
 		if err == nil && c.ID == in.Container.ID {
 			return c, true, nil
 		}
-		s.working.remove(in.Container.ID)
+		s.working.Remove(in.Container.ID)
 		if err == nil || p.request.Name != "" || draw > maxNameDraws || !model.IsKind(err, model.KindConflict) {
 			return c, false, err
 		}

@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/internal/idset"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -98,7 +97,7 @@ type Service struct {
 	placing sync.Mutex
 	fleet   fleet
 
-	working workSet
+	working idset.Set
 
 	failedStarts failedStarts
 
@@ -140,7 +139,7 @@ func New(c Config) *Service {
 // Working lists the containers that this head's requests are creating at this
 // moment, and the updates that they carry out, by their ids; reconciliation
 // leaves them alone.
-func (s *Service) Working() []string { return s.working.list() }
+func (s *Service) Working() []string { return s.working.List() }
 
 // journalDelay bounds how long an answer waits for its change to show.
 const journalDelay = 30 * time.Second
@@ -167,30 +166,3 @@ func (s *Service) see(ctx context.Context, nodeID string, ack wire.Ack) error {
 
 var errNotSeen = model.Errorf(model.KindUnavailable,
 	"the node has done it, but the data center has not recorded it yet; look again in a moment")
-
-// workSet holds the ids of what is being made or updated.
-type workSet struct {
-	mu  sync.Mutex
-	ids map[string]bool
-}
-
-func (w *workSet) add(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ids == nil {
-		w.ids = map[string]bool{}
-	}
-	w.ids[id] = true
-}
-
-func (w *workSet) remove(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.ids, id)
-}
-
-func (w *workSet) list() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Collect(maps.Keys(w.ids))
-}

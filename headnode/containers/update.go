@@ -84,14 +84,14 @@ func (s *Service) reserveUpdate(ctx context.Context, a model.Account, id, op str
 		if err != nil {
 			return limits, err
 		}
-		s.working.add(op)
+		s.working.Add(op)
 		_, err = s.store.Propose(ctx, command.ReserveUpdate{
 			ID: id, Operation: op, Package: pkg.Name, Before: c.Spec.Limits, Needs: limits.Needs(c.Reserved), Time: time.Now().UTC(),
 		})
 		if err == nil {
 			return limits, nil
 		}
-		s.working.remove(op)
+		s.working.Remove(op)
 		if !model.IsKind(err, model.KindConflict) {
 			return limits, err
 		}
@@ -119,7 +119,7 @@ func (s *Service) settled(ctx context.Context, a model.Account, id string) (mode
 // endUpdate gives back what was reserved for an update that the node has
 // refused. If nobody knows what the node did, reconciliation finds out.
 func (s *Service) endUpdate(ctx context.Context, c model.Container, op string, cause error) {
-	defer s.working.remove(op)
+	defer s.working.Remove(op)
 	if cause != nil && !refused(cause) {
 		s.log.Warn("cannot tell whether a container was updated", slog.String("container", c.ID), slog.String("node", c.NodeID),
 			slog.String("op", op), slog.Any("err", cause))

@@ -3,9 +3,7 @@ package volumes
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -31,7 +29,7 @@ func (s *Service) Run(ctx context.Context) {
 		_ = s.store.Wait(waiting, func(v *state.View) (bool, error) {
 			return slices.ContainsFunc(v.UntidyVolumes(), func(vol *model.Volume) bool {
 				_, tried := failed[vol.ID]
-				return !tried && !s.moving.has(vol.ID) && !transferred(v, vol)
+				return !tried && !s.moving.Has(vol.ID) && !transferred(v, vol)
 			}), nil
 		})
 		cancel()
@@ -44,7 +42,7 @@ func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
 	there := make(map[string]bool, len(untidy))
 	for _, vol := range untidy {
 		there[vol.ID] = true
-		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter || s.moving.has(vol.ID) || transferred(s.store.View(), vol) {
+		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter || s.moving.Has(vol.ID) || transferred(s.store.View(), vol) {
 			continue
 		}
 		if err := s.tidyIdle(ctx, vol); err != nil && ctx.Err() == nil {
@@ -132,42 +130,4 @@ func (s *Service) dropCopy(ctx context.Context, id, nodeID string) error {
 	}
 	_, err := s.store.Propose(ctx, command.DropCopy{ID: id, NodeID: nodeID})
 	return err
-}
-
-// workSet holds the ids of volumes that this head is moving.
-type workSet struct {
-	mu  sync.Mutex
-	ids map[string]bool
-}
-
-// add reports whether the id was not there.
-func (w *workSet) add(id string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ids[id] {
-		return false
-	}
-	if w.ids == nil {
-		w.ids = map[string]bool{}
-	}
-	w.ids[id] = true
-	return true
-}
-
-func (w *workSet) remove(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.ids, id)
-}
-
-func (w *workSet) list() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Collect(maps.Keys(w.ids))
-}
-
-func (w *workSet) has(id string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.ids[id]
 }

@@ -27,10 +27,10 @@ func (s *Service) Move(ctx context.Context, a model.Account, name, nodeName stri
 	if to.ID == vol.NodeID {
 		return model.Errorf(model.KindConflict, "volume %s is on node %s already", name, to.Name)
 	}
-	if !s.moving.add(vol.ID) {
+	if !s.moving.Add(vol.ID) {
 		return model.Errorf(model.KindConflict, "volume %s is on its way to another node already", name)
 	}
-	defer s.moving.remove(vol.ID)
+	defer s.moving.Remove(vol.ID)
 	if _, err := s.store.Propose(ctx, command.AddCopy{ID: vol.ID, NodeID: to.ID}); err != nil {
 		return err
 	}

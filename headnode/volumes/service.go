@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/internal/idset"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -49,7 +50,7 @@ type Service struct {
 	agents  Agents
 	working func(ctx context.Context) (func(id string) bool, error)
 	log     *slog.Logger
-	moving  workSet
+	moving  idset.Set
 }
 
 var _ dockerapi.Volumes = (*Service)(nil)
@@ -60,7 +61,7 @@ func New(c Config) *Service {
 }
 
 // Working lists the volumes that this head is moving, by their ids.
-func (s *Service) Working() []string { return s.moving.list() }
+func (s *Service) Working() []string { return s.moving.List() }
 
 // Bounds of what a volume carries for its owner.
 const (

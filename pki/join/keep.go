@@ -21,6 +21,31 @@ type Ring struct {
 	Version int `json:"version,omitempty"`
 }
 
+// keyFile holds the key of a machine that is joining. The token is its own, so
+// that a join that was interrupted, or that waits for its approval, can go on
+// with both.
+const keyFile = "joining-key.pem"
+
+// Key returns the private key, PEM, that an interrupted join has left in a
+// folder, or a new one, which it keeps there.
+func Key(dir string) ([]byte, error) {
+	path := filepath.Join(dir, keyFile)
+	keyPEM, err := os.ReadFile(path)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return keyPEM, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if keyPEM, _, err = pki.NewRequest(); err != nil {
+		return nil, err
+	}
+	return keyPEM, atomicfile.Write(path, keyPEM, 0o600)
+}
+
+// DropKey ends the life of Key's file: the machine has joined.
+func DropKey(dir string) error { return os.Remove(filepath.Join(dir, keyFile)) }
+
 // ringFile is its name in an identity folder, beside ca.pem, cert.pem and
 // key.pem. It is written last: with it an identity is whole.
 const ringFile = "gossip.json"

@@ -1,0 +1,2 @@
+// Package idset holds the ids of what somebody works on, for many goroutines.
+package idset
