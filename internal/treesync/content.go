@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -84,10 +86,10 @@ func Read(ctx context.Context, dir string, wants []Want, w io.Writer) error {
 }
 
 type contentWriter struct {
-	ctx    context.Context
-	tree   *tarfs.Tree
-	out    *bufio.Writer // keeps its first error
-	buffer []byte
+	ctx   context.Context
+	tree  *tarfs.Tree
+	out   *bufio.Writer // keeps its first error
+	ahead []piece
 }
 
 func (r *contentWriter) file(want Want) error {
@@ -108,7 +110,7 @@ func (r *contentWriter) file(want Want) error {
 		return err
 	}
 	defer unix.Close(fd)
-	size, err := r.blocks(fd, want, st.Blocks*512 < st.Size)
+	size, err := r.blocks(fd, want, &st)
 	if err != nil {
 		return err
 	}
@@ -123,37 +125,36 @@ func (r *contentWriter) file(want Want) error {
 }
 
 // blocks writes the blocks of a file that differ, and returns how long it is.
-func (r *contentWriter) blocks(fd int, want Want, sparse bool) (size int64, err error) {
-	if len(r.buffer) < want.Block {
-		r.buffer = make([]byte, want.Block)
-	}
-	buffer := r.buffer[:want.Block]
-	for number := uint32(0); ; number++ {
+func (r *contentWriter) blocks(fd int, want Want, st *unix.Stat_t) (size int64, err error) {
+	sparse := st.Blocks*512 < st.Size
+	block := int64(want.Block)
+	for number := int64(0); ; {
 		if err := r.ctx.Err(); err != nil {
 			return 0, err
 		}
-		at := int64(number) * int64(want.Block)
-		hole := sparse && inHole(fd, at, int64(want.Block))
-		n, err := 0, error(nil)
-		if !hole {
-			n, err = readAt(fd, buffer, at)
-		}
-		if err != nil {
-			return 0, err
-		}
-		if !hole && n == 0 {
-			break
-		}
-		if hole {
-			size = at + int64(want.Block)
-		} else {
-			size = at + int64(n)
-		}
-		if err := r.block(number, buffer[:n], want.Have); err != nil {
-			return 0, err
+		for _, p := range r.load(fd, number*block, want.Block, st.Size, sparse) {
+			if p.err != nil {
+				return 0, p.err
+			}
+			if !p.hole && len(p.data) == 0 {
+				return endOf(fd, size, sparse)
+			}
+			if size = number*block + int64(len(p.data)); p.hole {
+				size = (number + 1) * block
+			}
+			if err := r.block(uint32(number), &p, want.Have); err != nil {
+				return 0, err
+			}
+			if number++; !p.hole && len(p.data) < want.Block { // the end, whatever is appended meanwhile
+				return endOf(fd, size, sparse)
+			}
 		}
 	}
-	// A hole at the end is as long as the file says.
+}
+
+// endOf is how long a file is whose blocks end at size: a hole at the end is as
+// long as the file says.
+func endOf(fd int, size int64, sparse bool) (int64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return 0, err
@@ -164,28 +165,71 @@ func (r *contentWriter) blocks(fd int, want Want, sparse bool) (size int64, err 
 	return size, nil
 }
 
+// piece is a block of a file that was read.
+type piece struct {
+	data []byte // none behind the end of the file, and of a hole
+	hash []byte
+	hole bool
+	err  error
+
+	buffer []byte
+}
+
+// mostAhead bounds how many blocks are read at once, and kept.
+const mostAhead = 4
+
+// load reads the block at an offset, and with it, on as many processors as
+// there are, some of those that follow it in a file of that size: to hash what
+// has not changed is most of the work of a big file.
+func (r *contentWriter) load(fd int, at int64, block int, size int64, sparse bool) []piece {
+	count := 1
+	if rest := size - at; rest > int64(block) {
+		count = int(min((rest+int64(block)-1)/int64(block), int64(min(runtime.GOMAXPROCS(0), mostAhead))))
+	}
+	for len(r.ahead) < count {
+		r.ahead = append(r.ahead, piece{})
+	}
+	pieces := r.ahead[:count]
+	var others sync.WaitGroup
+	for i := range pieces[1:] {
+		others.Go(func() { pieces[i+1].read(fd, at+int64(i+1)*int64(block), block, sparse) })
+	}
+	pieces[0].read(fd, at, block, sparse)
+	others.Wait()
+	return pieces
+}
+
+func (p *piece) read(fd int, at int64, block int, sparse bool) {
+	p.data, p.hash, p.err = nil, noData[:], nil
+	if p.hole = sparse && inHole(fd, at, int64(block)); p.hole {
+		return
+	}
+	if len(p.buffer) < block {
+		p.buffer = make([]byte, block)
+	}
+	n, err := readAt(fd, p.buffer[:block], at)
+	p.data, p.err = p.buffer[:n], err
+	p.hash = hashOf(p.data)
+}
+
 // block writes a block unless the asker has it; an empty one is a hole.
-func (r *contentWriter) block(number uint32, data, have []byte) error {
+func (r *contentWriter) block(number uint32, p *piece, have []byte) error {
 	had := noData[:]
 	if from := int(number) * hashSize; from < len(have) {
 		had = have[from : from+hashSize]
 	}
-	if isZero(data) {
-		if bytes.Equal(had, noData[:]) {
-			return nil
-		}
+	if bytes.Equal(p.hash, had) {
+		return nil
+	}
+	if bytes.Equal(p.hash, noData[:]) {
 		r.out.WriteByte(frameHole)
 		return binary.Write(r.out, binary.BigEndian, number)
 	}
-	hash := hashOf(data)
-	if bytes.Equal(hash, had) {
-		return nil
-	}
 	r.out.WriteByte(frameBlock)
 	header := binary.BigEndian.AppendUint32(nil, number)
-	header = binary.BigEndian.AppendUint32(header, uint32(len(data)))
-	r.out.Write(append(header, hash...))
-	_, err := r.out.Write(data)
+	header = binary.BigEndian.AppendUint32(header, uint32(len(p.data)))
+	r.out.Write(append(header, p.hash...))
+	_, err := r.out.Write(p.data)
 	return err
 }
 

@@ -131,8 +131,9 @@ func (p *Puller) file(e *entry, want Want, in *contentReader) error {
 	}
 	here := &local{kind: unix.S_IFREG}
 	p.here[name] = here
+	p.unwritten.add(name)
 	file := os.NewFile(uintptr(fd), name)
-	hashes, size, same, err := in.file(file, want)
+	hashes, size, same, err := in.file(&eager{target: file, fd: fd}, want)
 	if err == nil && size >= 0 {
 		err = decorateOpen(fd, e)
 	}

@@ -21,20 +21,32 @@ import (
 // its version to count: times are those of the kernel's last tick.
 const freshness = time.Second
 
-// List writes the list of all files below dir, but for what skip names at the
-// top; nil skips nothing. What vanishes meanwhile is left out.
-func List(ctx context.Context, dir string, skip func(name string) bool, w io.Writer) error {
+// Listing says how to list a tree.
+type Listing struct {
+	// Skip leaves out what it names at the top; nil leaves out nothing.
+	Skip func(name string) bool
+	// Still says that no program has files of the tree open or mapped any more.
+	// Then nothing has to be written out first, for which a list else waits:
+	// what was changed by a mapping got its time when it was.
+	Still bool
+}
+
+// List writes the list of all files below dir. What vanishes meanwhile is left
+// out.
+func List(ctx context.Context, dir string, how Listing, w io.Writer) error {
 	top, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("cannot list a tree: %w", err)
 	}
 	defer unix.Close(top)
 	settled := time.Now().Add(-freshness)
-	if err := unix.Syncfs(top); err != nil {
-		return fmt.Errorf("cannot list a tree: %w", err)
+	if !how.Still {
+		if err := unix.Syncfs(top); err != nil {
+			return fmt.Errorf("cannot list a tree: %w", err)
+		}
 	}
 	buffered := bufio.NewWriterSize(w, 64<<10)
-	l := &lister{ctx: ctx, settled: settled, skip: skip, out: json.NewEncoder(buffered)}
+	l := &lister{ctx: ctx, settled: settled, skip: how.Skip, out: json.NewEncoder(buffered)}
 	var st unix.Stat_t
 	if err := unix.Fstat(top, &st); err != nil {
 		return fmt.Errorf("cannot list a tree: %w", err)

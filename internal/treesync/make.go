@@ -108,6 +108,7 @@ func (p *Puller) special(e *entry) error {
 	if err := decorate(parent, base, e); err != nil {
 		return err
 	}
+	p.unwritten.rest = true
 	p.here[name] = &local{kind: e.kind(), version: e.Version}
 	return nil
 }

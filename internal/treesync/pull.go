@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"slices"
 
@@ -30,6 +29,8 @@ type Puller struct {
 	here map[string]*local
 	// times are directories whose times have to be set again.
 	times map[string]bool
+	// unwritten is what may not be on disk yet.
+	unwritten unwritten
 	// Progress, if not nil, is told of each piece of content that has arrived.
 	Progress func(bytes int)
 }
@@ -90,7 +91,7 @@ func (p *Puller) pull(ctx context.Context, from Source) (stats Stats, err error)
 	if err := p.make(ctx, all, from, &stats); err != nil {
 		return stats, err
 	}
-	return stats, p.sync()
+	return stats, p.flush()
 }
 
 // look finds the files that are here.
@@ -196,14 +197,4 @@ func (p *Puller) parent(dir string) (int, error) {
 		return -1, unix.ENOTDIR
 	}
 	return fd, nil
-}
-
-// sync has all of it on disk.
-func (p *Puller) sync() error {
-	fd, err := os.Open(p.dir)
-	if err != nil {
-		return err
-	}
-	defer fd.Close()
-	return unix.Syncfs(int(fd.Fd()))
 }

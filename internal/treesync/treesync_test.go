@@ -55,7 +55,7 @@ type brokenReader struct{}
 func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }
 
 func (n *neighbour) List(ctx context.Context) (io.ReadCloser, error) {
-	return n.stream(func(w io.Writer) error { return List(ctx, n.dir, nil, w) })
+	return n.stream(func(w io.Writer) error { return List(ctx, n.dir, Listing{}, w) })
 }
 
 func (n *neighbour) Read(ctx context.Context, wants []Want) (io.ReadCloser, error) {
@@ -406,7 +406,7 @@ func TestANameThatLeadsElsewhere(t *testing.T) {
 	defer tick.Stop()
 	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
 		var list bytes.Buffer
-		must(t, List(t.Context(), from, nil, &list))
+		must(t, List(t.Context(), from, Listing{}, &list))
 		if strings.Count(list.String(), `"v":`) == 5 || time.Now().After(deadline) {
 			break
 		}
@@ -435,7 +435,7 @@ func FuzzEntries(f *testing.F) {
 	var whole bytes.Buffer
 	dir := inMemory(f, f)
 	write(f, []byte("x"), dir, "a", "b")
-	must(f, List(f.Context(), dir, nil, &whole))
+	must(f, List(f.Context(), dir, Listing{}, &whole))
 	f.Add(whole.Bytes())
 	f.Add([]byte(`{"m":16877,"t":[0,0]}` + "\n" + `{"p":"Li4vYQ==","m":33188,"t":[0,0]}` + "\n" + `{"end":true}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
