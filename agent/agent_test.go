@@ -342,7 +342,7 @@ func killedAt(t *testing.T, killAt int) (finished bool) {
 	k, life, dir := kerneltest.New(), kerneltest.NewLife(killAt), t.TempDir()
 	defer k.Shutdown()
 	n := open(t, k, life, dir)
-	n.WrapRecords(func(r task.Records) task.Records { return &mortalRecords{r, life} })
+	n.mortal(life)
 	r := wiretest.Request()
 	r.Container.NICs, r.Container.Spec.Network = []model.NIC{{NetworkID: "n", Interface: "eth0"}}, ""
 	r.Container.Spec.Mounts = []model.Mount{{Type: model.MountVolume, VolumeID: "v", Target: "/data"}}

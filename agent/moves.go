@@ -52,28 +52,12 @@ func (m *moves) forget(id string) {
 }
 
 // OfferContainer implements wire.Agent.
-func (a *Agent) OfferContainer(ctx context.Context, id string, r wire.OfferRequest) (wire.Offer, error) {
+func (a *Agent) OfferContainer(ctx context.Context, id string, r wire.OfferRequest) error {
 	t, err := a.get(id)
 	if err != nil {
-		return wire.Offer{}, err
+		return err
 	}
-	if err := t.Offer(ctx, r.To); err != nil {
-		return wire.Offer{}, err
-	}
-	var offer wire.Offer
-	size, err := a.drivers.Images.Size(ctx, id)
-	if err != nil {
-		return offer, err
-	}
-	offer.Bytes = size.RW
-	for _, volume := range volumesOf(t.Snapshot().Spec) {
-		usage, err := a.drivers.Volumes.Usage(ctx, volume)
-		if err != nil && !model.IsKind(err, model.KindNotFound) {
-			return offer, err
-		}
-		offer.Bytes += usage.Used
-	}
-	return offer, nil
+	return t.Offer(ctx, r.To)
 }
 
 // volumesOf lists the ids of the volumes that a container mounts, each once.
@@ -95,8 +79,8 @@ func (a *Agent) DepartContainer(ctx context.Context, id string, r wire.StopReque
 	return t.Depart(ctx, r)
 }
 
-// StayContainer implements wire.Agent. The snapshots of its volumes that were
-// taken for the move go.
+// StayContainer implements wire.Agent. Snapshots go last: a container that
+// crosses does not wait for it.
 func (a *Agent) StayContainer(ctx context.Context, id string, r wire.StayRequest) (wire.Ack, error) {
 	t, err := a.get(id)
 	if err != nil {
@@ -118,14 +102,8 @@ func (a *Agent) ArriveContainer(ctx context.Context, r wire.CreateRequest) (wire
 		return wire.Ack{}, model.Errorf(model.KindConflict, "nothing of container %s was fetched", r.Container.ID)
 	}
 	ack, err := t.Arrive(ctx, r)
-	if err != nil {
-		return ack, err
+	if err == nil {
+		a.moves.forget(r.Container.ID)
 	}
-	a.moves.forget(r.Container.ID)
-	for _, volume := range volumesOf(&r.Container.Spec) {
-		if err := a.drivers.Volumes.Unmark(ctx, volume); err != nil { // they are hidden, and cost space only
-			a.log.Warn("cannot remove snapshots of a move", "op", "arrive", "container", r.Container.ID, "err", err)
-		}
-	}
-	return ack, nil
+	return ack, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/agent"
 	"github.com/spearheadcloud/spearhead/agent/kerneltest"
+	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/wire"
@@ -20,12 +21,15 @@ type pair struct {
 	from, to *node
 	request  wire.CreateRequest // as the old node makes it
 	fetch    wire.FetchRequest
-	reopen   func() // the new node's agent, after a kill
+	// openFrom and openTo start the nodes' agents, anew after a kill, on the
+	// records in a folder.
+	openFrom, openTo func(dir string, life *kerneltest.Life)
 }
 
 const newNode = "4444444444444444444444444444444444444444444444444444444444444444"
 
-func newPair(t *testing.T) *pair {
+// newPair returns a pair whose agents have the given lives; nil lasts for ever.
+func newPair(t *testing.T, lifeOfFrom, lifeOfTo *kerneltest.Life) *pair {
 	t.Helper()
 	ca, err := pki.CreateCA("dc", time.Now())
 	if err != nil {
@@ -37,22 +41,25 @@ func newPair(t *testing.T) *pair {
 		t.Cleanup(k.Shutdown)
 		return k
 	}
-	p := &pair{from: open(t, files(), nil, t.TempDir())}
-	address := serve(t, p.from, certified(t, ca, wiretest.NodeID))
-	own := certified(t, ca, newNode)
-	k, dir := files(), t.TempDir()
-	p.reopen = func() {
-		if p.to != nil {
-			p.to.Close()
-		}
-		p.to = open(t, k, nil, dir, func(o *agent.Options) {
+	p := &pair{}
+	theirs, own := certified(t, ca, wiretest.NodeID), certified(t, ca, newNode)
+	kernelOfFrom, kernelOfTo := files(), files()
+	p.openFrom = func(dir string, life *kerneltest.Life) {
+		p.from = open(t, kernelOfFrom, life, dir)
+		p.from.mortal(life)
+		p.fetch.From = wire.Holder{NodeID: wiretest.NodeID, Address: serve(t, p.from, theirs)}
+	}
+	p.openTo = func(dir string, life *kerneltest.Life) {
+		p.to = open(t, kernelOfTo, life, dir, func(o *agent.Options) {
 			o.NodeID = newNode
 			o.Peer = func(h wire.Holder) agent.PeerClient {
 				return wire.NewClient("https://"+h.Address, own.ClientTLS(pki.RoleNode, h.NodeID))
 			}
 		})
+		p.to.mortal(life)
 	}
-	p.reopen()
+	p.openFrom(t.TempDir(), lifeOfFrom)
+	p.openTo(t.TempDir(), lifeOfTo)
 	t.Cleanup(func() { p.to.Close(); p.from.Close() })
 
 	p.request = wiretest.Request()
@@ -60,13 +67,20 @@ func newPair(t *testing.T) *pair {
 	p.request.Volumes = []wire.VolumeRef{{ID: "v1"}}
 	there := p.request
 	there.Container.NodeID, there.Container.Generation = newNode, 1
-	p.fetch = wire.FetchRequest{Create: there, From: wire.Holder{NodeID: wiretest.NodeID, Address: address}}
+	p.fetch.Create = there
 	must(t)(p.from.Create(t.Context(), p.request))
 	must(t)(p.from.Start(t.Context(), p.id()))
 	return p
 }
 
 func (p *pair) id() string { return p.request.Container.ID }
+
+// mortal has the agent's life count what it records.
+func (n *node) mortal(life *kerneltest.Life) {
+	if life != nil {
+		n.WrapRecords(func(r task.Records) task.Records { return &mortalRecords{r, life} })
+	}
+}
 
 // put writes a file of the container at its old node.
 func (p *pair) put(t *testing.T, what, content string) {
@@ -112,14 +126,14 @@ func (p *pair) fetchIt(t *testing.T) {
 
 func (p *pair) offer(t *testing.T) {
 	t.Helper()
-	if _, err := p.from.OfferContainer(t.Context(), p.id(), wire.OfferRequest{To: newNode}); err != nil {
+	if err := p.from.OfferContainer(t.Context(), p.id(), wire.OfferRequest{To: newNode}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestAContainerGoesFromNodeToNode(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPair(t, nil, nil)
 	ctx := t.Context()
 	p.putAll(t, "early")
 	p.put(t, "log", "early")
@@ -174,11 +188,12 @@ func TestAContainerGoesFromNodeToNode(t *testing.T) {
 // after all is no more goes without a trace.
 func TestAFetchOutlivesItsAgent(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPair(t, nil, nil)
 	p.putAll(t, strings.Repeat("much ", 100_000))
 	p.offer(t)
 	p.fetchIt(t)
-	p.reopen()
+	p.to.Close()
+	p.openTo(p.to.dir, nil)
 	if all, err := p.to.Containers(t.Context()); err != nil || len(all) != 1 || all[0].State.Status != model.StatusCreated {
 		t.Fatalf("after a kill the node has %+v, %v", all, err)
 	}

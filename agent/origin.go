@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spearheadcloud/spearhead/agent/state"
 	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/internal/treesync"
 	"github.com/spearheadcloud/spearhead/model"
@@ -65,7 +66,8 @@ func (a *Agent) OfferedTree(ctx context.Context, id, part string) (io.ReadCloser
 	if err != nil {
 		return nil, err
 	}
-	return written(func(w io.Writer) error { return treesync.List(ctx, dir, skip, w) }), nil
+	how := treesync.Listing{Skip: skip, Still: t.Snapshot().Phase == state.PhaseIdle}
+	return written(func(w io.Writer) error { return treesync.List(ctx, dir, how, w) }), nil
 }
 
 // OfferedFiles implements wire.Origin.

@@ -16,12 +16,14 @@ import (
 // All may be repeated.
 type Moves interface {
 	// OfferContainer lets another node read the container's files, until it is
-	// removed or stays, and measures them.
-	OfferContainer(ctx context.Context, id string, r OfferRequest) (Offer, error)
+	// removed or stays.
+	OfferContainer(ctx context.Context, id string, r OfferRequest) error
 	// DepartContainer stops a container, which from then on cannot be started
 	// here, by nobody, until it is to stay.
 	DepartContainer(ctx context.Context, id string, r StopRequest) (Ack, error)
-	// StayContainer takes back that the container departs, or was offered.
+	// StayContainer takes back that the container departs, or was offered; and
+	// at its new node, where it has arrived, ends the move. Snapshots that the
+	// move took of its volumes go.
 	StayContainer(ctx context.Context, id string, r StayRequest) (Ack, error)
 	// FetchContainer makes what the node has of a container that comes what it
 	// is at its old node at this moment, and returns when that is on disk. A
@@ -37,11 +39,6 @@ type Moves interface {
 // OfferRequest says who may read a container's files.
 type OfferRequest struct {
 	To string `json:"to"` // id of the node
-}
-
-// Offer is what there is to read.
-type Offer struct {
-	Bytes int64 `json:"bytes"` // of the files that the container wrote, and of its volumes
 }
 
 // StayRequest says what a container that stays is to do.
@@ -100,9 +97,8 @@ func Caller(ctx context.Context) string {
 }
 
 // OfferContainer implements Moves.
-func (c *Client) OfferContainer(ctx context.Context, id string, r OfferRequest) (offer Offer, err error) {
-	err = c.call(ctx, http.MethodPost, containerPath(id, "/offer"), r, &offer)
-	return offer, err
+func (c *Client) OfferContainer(ctx context.Context, id string, r OfferRequest) error {
+	return c.call(ctx, http.MethodPost, containerPath(id, "/offer"), r, nil)
 }
 
 // DepartContainer implements Moves.
@@ -138,7 +134,9 @@ func (c *Client) ArriveContainer(ctx context.Context, r CreateRequest) (ack Ack,
 // moveRoutes serves Moves.
 func (h *handler) moveRoutes(route func(string, http.HandlerFunc)) {
 	a, one := h.agent, pathPrefix+"/containers/{id}"
-	route("POST "+one+"/offer", answer(h, a.OfferContainer))
+	route("POST "+one+"/offer", answer(h, func(ctx context.Context, id string, in OfferRequest) (none, error) {
+		return none{}, a.OfferContainer(ctx, id, in)
+	}))
 	route("POST "+one+"/depart", answer(h, a.DepartContainer))
 	route("POST "+one+"/stay", answer(h, a.StayContainer))
 	route("POST "+one+"/fetch", answer(h, func(ctx context.Context, id string, in FetchRequest) (Fetched, error) {

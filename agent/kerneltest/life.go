@@ -35,6 +35,14 @@ func (l *Life) FailOnce(name string, err error) {
 	l.fail[name] = err
 }
 
+// DieIn has the agent die at a step counted from now on; a life that was made
+// to end has it moved.
+func (l *Life) DieIn(steps int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.killAt = l.steps + steps
+}
+
 // Dead is closed when the agent has died.
 func (l *Life) Dead() <-chan struct{} { return l.dead }
 

@@ -6,8 +6,8 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-func (unreachable) OfferContainer(context.Context, string, wire.OfferRequest) (wire.Offer, error) {
-	return wire.Offer{}, errUnreachable
+func (unreachable) OfferContainer(context.Context, string, wire.OfferRequest) error {
+	return errUnreachable
 }
 
 func (unreachable) DepartContainer(context.Context, string, wire.StopRequest) (wire.Ack, error) {

@@ -131,7 +131,7 @@ func (s *Service) fetch(ctx context.Context, c model.Container, rate int64) (wir
 	if !ok {
 		return wire.Fetched{}, model.Errorf(model.KindConflict, "the container's node was removed")
 	}
-	if _, err := s.Agent(c.NodeID).OfferContainer(ctx, c.ID, wire.OfferRequest{To: c.Transfer.To}); err != nil {
+	if err := s.Agent(c.NodeID).OfferContainer(ctx, c.ID, wire.OfferRequest{To: c.Transfer.To}); err != nil {
 		return wire.Fetched{}, err
 	}
 	ctx, stop := s.whileConnected(ctx, from.ID)
@@ -217,18 +217,16 @@ func (s *Service) arrive(ctx context.Context, c model.Container) error {
 	if err := failpoint.Hit("head.transfer.arrived"); err != nil {
 		return err
 	}
-	if c.Move.Start {
-		started, err := agent.Start(ctx, c.ID)
-		switch {
-		case err == nil:
-			ack = started
-		case model.IsKind(err, model.KindUnavailable):
-			return err
-		case !model.IsKind(err, model.KindNotModified):
-			// It has arrived all the same; the journal says to its owner why it
-			// does not run.
-			s.Logger.Warn("a container that was moved does not start", slog.String("container", c.ID), slog.String("node", c.NodeID), slog.Any("err", err))
-		}
+	stays, err := agent.StayContainer(ctx, c.ID, wire.StayRequest{Start: c.Move.Start})
+	switch {
+	case err == nil:
+		ack = stays
+	case model.IsKind(err, model.KindUnavailable):
+		return err
+	default:
+		// It has arrived all the same; the journal says to its owner why it
+		// does not run.
+		s.Logger.Warn("a container that was moved does not start", slog.String("container", c.ID), slog.String("node", c.NodeID), slog.Any("err", err))
 	}
 	if err := s.Containers.See(ctx, c.NodeID, ack); err != nil {
 		return err

@@ -11,11 +11,11 @@ import (
 )
 
 // OfferContainer implements wire.Agent.
-func (a *Agent) OfferContainer(_ context.Context, id string, _ wire.OfferRequest) (wire.Offer, error) {
+func (a *Agent) OfferContainer(_ context.Context, id string, _ wire.OfferRequest) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, err := a.get(id)
-	return wire.Offer{}, err
+	return err
 }
 
 // DepartContainer implements wire.Agent.
@@ -70,22 +70,21 @@ func (a *Agent) ArriveContainer(_ context.Context, r wire.CreateRequest) (wire.A
 // departuresHold checks that what departs is not started by anybody.
 func (s *suite) departuresHold() {
 	id := s.started()
-	_, err := s.agent.OfferContainer(s.ctx, id, wire.OfferRequest{To: "other"})
-	s.ok(err)
+	s.ok(s.agent.OfferContainer(s.ctx, id, wire.OfferRequest{To: "other"}))
 	for range 2 {
-		_, err = s.agent.DepartContainer(s.ctx, id, wire.StopRequest{})
+		_, err := s.agent.DepartContainer(s.ctx, id, wire.StopRequest{})
 		s.ok(err)
 	}
 	if _, err := s.agent.Start(s.ctx, id); !model.IsKind(err, model.KindConflict) {
 		s.Errorf("start of a container that departs: %v", err)
 	}
-	_, err = s.agent.StayContainer(s.ctx, id, wire.StayRequest{Start: true})
+	_, err := s.agent.StayContainer(s.ctx, id, wire.StayRequest{Start: true})
 	s.ok(err)
 	if _, err := s.agent.Start(s.ctx, id); !model.IsKind(err, model.KindNotModified) {
 		s.Errorf("start of a container that stays: %v", err)
 	}
 	none := model.NewID()
-	_, offered := s.agent.OfferContainer(s.ctx, none, wire.OfferRequest{To: "other"})
+	offered := s.agent.OfferContainer(s.ctx, none, wire.OfferRequest{To: "other"})
 	_, departed := s.agent.DepartContainer(s.ctx, none, wire.StopRequest{})
 	_, stays := s.agent.StayContainer(s.ctx, none, wire.StayRequest{})
 	_, progress := s.agent.FetchProgress(s.ctx, none)

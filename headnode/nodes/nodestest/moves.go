@@ -76,17 +76,17 @@ func (a *Agent) moves(call string) error {
 }
 
 // OfferContainer implements wire.Agent.
-func (a *Agent) OfferContainer(_ context.Context, id string, r wire.OfferRequest) (wire.Offer, error) {
+func (a *Agent) OfferContainer(_ context.Context, id string, r wire.OfferRequest) error {
 	if err := a.moves("offer"); err != nil {
-		return wire.Offer{}, err
+		return err
 	}
 	defer a.mu.Unlock()
 	c, err := a.get(id)
 	if err != nil {
-		return wire.Offer{}, err
+		return err
 	}
 	c.moved.offered = r.To
-	return wire.Offer{Bytes: int64(len(c.moved.content))}, nil
+	return nil
 }
 
 // DepartContainer implements wire.Agent.
