@@ -7,6 +7,7 @@ import (
 	"github.com/spearheadcloud/spearhead/agent/task"
 	"github.com/spearheadcloud/spearhead/image"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/network/names"
 	"github.com/spearheadcloud/spearhead/runtime"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -54,6 +55,8 @@ type Network interface {
 	// SetNetworks has the kernel, the firewalls and the resolvers act by what
 	// heads told, as far as the node's containers have to do with it.
 	SetNetworks(ctx context.Context, s model.NetworkState) error
+	// Names tells what the resolvers of containers do.
+	Names(ctx context.Context) (names.Stats, error)
 }
 
 // Volumes is what the agent asks of package volumes.
@@ -76,6 +79,8 @@ type Volumes interface {
 	Marks(ctx context.Context, id string) (snapshots []string, err error)
 	ReceiveStep(ctx context.Context, id string, size int64, stream io.Reader) error
 	Unmark(ctx context.Context, id string) error
+	Partial(ctx context.Context, id string) (token string, err error)
+	DropPartial(ctx context.Context, id string) error
 }
 
 // Gossip is where the agent tells how full its machine is.

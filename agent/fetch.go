@@ -202,21 +202,50 @@ func (f *fetch) steps(ctx context.Context, v wire.VolumeRef, have, there []strin
 		}
 		base, there = there[at], there[at+1:]
 	}
-	for _, name := range there {
-		stream, err := wire.Resuming(ctx, wire.SendVolumeRequest{Snapshot: name, Base: base}, func(ctx context.Context, r wire.SendVolumeRequest) (io.ReadCloser, error) {
-			return f.from.OfferedStream(ctx, f.request.Create.Container.ID, v.ID, r)
-		})
+	if len(there) > 0 {
+		came, err := f.rest(ctx, v, there[0])
 		if err != nil {
 			return err
 		}
-		err = f.agent.drivers.Volumes.ReceiveStep(ctx, v.ID, v.Size, f.counted(ctx, stream))
-		stream.Close()
-		if err != nil {
+		if came {
+			base, there = there[0], there[1:]
+		}
+	}
+	for _, name := range there {
+		if err := f.step(ctx, v, wire.SendVolumeRequest{Snapshot: name, Base: base}); err != nil {
 			return err
 		}
 		base = name
 	}
 	return nil
+}
+
+// step brings one snapshot, or the rest of it.
+func (f *fetch) step(ctx context.Context, v wire.VolumeRef, r wire.SendVolumeRequest) error {
+	stream, err := wire.Resuming(ctx, r, func(ctx context.Context, r wire.SendVolumeRequest) (io.ReadCloser, error) {
+		return f.from.OfferedStream(ctx, f.request.Create.Container.ID, v.ID, r)
+	})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	return f.agent.drivers.Volumes.ReceiveStep(ctx, v.ID, v.Size, f.counted(ctx, stream))
+}
+
+// rest brings what is missing of a snapshot whose beginning came before this
+// agent was killed, and reports whether it did. Where that cannot be gone on with
+// it is forgotten.
+func (f *fetch) rest(ctx context.Context, v wire.VolumeRef, snapshot string) (came bool, err error) {
+	token, err := f.agent.drivers.Volumes.Partial(ctx, v.ID)
+	if err != nil || token == "" {
+		return false, err
+	}
+	err = f.step(ctx, v, wire.SendVolumeRequest{Snapshot: snapshot, Token: token})
+	if err == nil || ctx.Err() != nil || model.IsKind(err, model.KindUnavailable) {
+		return err == nil, err
+	}
+	f.agent.log.Warn("cannot go on with half a snapshot of a volume; it comes anew", "op", "fetch", "container", f.request.Create.Container.ID, "err", err)
+	return false, f.agent.drivers.Volumes.DropPartial(ctx, v.ID)
 }
 
 // counted counts what is read of a stream, and holds it to the rate.

@@ -65,6 +65,9 @@ type SendVolumeRequest struct {
 	// many bytes, of which Sum is the CRC-32C.
 	Offset int64  `json:"offset,omitempty"`
 	Sum    uint32 `json:"sum,omitempty"`
+	// Token asks for the rest of a stream of Snapshot of which the receiver's
+	// ZFS has the beginning; Offset and Sum are of that rest.
+	Token string `json:"token,omitempty"`
 }
 
 // ReceiveVolumeRequest says what to make of a stream.

@@ -40,6 +40,7 @@ type Pool struct {
 	mountpoint string // of root
 	run        *runner
 	log        *slog.Logger
+	resuming   ability // to go on with streams that broke off
 }
 
 // Property names that methods take and return beside those of zfs itself:
@@ -123,6 +124,13 @@ func (p *Pool) add(ctx context.Context, name, verb string, properties map[string
 func (p *Pool) Dir(name string) string {
 	return filepath.Join(p.mountpoint, filepath.FromSlash(name))
 }
+
+// Root returns the directory of the tree's own dataset.
+func (p *Pool) Root() string { return p.mountpoint }
+
+// Stuck returns how many commands, and questions to the kernel, were given up
+// and have not ended since: they sleep in the kernel, which waits for disks.
+func (p *Pool) Stuck() int { return int(p.run.stuck.Load()) }
 
 // Mount mounts a dataset if it is not mounted, and returns its directory.
 func (p *Pool) Mount(ctx context.Context, name string) (string, error) {

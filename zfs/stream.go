@@ -21,14 +21,18 @@ func (p *Pool) Send(ctx context.Context, snapshot, base string) (io.ReadCloser, 
 	if err := checkSnapshot(snapshot); err != nil {
 		return nil, err
 	}
-	args := []string{"send"}
+	args := []string(nil)
 	if base != "" {
 		if !snapshotRule.MatchString(base) {
 			return nil, model.Errorf(model.KindInvalid, "invalid snapshot name %.64q", base)
 		}
 		args = append(args, "-i", "@"+base)
 	}
-	cmd := p.run.prepare(append(args, p.full(snapshot))...)
+	return p.send(ctx, append(args, p.full(snapshot))...)
+}
+
+func (p *Pool) send(ctx context.Context, args ...string) (io.ReadCloser, error) {
+	cmd := p.run.prepare(append([]string{"send"}, args...)...)
 	stderr := &bounded{limit: 4096}
 	cmd.Stderr = stderr
 	out, err := cmd.StdoutPipe()
@@ -101,12 +105,17 @@ func (s *sending) Close() error {
 // Receive makes the dataset name of a whole stream, or adds an incremental one
 // to it, and leaves it unmounted. What was written to it since the stream's
 // base is lost. A stream that ends early, or is damaged, is KindInvalid and
-// changes nothing.
+// changes nothing; an error of the stream's reader is in the error's chain.
 func (p *Pool) Receive(ctx context.Context, name string, stream io.Reader) error {
+	return p.receive(ctx, name, stream)
+}
+
+func (p *Pool) receive(ctx context.Context, name string, stream io.Reader, options ...string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	cmd := p.run.prepare("receive", "-u", "-F", p.full(name))
+	args := append([]string{"receive", "-u", "-F"}, options...)
+	cmd := p.run.prepare(append(args, p.full(name))...)
 	stderr := &bounded{limit: 4096}
 	cmd.Stderr = stderr
 	in, err := cmd.StdinPipe()
@@ -124,7 +133,8 @@ func (p *Pool) Receive(ctx context.Context, name string, stream io.Reader) error
 		hung.Store(true)
 		kill()
 	}
-	_, copied := io.Copy(patientWriter{in, p.run.timeout, giveUp}, stream)
+	source := &watchedReader{Reader: stream}
+	_, copied := io.Copy(patientWriter{in, p.run.timeout, giveUp}, source)
 	_ = in.Close() // zfs may have ended already
 	ending := time.AfterFunc(p.run.timeout, giveUp)
 	err = cmd.Wait()
@@ -134,6 +144,8 @@ func (p *Pool) Receive(ctx context.Context, name string, stream io.Reader) error
 		return ctx.Err()
 	case hung.Load():
 		return unavailable(errHangs)
+	case source.failed != nil: // zfs only knows that the stream has ended early
+		return fmt.Errorf("cannot receive stream: %w", source.failed)
 	case copied != nil && !errors.Is(copied, io.ErrClosedPipe) && err == nil:
 		return fmt.Errorf("cannot receive stream: %w", copied)
 	case err != nil:
@@ -146,10 +158,28 @@ var errHangs = errors.New("zfs neither took nor gave anything for too long")
 
 // receiveFailure blames the stream for what zfs does not know a better name of.
 func receiveFailure(err error) error {
+	if errors.Is(err, errBusy) { // such as with the end of a receive that was killed
+		return model.WrapError(model.KindUnavailable, err, "the dataset is busy")
+	}
 	if model.IsKind(err, model.KindInternal) {
 		return model.WrapError(model.KindInvalid, err, "the stream is damaged, ends too early, or does not follow what is there")
 	}
 	return err
+}
+
+// watchedReader remembers an error of its reader.
+type watchedReader struct {
+	io.Reader
+	failed error
+}
+
+// Read implements io.Reader.
+func (r *watchedReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if err != nil && err != io.EOF {
+		r.failed = err
+	}
+	return n, err
 }
 
 // patientWriter writes to a command that is killed when it takes nothing for

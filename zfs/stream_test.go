@@ -54,13 +54,19 @@ func TestHeldSnapshotsStay(t *testing.T) {
 // the script says.
 func program(t *testing.T, script string) *zfs.Pool {
 	t.Helper()
+	return patientProgram(t, 300*time.Millisecond, script)
+}
+
+// patientProgram is program for scripts that do not hang.
+func patientProgram(t *testing.T, timeout time.Duration, script string) *zfs.Pool {
+	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "zfs")
 	text := "#!/bin/sh\ncase \"$*\" in \"get \"*mountpoint*) printf 'mountpoint\\t/proc\\n'; exit;; esac\n" + script + "\n"
 	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p, err := zfs.Open(t.Context(), zfs.Config{Dataset: "tank", Command: []string{path}, Timeout: 300 * time.Millisecond})
+	p, err := zfs.Open(t.Context(), zfs.Config{Dataset: "tank", Command: []string{path}, Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)
 	}

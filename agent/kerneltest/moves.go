@@ -51,4 +51,8 @@ func (d *volumeDriver) Marks(context.Context, string) ([]string, error) { return
 
 func (d *volumeDriver) ReceiveStep(context.Context, string, int64, io.Reader) error { return errPlain }
 
+func (d *volumeDriver) Partial(context.Context, string) (string, error) { return "", errPlain }
+
+func (d *volumeDriver) DropPartial(context.Context, string) error { return errPlain }
+
 func (d *volumeDriver) Unmark(context.Context, string) error { return nil }

@@ -5,12 +5,14 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
+	"github.com/spearheadcloud/spearhead/internal/idset"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/zfs"
 )
@@ -37,6 +39,10 @@ type Datasets interface {
 	Rename(ctx context.Context, name, to string) error
 	Send(ctx context.Context, snapshot, base string) (io.ReadCloser, error)
 	Receive(ctx context.Context, name string, stream io.Reader) error
+	ReceiveKept(ctx context.Context, name string, stream io.Reader) error
+	ResumeToken(ctx context.Context, name string) (string, error)
+	SendRest(ctx context.Context, snapshot, token string) (io.ReadCloser, error)
+	DropPartial(ctx context.Context, name string) error
 }
 
 // Where volumes are in the tree, and those that a stream is still making.
@@ -50,10 +56,13 @@ func volumeDataset(id string) string { return volumesDataset + "/" + id }
 // datasets keeps each volume as a dataset.
 type datasets struct {
 	tree Datasets
+	// halves are the volumes of which the beginning of a whole stream may have
+	// come, so that the storage need not be asked whenever one is removed.
+	halves idset.Set
 }
 
-// openDatasets clears away what was being received when the last agent ended,
-// and snapshots that it had taken to send.
+// openDatasets clears away what was being received when the last agent ended
+// and cannot be gone on with, and snapshots that it had taken to send.
 func openDatasets(ctx context.Context, tree Datasets) (*datasets, error) {
 	for _, name := range []string{volumesDataset, incomingDataset} {
 		_, err := tree.Create(ctx, name, nil)
@@ -64,16 +73,11 @@ func openDatasets(ctx context.Context, tree Datasets) (*datasets, error) {
 			return nil, err
 		}
 	}
-	half, err := tree.Children(ctx, incomingDataset, "used")
-	if err != nil {
+	d := &datasets{tree: tree}
+	if err := d.clearIncoming(ctx); err != nil {
 		return nil, err
 	}
-	for id := range half {
-		if err := tree.Destroy(ctx, incomingDataset+"/"+id); err != nil {
-			return nil, err
-		}
-	}
-	return &datasets{tree: tree}, dropLeftSnapshots(ctx, tree)
+	return d, dropLeftSnapshots(ctx, tree)
 }
 
 // dropLeftSnapshots destroys all snapshots that are not users', but for those
@@ -130,6 +134,9 @@ func (d *datasets) dir(ctx context.Context, id string) (string, error) {
 
 // remove destroys a volume. Clones of it are made independent of it first.
 func (d *datasets) remove(ctx context.Context, id string) error {
+	if err := d.dropHalf(ctx, id); err != nil {
+		return err
+	}
 	err := d.tree.Destroy(ctx, volumeDataset(id))
 	if !model.IsKind(err, model.KindConflict) {
 		return err
@@ -151,6 +158,17 @@ func (d *datasets) remove(ctx context.Context, id string) error {
 	}
 	d.dropHidden(ctx, clones)
 	return nil
+}
+
+// hiddenOrigin is the snapshot that a clone of a moment stands on; "" for any
+// other volume.
+func (d *datasets) hiddenOrigin(ctx context.Context, id string) string {
+	values, err := d.tree.Get(ctx, volumeDataset(id), "origin")
+	origin := path.Base(values["origin"]) // ID@SNAPSHOT
+	if err != nil || !strings.Contains(origin, "@"+ownPrefix) || strings.Contains(origin, "@"+movePrefix) {
+		return ""
+	}
+	return volumesDataset + "/" + origin
 }
 
 // hideSnapshots renames all snapshots of a volume, so that they meet no others
@@ -192,16 +210,19 @@ func (d *datasets) list(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(all)), err
 }
 
-func (d *datasets) used(ctx context.Context, id string) (int64, bool, error) {
-	values, err := d.tree.Get(ctx, volumeDataset(id), "referenced")
+func (d *datasets) used(ctx context.Context, id string) (model.VolumeUsage, bool, error) {
+	var u model.VolumeUsage
+	values, err := d.tree.Get(ctx, volumeDataset(id), "referenced", "usedbysnapshots")
 	if model.IsKind(err, model.KindNotFound) {
-		return 0, false, noSuchVolume()
+		return u, false, noSuchVolume()
 	}
-	if err != nil {
-		return 0, false, err
+	if err == nil {
+		u.Used, err = strconv.ParseInt(values["referenced"], 10, 64)
 	}
-	used, err := strconv.ParseInt(values["referenced"], 10, 64)
-	return used, true, err
+	if err == nil {
+		u.Snapshots, err = strconv.ParseInt(values["usedbysnapshots"], 10, 64)
+	}
+	return u, true, err
 }
 
 func (d *datasets) quota() bool { return true }
@@ -211,8 +232,8 @@ func (d *datasets) resize(ctx context.Context, id string, size int64) error {
 	if err != nil {
 		return err
 	}
-	if size > 0 && used > size {
-		return model.Errorf(model.KindConflict, "the volume holds %d bytes, which is more than %d", used, size)
+	if size > 0 && used.Used > size {
+		return model.Errorf(model.KindConflict, "the volume holds %d bytes, which is more than %d", used.Used, size)
 	}
 	return d.tree.Set(ctx, volumeDataset(id), sizeProperties(size))
 }
@@ -347,21 +368,23 @@ func (d *datasets) receive(ctx context.Context, id string, size int64, onto bool
 	if err := d.tree.Destroy(ctx, incomingDataset+"/"+id); err != nil {
 		return err
 	}
-	if err := d.receiveBeside(ctx, id, size, stream, "volumes.received"); err != nil {
+	err := d.tree.Receive(ctx, incomingDataset+"/"+id, stream)
+	if err == nil {
+		err = d.settle(ctx, id, size, "volumes.received")
+	}
+	if err != nil {
+		_ = d.tree.Destroy(context.WithoutCancel(ctx), incomingDataset+"/"+id) // else Open does it
 		return err
 	}
 	d.dropHidden(ctx, []string{id}) // the snapshots that the sender took for itself
 	return nil
 }
 
-// receiveBeside receives a whole volume beside its place and puts it there when
-// it is complete. The failpoint step lies between the two.
-func (d *datasets) receiveBeside(ctx context.Context, id string, size int64, stream io.Reader, step string) error {
+// settle puts a volume that was received whole, beside its place, there. The
+// failpoint step lies between the two.
+func (d *datasets) settle(ctx context.Context, id string, size int64, step string) error {
 	half := incomingDataset + "/" + id
-	err := d.tree.Receive(ctx, half, stream)
-	if err == nil {
-		err = failpoint.Hit(step)
-	}
+	err := failpoint.Hit(step)
 	if err == nil {
 		err = d.tree.Set(ctx, half, sizeProperties(size))
 	}
@@ -369,7 +392,6 @@ func (d *datasets) receiveBeside(ctx context.Context, id string, size int64, str
 		err = d.tree.Rename(ctx, half, volumeDataset(id))
 	}
 	if err != nil {
-		_ = d.tree.Destroy(context.WithoutCancel(ctx), half) // else Open does it
 		return err
 	}
 	return d.checkReceived(ctx, id)

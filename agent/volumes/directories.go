@@ -96,9 +96,9 @@ func (d *directories) list(context.Context) ([]string, error) {
 	return ids, nil
 }
 
-func (d *directories) used(ctx context.Context, id string) (int64, bool, error) {
+func (d *directories) used(ctx context.Context, id string) (model.VolumeUsage, bool, error) {
 	_, err := d.dir(ctx, id)
-	return 0, false, err
+	return model.VolumeUsage{}, false, err
 }
 
 func (d *directories) quota() bool { return false }

@@ -84,14 +84,29 @@ func (d *datasets) receiveStep(ctx context.Context, id string, size int64, strea
 		if err := d.tree.Unmount(ctx, volumeDataset(id)); err != nil {
 			return err
 		}
-		return d.tree.Receive(ctx, volumeDataset(id), stream)
+		return d.tree.ReceiveKept(ctx, volumeDataset(id), stream)
 	}
-	for _, left := range []string{incomingDataset + "/" + id, volumeDataset(id)} { // the latter has no snapshot: nothing has come yet
-		if err := d.tree.Destroy(ctx, left); err != nil {
+	if err := d.tree.Destroy(ctx, volumeDataset(id)); err != nil { // it has no snapshot: nothing has come yet
+		return err
+	}
+	half := incomingDataset + "/" + id
+	switch token, err := d.tree.ResumeToken(ctx, half); {
+	case err != nil:
+		return err
+	case token == "": // what is there, if anything is, was not put in its place
+		if err := d.tree.Destroy(ctx, half); err != nil {
 			return err
 		}
 	}
-	return d.receiveBeside(ctx, id, size, stream, "volumes.step")
+	d.halves.Add(id)
+	if err := d.tree.ReceiveKept(ctx, half, stream); err != nil {
+		return err
+	}
+	if err := d.settle(ctx, id, size, "volumes.step"); err != nil {
+		return err
+	}
+	d.halves.Remove(id)
+	return nil
 }
 
 func (d *datasets) unmark(ctx context.Context, id string) error {

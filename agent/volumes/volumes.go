@@ -50,9 +50,9 @@ type keeper interface {
 	// remove removes a tree; a missing one is no error.
 	remove(ctx context.Context, id string) error
 	list(ctx context.Context) ([]string, error)
-	// used returns the bytes that the tree's files take, or false where the
-	// files have to be counted.
-	used(ctx context.Context, id string) (int64, bool, error)
+	// used returns what the tree takes, or false where its files have to be
+	// counted.
+	used(ctx context.Context, id string) (model.VolumeUsage, bool, error)
 	resize(ctx context.Context, id string, size int64) error
 	snapshots
 	// quota tells whether trees are held to their size.
@@ -71,6 +71,9 @@ type snapshots interface {
 	mark(ctx context.Context, id string) ([]string, error)
 	marks(ctx context.Context, id string) ([]string, error)
 	receiveStep(ctx context.Context, id string, size int64, stream io.Reader) error
+	partial(ctx context.Context, id string) (token string, err error)
+	dropPartial(ctx context.Context, id string) error
+	sendRest(ctx context.Context, id, name, token string) (io.ReadCloser, error)
 	unmark(ctx context.Context, id string) error
 }
 
@@ -158,9 +161,9 @@ func (s *Store) List(ctx context.Context) ([]string, error) { return s.keeper.li
 
 // Usage measures a volume.
 func (s *Store) Usage(ctx context.Context, id string) (model.VolumeUsage, error) {
-	used, known, err := s.keeper.used(ctx, id)
+	taken, known, err := s.keeper.used(ctx, id)
 	if known || err != nil {
-		return model.VolumeUsage{Used: used}, err
+		return taken, err
 	}
 	dir, err := s.keeper.dir(ctx, id)
 	if err != nil {
@@ -171,7 +174,7 @@ func (s *Store) Usage(ctx context.Context, id string) (model.VolumeUsage, error)
 		return model.VolumeUsage{}, fmt.Errorf("cannot measure a volume: %w", err)
 	}
 	defer unix.Close(fd)
-	used, err = delta.Size(ctx, fd)
+	used, err := delta.Size(ctx, fd)
 	return model.VolumeUsage{Used: used}, err
 }
 
@@ -237,7 +240,12 @@ func (s *Store) Send(ctx context.Context, id string, r wire.SendVolumeRequest) (
 	if r.Offset < 0 || r.Offset > 0 && r.Snapshot == "" {
 		return nil, model.Errorf(model.KindInvalid, "only the stream of a snapshot has a rest")
 	}
-	stream, err := s.keeper.send(ctx, id, r.Snapshot, r.Base)
+	var stream io.ReadCloser
+	if r.Token != "" {
+		stream, err = s.keeper.sendRest(ctx, id, r.Snapshot, r.Token)
+	} else {
+		stream, err = s.keeper.send(ctx, id, r.Snapshot, r.Base)
+	}
 	if err != nil {
 		return nil, err
 	}

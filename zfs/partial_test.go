@@ -1,0 +1,174 @@
+package zfs_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/zfs"
+	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
+)
+
+// keepingZFS acts as OpenZFS does with streams that break off: what has come
+// stays, a token tells how much, and the rest is sent by it. A stream is whole
+// when it ends with END.
+const keepingZFS = `
+part=DIR/$(echo "$last" | tr / _)
+case "$*" in
+"get -Hp -o value receive_resume_token tank") echo - ;;
+"get -Hp -o value receive_resume_token "*)
+	[ -e "$part.part" ] || { [ -e "$part" ] && { echo -; exit; }; echo "cannot open '$last': dataset does not exist" >&2; exit 1; }
+	printf '1-a-b-%x\n' $(stat -c %s "$part.part") ;;
+"receive -u -F -s "*)
+	cat >> "$part.part"
+	[ "$(tail -c 3 "$part.part")" = END ] || { echo 'cannot receive: incomplete stream' >&2; exit 1; }
+	mv "$part.part" "$part" ;;
+"receive -A "*) rm "$part.part" ;;
+"send -nvt "*) printf 'resume token contents:\n\ttoname = tank/from@one\n' ;;
+"send -t "*) tail -c +$((0x${last##*-} + 1)) DIR/stream ;;
+"send "*) cat DIR/stream ;;
+*) echo "what is $*?" >&2; exit 1 ;;
+esac`
+
+// broken is a stream that breaks off after so many bytes.
+func broken(stream io.Reader, after int64) io.Reader {
+	return io.MultiReader(io.LimitReader(stream, after), brokenReader{})
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) {
+	return 0, model.Errorf(model.KindUnavailable, "the connection broke")
+}
+
+// A stream that breaks off at any byte is gone on with there.
+func TestStreamsAreGoneOnWith(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := patientProgram(t, time.Minute, "last=$(eval echo \\${$#})\n"+strings.ReplaceAll(keepingZFS, "DIR", dir))
+	whole := bytes.Repeat([]byte("some of a stream; "), 40_000)
+	whole = append(whole, "END"...)
+	if err := os.WriteFile(filepath.Join(dir, "stream"), whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 3 {
+		goOn(t, p, fmt.Sprint("to", round))
+		got, err := os.ReadFile(filepath.Join(dir, fmt.Sprint("tank_to", round)))
+		if err != nil || !bytes.Equal(got, whole) {
+			t.Errorf("%d of %d bytes have come, %v", len(got), len(whole), err)
+		}
+	}
+}
+
+// goOn receives a stream that breaks at random bytes until it is whole.
+func goOn(t *testing.T, p *zfs.Pool, name string) {
+	t.Helper()
+	ctx := t.Context()
+	for first := true; ; first = false {
+		token, err := p.ResumeToken(ctx, name)
+		if err != nil || (token == "") != first {
+			t.Fatalf("the token is %q, %v", token, err)
+		}
+		var stream io.ReadCloser
+		if first {
+			stream, err = p.Send(ctx, "from@one", "")
+		} else {
+			stream, err = p.SendRest(ctx, "from@one", token)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.ReceiveKept(ctx, name, broken(stream, 1+rand.Int64N(200_000)))
+		stream.Close()
+		if err == nil {
+			t.Fatal("a stream that broke was received")
+		}
+		if !model.IsKind(err, model.KindUnavailable) {
+			// The rest was shorter than that, and whole: but who reads it does not know.
+			t.Fatalf("a stream that broke is %v", err)
+		}
+		if token, err := p.ResumeToken(ctx, name); err == nil && token == "" {
+			return
+		}
+	}
+}
+
+func TestHalfAStreamIsForgotten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := patientProgram(t, time.Minute, "last=$(eval echo \\${$#})\n"+strings.ReplaceAll(keepingZFS, "DIR", dir))
+	ctx := t.Context()
+	if err := p.ReceiveKept(ctx, "to", strings.NewReader("half")); !model.IsKind(err, model.KindInvalid) {
+		t.Errorf("half a stream: %v", err)
+	}
+	if token, err := p.ResumeToken(ctx, "to"); err != nil || token != "1-a-b-4" {
+		t.Errorf("its token is %q, %v", token, err)
+	}
+	for range 2 {
+		if err := p.DropPartial(ctx, "to"); err != nil {
+			t.Error(err)
+		}
+	}
+	if token, err := p.ResumeToken(ctx, "to"); err != nil || token != "" {
+		t.Errorf("after that its token is %q, %v", token, err)
+	}
+}
+
+// A token is made by who asks: it may be of what was not offered.
+func TestTokensOfOtherSnapshots(t *testing.T) {
+	t.Parallel()
+	p := patientProgram(t, time.Minute, "last=$(eval echo \\${$#})\n"+strings.ReplaceAll(keepingZFS, "DIR", t.TempDir()))
+	for token, want := range map[string]model.Kind{
+		"1-a-b-4": model.KindConflict, "-R": model.KindInvalid, "": model.KindInvalid, "1-a-b-4 x": model.KindInvalid,
+	} {
+		if _, err := p.SendRest(t.Context(), "other@one", token); !model.IsKind(err, want) {
+			t.Errorf("token %q: %v", token, err)
+		}
+	}
+}
+
+// Where ZFS keeps nothing a stream begins anew.
+func TestStreamsBeginAnewOnZFSFuse(t *testing.T) {
+	t.Parallel()
+	p, ctx := openPool(t, fusepooltest.Start(t, poolSize)), t.Context()
+	if _, err := p.Create(ctx, "from", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Snapshot(ctx, "from@one"); err != nil {
+		t.Fatal(err)
+	}
+	receive := func(limit int64) error {
+		stream, err := p.Send(ctx, "from@one", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		if limit >= 0 {
+			return p.ReceiveKept(ctx, "to", broken(stream, limit))
+		}
+		return p.ReceiveKept(ctx, "to", stream)
+	}
+	for _, limit := range []int64{0, 100, 1000} {
+		if err := receive(limit); !model.IsKind(err, model.KindUnavailable) || errors.Is(err, context.Canceled) {
+			t.Errorf("a stream that breaks after %d bytes: %v", limit, err)
+		}
+		if token, err := p.ResumeToken(ctx, "to"); err != nil || token != "" {
+			t.Errorf("its token is %q, %v", token, err)
+		}
+		if err := p.DropPartial(ctx, "to"); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := receive(-1); err != nil {
+		t.Error(err)
+	}
+}
