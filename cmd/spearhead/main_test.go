@@ -43,6 +43,36 @@ func TestWrongCallsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// Commands that accounts have too say both ways where neither is there, and never
+// take the one for the other.
+func TestCommandsSpeakAsWhoTheyAreTold(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv(socketVariable, "/nonexistent/head.sock")
+	t.Setenv(profileVariable, "")
+	refused := func(code int, want string, args ...string) {
+		t.Helper()
+		_, stderr, got := call(t, args...)
+		if got != code || !strings.Contains(stderr, want) {
+			t.Errorf("%v: code %d, stderr %q; want code %d with %q", args, got, stderr, code, want)
+		}
+	}
+	refused(1, "no head runs behind /nonexistent/head.sock", "volume", "ls")
+	refused(1, "speak as it with --profile NAME", "fwrule", "ls")
+	refused(2, "exclude each other", "fwrule", "ls", "--profile", "work", "--socket", "/x")
+	refused(2, "needs a NAME", "usage", "--profile", "")
+	refused(1, "no profile work", "usage", "--profile", "work")
+	for _, args := range [][]string{{"volume", "send", "jill/data"}, {"volume", "move", "jill/data", "n"}, {"package", "rm", "x"}, {"network", "rm", "x"}} {
+		refused(2, "is for operators", append(args, "--profile", "work")...)
+	}
+	refused(2, "--account is missing", "usage")
+
+	t.Setenv(profileVariable, "laptop")
+	refused(1, "no profile laptop", "volume", "ls")
+	refused(1, "no head runs behind /other", "volume", "ls", "--socket", "/other")
+	refused(1, "whatever SPEARHEAD_PROFILE says", "package", "rm", "x")
+	refused(1, "no head runs behind /nonexistent/head.sock", "node", "ls")
+}
+
 func TestEveryCommandHasHelp(t *testing.T) {
 	for _, command := range newApp().Commands {
 		for _, sub := range command.Subcommands {

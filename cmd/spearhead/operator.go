@@ -42,8 +42,11 @@ func operator(c *cli.Context, call func(*adminapi.Client) error) error {
 	client := adminapi.NewClient(path)
 	defer client.Close()
 	err, otherwise := call(client), ""
-	if sided(c) {
+	switch {
+	case sided(c):
 		otherwise = "; if you are a user of an account, speak as it with --profile NAME (spearhead profile ls)"
+	case os.Getenv(profileVariable) != "":
+		otherwise = "; this command is for operators, whatever " + profileVariable + " says"
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):

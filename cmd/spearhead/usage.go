@@ -14,6 +14,9 @@ func usageCommand() *cli.Command {
 		Description: sidesHelp,
 		Flags:       append(sideFlags(), &cli.StringFlag{Name: "account", Usage: "for operators: the account's `LOGIN`"}),
 		Action:      showUsage,
+
+		OnUsageError:    usageError,
+		HideHelpCommand: true,
 	}
 }
 

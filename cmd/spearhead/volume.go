@@ -19,7 +19,7 @@ func volumeCommand() *cli.Command {
 		Name:  "volume",
 		Usage: "volumes: what docker has no words for",
 		Description: "Volumes are made, mounted and removed with docker. VOLUME is a volume's name; an operator writes the\n" +
-			"account's login before it: jill/data. All but ls and rename needs nodes with ZFS.",
+			"account's login before it: jill/data. All but ls and rename need nodes with ZFS.",
 		Subcommands: []*cli.Command{
 			{Name: "ls", Usage: "list the volumes; an operator sees those of all accounts", Action: listVolumes},
 			{
