@@ -20,6 +20,9 @@ const (
 	// kernel, new ones are refused: each holds a process and a goroutine.
 	maxAtOnce = 16
 	maxOutput = 64 << 20
+	// stuckAfter is how long what was killed may take to die before the storage
+	// is to blame: it ends at once, unless it sleeps in the kernel.
+	stuckAfter = 5 * time.Second
 )
 
 // Marks of errors that this package acts on itself.
@@ -39,6 +42,7 @@ type runner struct {
 	log     *slog.Logger
 	slots   chan struct{} // one for each that runs, until it ends
 	hanging atomic.Int32  // of those, the ones that nobody waits for any more
+	stuck   atomic.Int32  // of those, the ones that have outlived being given up by stuckAfter
 }
 
 func newRunner(command []string, timeout time.Duration, log *slog.Logger) *runner {
@@ -121,7 +125,15 @@ func (r *runner) enter(ctx context.Context) error {
 func leave[T any](r *runner, end <-chan T) {
 	r.hanging.Add(1)
 	go func() {
-		<-end
+		grace := time.NewTimer(stuckAfter)
+		defer grace.Stop()
+		select {
+		case <-end:
+		case <-grace.C:
+			r.stuck.Add(1)
+			<-end
+			r.stuck.Add(-1)
+		}
 		r.hanging.Add(-1)
 		<-r.slots
 	}()

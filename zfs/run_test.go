@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -58,6 +59,9 @@ func TestF29HangingCommandsAreBounded(t *testing.T) {
 			t.Fatal("they do not end")
 		}
 	}
+	if n := r.stuck.Load(); n != 0 {
+		t.Errorf("%d are stuck after all have ended", n)
+	}
 	r.hanging.Store(maxAtOnce)
 	if _, err := r.zfs(t.Context(), "list"); !model.IsKind(err, model.KindUnavailable) {
 		t.Errorf("beside commands that are stuck: %v", err)
@@ -65,4 +69,31 @@ func TestF29HangingCommandsAreBounded(t *testing.T) {
 	if _, err := r.look(t.Context(), func() bool { return true }); !model.IsKind(err, model.KindUnavailable) {
 		t.Errorf("a look beside commands that are stuck: %v", err)
 	}
+}
+
+// A command that was given up and does not die is stuck, until it does.
+func TestStuckCommandsAreCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{run: newRunner(nil, time.Minute, slog.New(slog.DiscardHandler))}
+		disk := make(chan bool)
+		hang := func() bool { return <-disk }
+		if _, err := p.run.look(t.Context(), hang); !model.IsKind(err, model.KindUnavailable) {
+			t.Errorf("a look that hangs: %v", err)
+		}
+		synctest.Wait()
+		if n := p.Stuck(); n != 0 {
+			t.Errorf("%d are stuck when one has just been given up", n)
+		}
+		time.Sleep(stuckAfter) // which takes no time in here
+		synctest.Wait()
+		if n := p.Stuck(); n != 1 {
+			t.Errorf("%d are stuck, want 1", n)
+		}
+		disk <- true
+		synctest.Wait()
+		if n := p.Stuck(); n != 0 {
+			t.Errorf("%d are stuck after it has ended", n)
+		}
+	})
 }
