@@ -11,6 +11,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/agent/metrics"
 	"github.com/spearheadcloud/spearhead/agent/state"
+	"github.com/spearheadcloud/spearhead/model"
 )
 
 var _ metrics.Node = (*Agent)(nil)
@@ -35,8 +36,26 @@ func (a *Agent) Supervised(ctx context.Context) (int, error) {
 	return len(running), err
 }
 
+// Names implements metrics.Node.
+func (a *Agent) Names(ctx context.Context) (metrics.Names, error) {
+	s, err := a.drivers.Network.Names(ctx)
+	return metrics.Names{
+		Resolvers: s.Resolvers, Answered: s.Questions.Answered, Passed: s.Questions.Passed,
+		Failed: s.Questions.Failed, Dropped: s.Questions.Dropped,
+	}, err
+}
+
 // JournalSeq implements metrics.Node.
 func (a *Agent) JournalSeq() uint64 { return a.records.Place().Seq }
+
+// Storage implements metrics.Node.
+func (a *Agent) Storage() (model.StorageFault, int64, bool) {
+	last := a.storage.Load()
+	if last == nil {
+		return "", 0, false
+	}
+	return last.fault, last.free, true
+}
 
 // metricsFarewell is how long an answer that is being written may take when
 // the agent ends.

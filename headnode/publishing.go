@@ -17,13 +17,22 @@ func (h *head) newPublisher() *publish.Publisher {
 	})
 }
 
-// endpointAddress is the address of this head that users are told; an invalid
-// one if it is only known by names.
-func (h *head) endpointAddress() netip.Addr {
-	for _, host := range h.cfg.Advertise {
-		if a, err := netip.ParseAddr(host); err == nil {
-			return a.Unmap()
-		}
+// endpointAddresses are those of this head at which users are told that ports
+// are published, one of each family at most; none if it is only known by names.
+func endpointAddresses(advertise []string, dockerListen string) (all []netip.Addr) {
+	listens := func(netip.Addr) bool { return true }
+	host, _, _ := net.SplitHostPort(dockerListen) // Validate has checked it
+	if at, err := netip.ParseAddr(host); err == nil && at != netip.IPv6Unspecified() {
+		listens = func(a netip.Addr) bool { return a.Is4() == at.Unmap().Is4() }
 	}
-	return netip.Addr{}
+	known := map[bool]bool{}
+	for _, name := range advertise {
+		a, err := netip.ParseAddr(name)
+		if a = a.Unmap(); err != nil || known[a.Is4()] || !listens(a) {
+			continue
+		}
+		known[a.Is4()] = true
+		all = append(all, a)
+	}
+	return all
 }

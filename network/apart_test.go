@@ -144,6 +144,10 @@ func TestNamesAreAnsweredWhileNoDriverRuns(t *testing.T) {
 	if got := asks(t, a, "udp", "b", dns.TypeA); got != "NXDOMAIN" {
 		t.Errorf("who is gone is at %q", got)
 	}
+	stats, err := m.drivers["node-a"].Names(t.Context())
+	if q := stats.Questions; err != nil || stats.Resolvers != 2 || q.Answered < 8 || q.Passed < 9 || q.Failed+q.Dropped != 0 {
+		t.Errorf("it counts %+v, %v", stats, err)
+	}
 }
 
 // TestAKilledProcessOfNamesIsReplaced, and the new one knows all that the old

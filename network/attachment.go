@@ -123,6 +123,9 @@ func (d *Driver) join(ctx context.Context, b *sandbox, segments map[string]*segm
 	if err := d.serveNames(ctx, b); err != nil {
 		return err
 	}
+	if err := failpoint.Hit("network/attach/after-names"); err != nil {
+		return err
+	}
 	if err := d.applyWall(b); err != nil {
 		return err
 	}

@@ -40,6 +40,10 @@ type Config struct {
 	// Protected are networks that fabrics must not reach; none is the one that
 	// Underlay is on.
 	Protected []netip.Prefix
+	// Connections is how many connections out of fabrics one container may have
+	// at a time; an account may have four times as many on this node. 0 is a
+	// sixteenth of what the kernel has room for.
+	Connections int
 	// ResolvConf names the node's name servers; "" is /etc/resolv.conf.
 	ResolvConf string
 	// NamesCommand starts the process that resolves names for containers (see
@@ -64,8 +68,7 @@ type Driver struct {
 	mu       sync.Mutex
 	segments map[string]*segment // open ones, by key
 	boxes    map[string]*sandbox // by container
-	// fenced is what the fence of fabrics keeps them from; nil if none stands.
-	fenced map[netip.Prefix]bool
+	fenced   *fence              // that stands around fabrics; nil if none does
 }
 
 var (

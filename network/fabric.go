@@ -30,7 +30,8 @@ const vxlanOverhead = 50
 // fabricRecord is what a fabric on this node is made by.
 type fabricRecord struct {
 	VNI      uint32       `json:"vni"`
-	Network  string       `json:"network"` // its id
+	Network  string       `json:"network"`           // its id
+	Account  string       `json:"account,omitempty"` // whose it is
 	Gateway  netip.Prefix `json:"gateway,omitzero"`
 	Gateway6 netip.Prefix `json:"gateway6,omitzero"`
 	IPv6     bool         `json:"ipv6,omitempty"`
@@ -47,7 +48,7 @@ func (d *Driver) newFabricRecord(n *model.Network) (segmentRecord, error) {
 	if n.VNI == 0 || n.VNI >= 1<<24 {
 		return segmentRecord{}, model.Errorf(model.KindInvalid, "network %s has no valid number on the wire", n.Name)
 	}
-	rec := &fabricRecord{VNI: n.VNI, Network: n.ID, MTU: n.MTU, IPv6: n.Subnet6.IsValid()}
+	rec := &fabricRecord{VNI: n.VNI, Network: n.ID, Account: n.AccountID, MTU: n.MTU, IPv6: n.Subnet6.IsValid()}
 	if !n.Internal {
 		if n.Gateway.IsValid() {
 			rec.Gateway = netip.PrefixFrom(n.Gateway, n.Subnet.Bits())
@@ -75,7 +76,11 @@ func (s *segment) ensureFabric(d *Driver) error {
 	if f.Way == 0 {
 		return nil
 	}
-	if err := guardFabric(s.ns); err != nil {
+	share, err := d.share()
+	if err != nil {
+		return err
+	}
+	if err := guardFabric(s.ns, share); err != nil {
 		return err
 	}
 	if err := d.raiseFence(); err != nil {

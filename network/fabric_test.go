@@ -28,6 +28,8 @@ type machines struct {
 	// apart has nodes that start resolve names in a process of its own, of this
 	// version; "" has them do it in the test's.
 	apart string
+	// connections that one container may have; 0 is the kernel's room for them.
+	connections int
 }
 
 func newMachines(t testing.TB, names ...string) *machines {
@@ -79,7 +81,7 @@ func (m *machines) tryStart(name string) (*Driver, error) {
 		m.t.Fatal(err)
 	}
 	cfg := Config{
-		RunDir: m.path("run-" + name), Uplinks: map[string]string{"external": "ext0"}, Underlay: m.places[name],
+		RunDir: m.path("run-" + name), Uplinks: map[string]string{"external": "ext0"}, Underlay: m.places[name], Connections: m.connections,
 		ResolvConf: m.path("resolv-" + name), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	if m.apart != "" {

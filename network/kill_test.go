@@ -28,8 +28,8 @@ func TestFabricsKilledAnywhere(t *testing.T) {
 	points := map[string]string{ // node → where its first driver is killed
 		"node-1": "network/fabric/after-tunnel", "node-2": "network/fabric/after-fence", "node-3": "network/fabric/after-way",
 		"node-4": "network/attach/after-firewall", "node-5": "network/attach/after-veth", "node-6": "network/attach/after-unplug",
-		"node-10": "network/attach/after-sentry",
-		"node-7":  "network/detach/before-namespace", "node-8": "network/segment/before-unpin", "node-9": "network/segment/before-fence",
+		"node-10": "network/attach/after-sentry", "node-11": "network/attach/after-names", "node-12": "network/told/after-fabrics", "node-13": "network/told/after-names",
+		"node-7": "network/detach/before-namespace", "node-8": "network/segment/before-unpin", "node-9": "network/segment/before-fence",
 	}
 	m := newMachines(t)
 	for node, point := range points {
@@ -49,8 +49,24 @@ func TestFabricsKilledAnywhere(t *testing.T) {
 		if !reaches(path, "10.201.0.1") {
 			t.Errorf("after %s the container has no network", point)
 		}
+		if err := m.drivers[node].SetNetworks(context.Background(), model.NetworkState{Networks: []model.NetworkView{{Network: n}}}); err != nil {
+			t.Errorf("after %s: %v", point, err)
+		}
+		if entries := m.inSegment(node, n, "bridge fdb show dev tunnel"); strings.Contains(entries, "02:00:00:00:00:01") {
+			t.Errorf("after %s a container is remembered that is gone: %s", point, entries)
+		}
 		m.stop(node)
 	}
+}
+
+// inSegment runs a command in the namespace of a fabric on a node.
+func (m *machines) inSegment(node string, n model.Network, command string) string {
+	m.t.Helper()
+	out, err := run(m.drivers[node].segments[segmentKey(&n)].pin(), command)
+	if err != nil {
+		m.t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	return out
 }
 
 // fabricLife has a container on a fabric come, change and go.
@@ -72,6 +88,12 @@ func fabricLife(t *testing.T, where string) {
 		if _, err := d.Attach(context.Background(), a); err != nil {
 			t.Fatal(err)
 		}
+	}
+	there := model.Member{
+		ContainerID: "two", AccountID: "alice", Underlay: m.places[parts[1]].Next(), MAC: "02:00:00:00:00:01", Address: addr4(10, 7, 0, 99), Names: []string{"two"}, Up: true,
+	}
+	if err := d.SetNetworks(context.Background(), model.NetworkState{Networks: []model.NetworkView{{Network: one, Members: []model.Member{there}}}}); err != nil {
+		t.Fatal(err)
 	}
 	if err := d.Detach(context.Background(), "one"); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/names"
@@ -15,6 +16,7 @@ type resolvers interface {
 	Drop(ctx context.Context, id string) error
 	Keep(ctx context.Context, ids []string) error
 	Tell(ctx context.Context, networks map[string]names.Network) error
+	Stats(ctx context.Context) (names.Stats, error)
 	Close() error
 }
 
@@ -37,6 +39,9 @@ func (d *Driver) openResolvers(ctx context.Context) (resolvers, error) {
 	return client, nil
 }
 
+// Names tells what the resolvers of the node's containers do.
+func (d *Driver) Names(ctx context.Context) (names.Stats, error) { return d.resolvers.Stats(ctx) }
+
 // serveNames has the container's resolver do what its record says. The caller
 // holds b.mu.
 func (d *Driver) serveNames(ctx context.Context, b *sandbox) error {
@@ -46,6 +51,10 @@ func (d *Driver) serveNames(ctx context.Context, b *sandbox) error {
 	}
 	who := names.Container{Namespace: b.pin(), Account: b.rec.Account, Servers: b.rec.Upstream, Own: b.rec.OwnUpstream, Ports: b.dns}
 	for _, p := range b.rec.Ports {
+		for _, link := range p.Links {
+			name, alias, _ := strings.Cut(link, ":")
+			who.Links = append(who.Links, names.Link{Network: p.NetworkID, Name: name, Alias: alias})
+		}
 		if p.Primary {
 			who.Networks = append([]string{p.NetworkID}, who.Networks...)
 		} else {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network/namespace"
 )
@@ -68,7 +69,7 @@ func (d *Driver) SetNetworks(ctx context.Context, s model.NetworkState) error {
 		}
 	}
 	d.mu.Unlock()
-	errs = append(errs, d.resolvers.Tell(ctx, phoneBook(s)))
+	errs = append(errs, failpoint.Hit("network/told/after-fabrics"), d.resolvers.Tell(ctx, phoneBook(s)), failpoint.Hit("network/told/after-names"))
 	return errors.Join(append(errs, errorsOf(boxes, d.refresh))...)
 }
 

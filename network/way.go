@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -44,28 +45,28 @@ func (d *Driver) freeWay() (int, error) {
 		return 0, err
 	}
 	for n := firstWay; n <= lastWay; n++ {
-		if !used[n] {
+		if _, taken := used[n]; !taken {
 			return n, nil
 		}
 	}
 	return 0, model.Errorf(model.KindExhausted, "this node has no room for another fabric")
 }
 
-// usedWays are the numbers of all fabrics that exist on this node. The caller
-// holds d.mu.
-func (d *Driver) usedWays() (map[int]bool, error) {
+// usedWays are the numbers of all fabrics that exist on this node, and whose
+// these are. The caller holds d.mu.
+func (d *Driver) usedWays() (map[int]string, error) {
 	keys, err := listed(d.segmentsDir())
 	if err != nil {
 		return nil, err
 	}
-	used := map[int]bool{}
+	used := map[int]string{}
 	for _, key := range keys {
 		s := d.segments[key]
 		if s == nil {
 			s = d.recorded(key)
 		}
 		if s != nil && s.rec.Fabric != nil && s.rec.Fabric.Way != 0 {
-			used[s.rec.Fabric.Way] = true
+			used[s.rec.Fabric.Way] = cmp.Or(s.rec.Fabric.Account, s.rec.Fabric.Network)
 		}
 	}
 	return used, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/spearheadcloud/spearhead/image"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/network"
+	"github.com/spearheadcloud/spearhead/network/names"
 	"github.com/spearheadcloud/spearhead/runtime"
 	"github.com/spearheadcloud/spearhead/wire/wiretest"
 )
@@ -350,6 +351,8 @@ func (d *networkDriver) Sandboxes(context.Context) ([]string, error) {
 func (d *networkDriver) SetNetworks(context.Context, model.NetworkState) error {
 	return nil // nothing that a container holds
 }
+
+func (d *networkDriver) Names(context.Context) (names.Stats, error) { return names.Stats{}, nil }
 
 func keys[V any](m map[string]V) []string {
 	all := []string{}

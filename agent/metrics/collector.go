@@ -19,8 +19,13 @@ type Node interface {
 	Stats(ctx context.Context, id string) (model.Stats, error)
 	// Supervised asks the supervisor of containers how many processes it has.
 	Supervised(ctx context.Context) (int, error)
+	// Names asks the process that resolves names for containers what it does.
+	Names(ctx context.Context) (Names, error)
 	// JournalSeq is the newest entry in the node's journal.
 	JournalSeq() uint64
+	// Storage tells what was last found wrong with the storage ("" is nothing)
+	// and how many bytes are free; false if it was not asked yet.
+	Storage() (fault model.StorageFault, free int64, known bool)
 }
 
 // Container is one of the node's.
@@ -66,6 +71,8 @@ var (
 	supervisorUp = describe("spearhead_agent_iod_up", "1 if the supervisor of containers answers.")
 	supervised   = describe("spearhead_agent_iod_processes", "Processes that the supervisor has.")
 	journalSeq   = describe("spearhead_agent_journal_seq", "Newest entry in the node's journal.")
+	storageFault = describe("spearhead_agent_storage_fault", "1 for what is wrong with the node's storage, 0 for what is not.", "fault")
+	storageFree  = describe("spearhead_agent_storage_free_bytes", "What containers can still fill; what was last known where the storage does not answer.")
 	unsampled    = describe("spearhead_agent_unsampled_containers", "Running containers that this answer has no numbers of.")
 )
 
@@ -77,7 +84,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		containerRunning, containerRestarts, cpuSeconds, cpuThrottled, cpuLimit, memoryUsed, memoryCache, memoryLimit, memoryFailures,
-		processes, netReceived, netSent, netDropped, diskRead, diskWritten, diskLimit, supervisorUp, supervised, journalSeq, unsampled,
+		processes, netReceived, netSent, netDropped, diskRead, diskWritten, diskLimit, supervisorUp, supervised, namesUp, namesResolvers, namesQuestions, journalSeq, storageFault, storageFree, unsampled,
 	} {
 		out <- d
 	}
@@ -89,6 +96,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	e := emitter{out: out}
 	e.gauge(journalSeq, float64(c.node.JournalSeq()))
+	e.storage(c.node)
 	n, err := c.node.Supervised(ctx)
 	e.gauge(supervised, float64(n))
 	up := 1.0
@@ -97,6 +105,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		c.log.Warn("cannot ask the supervisor of containers", "op", "metrics", "err", err)
 	}
 	e.gauge(supervisorUp, up)
+	c.names(ctx, &e)
 	missed := 0
 	for _, one := range c.node.Metered() {
 		e.owner = []string{one.ID, one.Name, one.Account, one.AccountID}
@@ -120,13 +129,35 @@ type emitter struct {
 	owner []string
 }
 
-func (e *emitter) gauge(d *prometheus.Desc, value float64) {
-	e.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, e.owner...)
+func (e *emitter) gauge(d *prometheus.Desc, value float64, more ...string) {
+	labels := append(e.owner[:len(e.owner):len(e.owner)], more...)
+	e.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
 func (e *emitter) counter(d *prometheus.Desc, value float64, more ...string) {
 	labels := append(e.owner[:len(e.owner):len(e.owner)], more...)
 	e.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
+}
+
+// storageFaults are all that can be told, by the words for them in labels.
+var storageFaults = map[string]model.StorageFault{
+	"silent": model.StorageSilent, "suspended": model.StorageSuspended, "full": model.StorageFull,
+}
+
+// storage tells how it does, once that is known.
+func (e *emitter) storage(n Node) {
+	fault, free, known := n.Storage()
+	if !known {
+		return
+	}
+	for word, one := range storageFaults {
+		value := 0.0
+		if one == fault {
+			value = 1
+		}
+		e.gauge(storageFault, value, word)
+	}
+	e.gauge(storageFree, float64(free))
 }
 
 // container tells what is known without looking.

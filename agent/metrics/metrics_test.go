@@ -20,6 +20,7 @@ import (
 type node struct {
 	looks atomic.Int32
 	fails error
+	fault model.StorageFault
 }
 
 func (n *node) Metered() []Container {
@@ -42,8 +43,9 @@ func (n *node) Stats(_ context.Context, id string) (model.Stats, error) {
 	}, n.fails
 }
 
-func (n *node) Supervised(context.Context) (int, error) { return 1, n.fails }
-func (n *node) JournalSeq() uint64                      { return 42 }
+func (n *node) Supervised(context.Context) (int, error)    { return 1, n.fails }
+func (n *node) JournalSeq() uint64                         { return 42 }
+func (n *node) Storage() (model.StorageFault, int64, bool) { return n.fault, 7 << 30, true }
 
 func scrape(t *testing.T, h http.Handler) string {
 	t.Helper()
@@ -61,7 +63,7 @@ func scrape(t *testing.T, h http.Handler) string {
 
 func TestContainersAreToldWithTheirOwners(t *testing.T) {
 	t.Parallel()
-	m, n := New("node-1", "v1"), &node{}
+	m, n := New("node-1", "v1"), &node{fault: model.StorageSuspended}
 	h := m.Handler(n, slog.New(slog.DiscardHandler))
 	m.Fetched("pull", time.Second, nil)
 	m.Fetched("pull", time.Second, errors.New("no such image"))
@@ -83,6 +85,7 @@ func TestContainersAreToldWithTheirOwners(t *testing.T) {
 		"spearhead_agent_iod_up 1", "spearhead_agent_journal_seq 42", "spearhead_agent_unsampled_containers 0",
 		`spearhead_agent_images_total{outcome="failed",way="pull"} 1`, `spearhead_agent_image_seconds_count{way="pull"} 1`,
 		`spearhead_agent_info{node="node-1",version="v1"} 1`,
+		`spearhead_agent_storage_fault{fault="silent"} 0`, `spearhead_agent_storage_fault{fault="suspended"} 1`, "spearhead_agent_storage_free_bytes 7.5",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the answer lacks %s", want)

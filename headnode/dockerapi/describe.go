@@ -128,7 +128,7 @@ func address(c *model.Container) netip.Addr {
 // A published port is reached on the container's own address and, where the
 // data center does so, at that of its heads, which comes first: there are
 // clients that read no more than one.
-func listedPorts(c *model.Container, endpoint netip.Addr) []container.PortSummary {
+func listedPorts(c *model.Container, endpoints []netip.Addr) []container.PortSummary {
 	ports := []container.PortSummary{}
 	if !c.State.Status.Running() {
 		return ports
@@ -139,8 +139,10 @@ func listedPorts(c *model.Container, endpoint netip.Addr) []container.PortSummar
 			ports = append(ports, port)
 		}
 		for _, number := range p.AtHeads() {
-			port.IP, port.PublicPort = endpoint, number
-			ports = append(ports, port)
+			for _, endpoint := range endpoints {
+				port.IP, port.PublicPort = endpoint, number
+				ports = append(ports, port)
+			}
 		}
 		for _, outside := range p.Reached() {
 			port.IP, port.PublicPort = address(c), outside
@@ -157,7 +159,7 @@ func portOf(p model.Port) network.Port {
 
 // portMap is the ports as inspect shows them, while the container runs; see
 // listedPorts.
-func portMap(c *model.Container, endpoint netip.Addr) network.PortMap {
+func portMap(c *model.Container, endpoints []netip.Addr) network.PortMap {
 	ports := network.PortMap{}
 	if !c.State.Status.Running() {
 		return ports
@@ -165,7 +167,9 @@ func portMap(c *model.Container, endpoint netip.Addr) network.PortMap {
 	for _, p := range c.Spec.Ports {
 		var bindings []network.PortBinding
 		for _, number := range p.AtHeads() {
-			bindings = append(bindings, network.PortBinding{HostIP: endpoint, HostPort: strconv.Itoa(int(number))})
+			for _, endpoint := range endpoints {
+				bindings = append(bindings, network.PortBinding{HostIP: endpoint, HostPort: strconv.Itoa(int(number))})
+			}
 		}
 		for _, outside := range p.Reached() {
 			bindings = append(bindings, network.PortBinding{HostIP: address(c), HostPort: strconv.Itoa(int(outside))})
@@ -175,16 +179,16 @@ func portMap(c *model.Container, endpoint netip.Addr) network.PortMap {
 	return ports
 }
 
-// networkNames finds names of networks, each once, and knows the address at
+// networkNames finds names of networks, each once, and knows the addresses at
 // which this head publishes ports.
 type networkNames struct {
-	system   System
-	endpoint netip.Addr
-	known    map[string]string
+	system    System
+	endpoints []netip.Addr
+	known     map[string]string
 }
 
 func (s *server) networkNames() *networkNames {
-	return &networkNames{s.System, s.Endpoint, map[string]string{}}
+	return &networkNames{s.System, s.Endpoints, map[string]string{}}
 }
 
 // name returns the name of a network, and its id if it has none any more.
@@ -239,7 +243,7 @@ func endpoints(ctx context.Context, c *model.Container, names *networkNames) map
 			mac = nil
 		}
 		e := &network.EndpointSettings{
-			NetworkID: askedNetwork(&nic), EndpointID: endpointID(c.ID, nic.NetworkID), MacAddress: mac, Aliases: nic.Aliases,
+			NetworkID: askedNetwork(&nic), EndpointID: endpointID(c.ID, nic.NetworkID), MacAddress: mac, Aliases: nic.Aliases, Links: nic.Links,
 			DNSNames: append([]string{c.Name, model.ShortID(c.ID)}, nic.Aliases...),
 		}
 		if nic.Address.IsValid() {

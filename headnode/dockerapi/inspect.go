@@ -102,7 +102,7 @@ func inspection(c *call, found *model.Container, names *networkNames) (*containe
 		Storage:    &storage.Storage{RootFS: &storage.RootFSStorage{Snapshot: &storage.RootFSStorageSnapshot{Name: storageDriver}}},
 		HostConfig: hostConfig(found, asked.HostConfig), Config: config(found, asked.Config), Mounts: mountPoints(found),
 		NetworkSettings: &container.NetworkSettings{
-			SandboxID: found.ID, Ports: portMap(found, names.endpoint), Networks: endpoints(c.ctx(), found, names),
+			SandboxID: found.ID, Ports: portMap(found, names.endpoints), Networks: endpoints(c.ctx(), found, names),
 		},
 	}, nil
 }

@@ -101,7 +101,7 @@ func encodeSummary(c *call, sum *container.Summary) ([]byte, error) {
 func summary(ctx context.Context, c *model.Container, status string, names *networkNames) *container.Summary {
 	sum := &container.Summary{
 		ID: c.ID, Names: []string{"/" + c.Name}, Image: c.Spec.Image, ImageID: c.Spec.ImageID,
-		Command: commandText(c.Spec.Args()), Created: c.Created.Unix(), Ports: listedPorts(c, names.endpoint),
+		Command: commandText(c.Spec.Args()), Created: c.Created.Unix(), Ports: listedPorts(c, names.endpoints),
 		Labels: labelsOf(c), State: container.ContainerState(currentStatus(c)), Status: status,
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: endpoints(ctx, c, names)},
 		Mounts:          mountPoints(c),

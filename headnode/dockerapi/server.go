@@ -49,9 +49,9 @@ type Config struct {
 	// does.
 	Fresh   func(context.Context) error
 	Version string // of Spearhead, shown to clients
-	// Endpoint is the address at which this head publishes ports; an invalid
-	// one is shown as any.
-	Endpoint netip.Addr
+	// Endpoints are the addresses at which this head publishes ports, the one
+	// that is shown first before others; none are shown as any.
+	Endpoints []netip.Addr
 	// LogDrivers are those that containers may have; empty is all there are.
 	LogDrivers []string
 	// Served, if not nil, is told of each request that was answered; it must
@@ -66,8 +66,8 @@ func New(c Config) http.Handler {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if !c.Endpoint.IsValid() {
-		c.Endpoint = netip.IPv4Unspecified()
+	if len(c.Endpoints) == 0 {
+		c.Endpoints = []netip.Addr{netip.IPv4Unspecified()}
 	}
 	if len(c.LogDrivers) == 0 {
 		c.LogDrivers = logopt.Drivers()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +98,13 @@ func (c *center) say(id, action string, status model.Status) {
 // publisher runs one until the test ends.
 func publisher(t *testing.T, c *center, machines ...netip.Prefix) *Publisher {
 	t.Helper()
-	p := New(Config{Store: c, Host: "127.0.0.1", Logger: slog.New(slog.DiscardHandler), Machines: func(*state.View) []netip.Prefix {
+	return publisherAt(t, c, "127.0.0.1", machines...)
+}
+
+// publisherAt is publisher for a head with this address.
+func publisherAt(t *testing.T, c *center, host string, machines ...netip.Prefix) *Publisher {
+	t.Helper()
+	p := New(Config{Store: c, Host: host, Logger: slog.New(slog.DiscardHandler), Machines: func(*state.View) []netip.Prefix {
 		return machines
 	}})
 	ctx, stop := context.WithCancel(t.Context())
@@ -230,6 +237,38 @@ func TestConnectionsReachWhoRuns(t *testing.T) {
 	}
 	if heard, err := ask(t, number, "hello"); err != nil || heard != "second\nhello" {
 		t.Errorf("after the first has ended: %q, %v", heard, err)
+	}
+}
+
+// TestPortsArePublishedByIPv6Too, where the head has it, whatever family the
+// containers' network is of.
+func TestPortsArePublishedByIPv6Too(t *testing.T) {
+	t.Parallel()
+	probe, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("needs IPv6 on the loopback: ", err)
+	}
+	_, port, _ := net.SplitHostPort(probe.Addr().String())
+	probe.Close()
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCenter(t)
+	p := publisherAt(t, c, "::1")
+	c.run(60, "tcp", echo(t, "127.77.0.60", "web"), uint16(number))
+	caughtUp(t, p)
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort("::1", port), patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	heard := make([]byte, len("web\n"))
+	if _, err := io.ReadFull(conn, heard); err != nil || string(heard) != "web\n" {
+		t.Errorf("%q, %v", heard, err)
 	}
 }
 

@@ -40,6 +40,7 @@ type book map[string]*page // by the network's id
 
 // page is one network in the book.
 type page struct {
+	id       string
 	name     string
 	names    map[place][]*Member    // by a name in lower case
 	services map[place][]offer      // by a service's name in lower case
@@ -55,8 +56,8 @@ type offer struct {
 	Service
 }
 
-func newPage(n Network) *page {
-	p := &page{name: n.Name, names: map[place][]*Member{}, services: map[place][]offer{}, owners: map[netip.Addr]*Member{}}
+func newPage(id string, n Network) *page {
+	p := &page{id: id, name: n.Name, names: map[place][]*Member{}, services: map[place][]offer{}, owners: map[netip.Addr]*Member{}}
 	for i := range n.Members {
 		p.add(&n.Members[i])
 	}
@@ -132,22 +133,23 @@ type view struct {
 func (v view) Ready() bool { return v.house.told.Load() != nil }
 
 // pages are the container's networks, the one with the default route first.
-func (v view) pages() (account string, all []*page) {
-	told, who := *v.house.told.Load(), v.room.who.Load()
+func (v view) pages() (who *Container, all []*page) {
+	told := *v.house.told.Load()
+	who = v.room.who.Load()
 	for _, id := range who.Networks {
 		if p := told[id]; p != nil {
 			all = append(all, p)
 		}
 	}
-	return who.Account, all
+	return who, all
 }
 
 // Lookup implements resolver.Names. The first network that knows the name
 // decides.
 func (v view) Lookup(name string) (addresses []netip.Addr, known bool) {
-	account, pages := v.pages()
+	who, pages := v.pages()
 	for _, p := range pages {
-		members := p.members(account, name)
+		members := p.members(who.Account, who.behind(p.id, name))
 		for _, m := range members {
 			addresses = append(addresses, m.Address)
 			if m.Address6.IsValid() {
@@ -163,9 +165,9 @@ func (v view) Lookup(name string) (addresses []netip.Addr, known bool) {
 
 // Services implements resolver.Names.
 func (v view) Services(name string) (all []resolver.Service) {
-	account, pages := v.pages()
+	who, pages := v.pages()
 	for _, p := range pages {
-		for _, o := range p.offers(account, name) {
+		for _, o := range p.offers(who.Account, name) {
 			if o.Port != 0 {
 				all = append(all, resolver.Service{Target: p.title(o.Member), Port: o.Port, Priority: o.Priority, Weight: o.Weight})
 			}
@@ -179,9 +181,9 @@ func (v view) Services(name string) (all []resolver.Service) {
 
 // Reverse implements resolver.Names.
 func (v view) Reverse(a netip.Addr) (name string, known bool) {
-	account, pages := v.pages()
+	who, pages := v.pages()
 	for _, p := range pages {
-		if m := p.owners[a]; m != nil && m.Account == account {
+		if m := p.owners[a]; m != nil && m.Account == who.Account {
 			return p.title(m), true
 		}
 	}

@@ -178,6 +178,12 @@ func (c *Client) Keep(ctx context.Context, ids []string) error {
 	return c.call(ctx, http.MethodPut, "/containers", ids, nil)
 }
 
+// Stats is as of a House.
+func (c *Client) Stats(ctx context.Context) (s Stats, err error) {
+	err = c.call(ctx, http.MethodGet, "/stats", nil, &s)
+	return s, err
+}
+
 // Tell is as of a House. Only what differs is sent.
 func (c *Client) Tell(ctx context.Context, networks map[string]Network) error {
 	c.telling.Lock()

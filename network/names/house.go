@@ -21,12 +21,31 @@ type Container struct {
 	Namespace string   `json:"namespace"` // the path at which it is pinned
 	Account   string   `json:"account,omitempty"`
 	Networks  []string `json:"networks"` // ids, the one with the default route first
+	// Links are names that only this container has for others.
+	Links []Link `json:"links,omitempty"`
 	// Servers are asked for other names, from inside of the namespace. Without
 	// any, and with Own, the node's are; else nobody is.
 	Servers []netip.Addr `json:"servers,omitempty"`
 	Own     bool         `json:"own,omitempty"`
 	// Ports are where a resolver before this one listened.
 	Ports resolver.Ports `json:"ports"`
+}
+
+// Link is another name of a member of a network.
+type Link struct {
+	Network string `json:"network"` // its id
+	Name    string `json:"name"`    // that the member has on it
+	Alias   string `json:"alias"`
+}
+
+// behind returns what is to be looked up on a network for a name.
+func (c *Container) behind(network, name string) string {
+	for _, l := range c.Links {
+		if l.Network == network && plain(l.Alias) == name {
+			return plain(l.Name)
+		}
+	}
+	return name
 }
 
 // sameSockets tells whether one resolver can do for both.
@@ -40,6 +59,7 @@ type House struct {
 	upstream *resolver.Upstream
 	logger   *slog.Logger
 	told     atomic.Pointer[book] // nil: nothing yet
+	tally    resolver.Tally
 
 	mu    sync.Mutex
 	rooms map[string]*room // by container
@@ -148,7 +168,7 @@ func (h *House) open(id string, r *room, c Container, want resolver.Ports) (*res
 		return nil, fmt.Errorf("cannot open network namespace: %w", err)
 	}
 	defer ns.Close()
-	cfg := resolver.Config{Namespace: ns, Names: view{h, r}, Servers: c.Servers, Ports: want, Logger: h.logger.With("container", id)}
+	cfg := resolver.Config{Namespace: ns, Names: view{h, r}, Servers: c.Servers, Ports: want, Tally: &h.tally, Logger: h.logger.With("container", id)}
 	if c.Own {
 		cfg.Own = h.upstream
 	}
@@ -199,7 +219,7 @@ func (h *House) Keep(ctx context.Context, ids []string) error {
 func (h *House) Tell(_ context.Context, networks map[string]Network) error {
 	next := book{}
 	for id, n := range networks {
-		next[id] = newPage(n)
+		next[id] = newPage(id, n)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -223,10 +243,22 @@ func (h *House) change(networks map[string]Network, gone []string) error {
 		delete(next, id)
 	}
 	for id, n := range networks {
-		next[id] = newPage(n)
+		next[id] = newPage(id, n)
 	}
 	h.told.Store(&next)
 	return nil
+}
+
+// Stats are what the resolvers of a node do, counted since their process
+// began.
+type Stats struct {
+	Resolvers int             `json:"resolvers"`
+	Questions resolver.Counts `json:"questions"`
+}
+
+// Stats returns them.
+func (h *House) Stats(context.Context) (Stats, error) {
+	return Stats{Resolvers: h.size(), Questions: h.tally.Counts()}, nil
 }
 
 // size is how many resolvers there are.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
 
@@ -31,6 +32,33 @@ func anyNetworks(t *rapid.T) map[string]Network {
 		return Network{Name: "lan", Members: rapid.SliceOfN(member, 0, 2).Draw(t, "members")}
 	})
 	return rapid.MapOfN(rapid.SampledFrom([]string{"a", "b", "c"}), network, 0, 3).Draw(t, "networks")
+}
+
+// TestLinksAreOfOneContainerOnly: a name that one container has for another.
+func TestLinksAreOfOneContainerOnly(t *testing.T) {
+	t.Parallel()
+	var h House
+	lan := Network{Name: "lan", Members: []Member{
+		{Account: "alice", Address: netip.MustParseAddr("10.0.0.2"), Names: []string{"project_db_1"}, Up: true},
+		{Account: "bob", Address: netip.MustParseAddr("10.0.0.3"), Names: []string{"project_db_1"}, Up: true},
+	}}
+	if err := h.Tell(t.Context(), map[string]Network{"a": lan}); err != nil {
+		t.Fatal(err)
+	}
+	linked, other := &room{}, &room{}
+	linked.who.Store(&Container{Account: "alice", Networks: []string{"a"}, Links: []Link{{Network: "a", Name: "Project_DB_1", Alias: "DB"}, {Network: "b", Name: "project_db_1", Alias: "elsewhere"}}})
+	other.who.Store(&Container{Account: "alice", Networks: []string{"a"}})
+	want := []netip.Addr{netip.MustParseAddr("10.0.0.2")}
+	for _, name := range []string{"db", "project_db_1"} {
+		if got, known := (view{&h, linked}).Lookup(name); !known || !slices.Equal(got, want) {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	for who, name := range map[*room]string{other: "db", linked: "elsewhere"} {
+		if got, known := (view{&h, who}).Lookup(name); known {
+			t.Errorf("%s is found: %v", name, got)
+		}
+	}
 }
 
 // TestDifferencesTellTheWhole: who knows something and is told the difference
@@ -84,14 +112,7 @@ func TestAnIdleProcessEnds(t *testing.T) {
 	ended := make(chan error, 1)
 	begun := time.Now()
 	go func() { ended <- Main(t.Context(), Config{RunDir: dir, ResolvConf: "/nowhere", Version: "1"}) }()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(dir, socketName)); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("it does not begin to serve")
-		}
-	}
+	awaitFile(t, filepath.Join(dir, socketName))
 	if err := Main(t.Context(), Config{RunDir: dir, ResolvConf: "/nowhere", Version: "1"}); err == nil {
 		t.Error("two serve one folder")
 	}
@@ -102,6 +123,34 @@ func TestAnIdleProcessEnds(t *testing.T) {
 		}
 	case <-time.After(time.Minute + idleEnd):
 		t.Error("it does not end")
+	}
+}
+
+// awaitFile returns when there is a file of that name (inotify(7)).
+func awaitFile(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := os.NewFile(uintptr(fd), "events")
+	defer events.Close()
+	if _, err := unix.InotifyAddWatch(fd, filepath.Dir(path), unix.IN_CREATE|unix.IN_MOVED_TO); err != nil {
+		t.Fatal(err)
+	}
+	if err := events.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		if _, err := events.Read(make([]byte, 4096)); err != nil {
+			t.Fatalf("there is no %s: %v", path, err)
+		}
 	}
 }
 

@@ -175,6 +175,7 @@ func (h *host) handler() http.Handler {
 		}
 		return nil, h.change(c.Networks, c.Gone)
 	})
+	handle("GET /stats", func(r *http.Request) (any, error) { return h.Stats(r.Context()) })
 	handle("DELETE /", func(*http.Request) (any, error) {
 		h.end()
 		return nil, nil

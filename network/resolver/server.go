@@ -72,7 +72,9 @@ type Config struct {
 	// before this one; 0 is anywhere.
 	Ports Ports
 	// Own asks the node's name servers; nil passes nothing on.
-	Own    *Upstream
+	Own *Upstream
+	// Tally counts the questions.
+	Tally  *Tally
 	Logger *slog.Logger
 }
 
@@ -181,19 +183,23 @@ func (s *Server) Close() {
 // answer answers one question, or leaves it unanswered if it is one too many.
 func (s *Server) answer(w dns.ResponseWriter, q *dns.Msg) {
 	if !s.budget.take(time.Now()) || !s.cfg.Names.Ready() {
+		s.cfg.Tally.dropped.Add(1)
 		return
 	}
 	reply := s.own(q)
-	if reply == nil {
+	if reply != nil {
+		s.cfg.Tally.answered.Add(1)
+	} else {
 		select {
 		case s.places <- struct{}{}:
 		default:
+			s.cfg.Tally.dropped.Add(1)
 			return
 		}
 		reply = s.pass(w, q)
 		<-s.places
 	}
-	if reply == nil || s.ctx.Err() != nil {
+	if s.ctx.Err() != nil {
 		return
 	}
 	if w.LocalAddr().Network() == "udp" {
@@ -213,6 +219,7 @@ func (s *Server) pass(w dns.ResponseWriter, q *dns.Msg) *dns.Msg {
 		if len(q.Question) == 1 && q.Opcode == dns.OpcodeQuery {
 			failed.Rcode = dns.RcodeNameError // an internal network has no names but its own
 		}
+		s.cfg.Tally.answered.Add(1)
 		return failed
 	}
 	reply, err := s.upstream.exchange(s.ctx, w.LocalAddr().Network(), q)
@@ -220,8 +227,10 @@ func (s *Server) pass(w dns.ResponseWriter, q *dns.Msg) *dns.Msg {
 		if !errors.Is(err, context.Canceled) {
 			s.cfg.Logger.Debug("cannot pass a question on", "op", "resolve", "err", err)
 		}
+		s.cfg.Tally.failed.Add(1)
 		return failed
 	}
+	s.cfg.Tally.passed.Add(1)
 	return reply
 }
 

@@ -1,0 +1,178 @@
+package networks
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spearheadcloud/spearhead/integration/bed"
+	"github.com/spearheadcloud/spearhead/network/namespace"
+)
+
+// bound are the UDP ports at which a process's network namespace listens,
+// beyond its loopback.
+func bound(t *testing.T, pid int) (ports []string) {
+	t.Helper()
+	for _, file := range []string{"udp", "udp6"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			if len(fields) < 4 || fields[3] != "07" || strings.HasPrefix(fields[1], "0100007F") {
+				continue
+			}
+			_, hex, _ := strings.Cut(fields[1], ":")
+			port, err := strconv.ParseUint(hex, 16, 16)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			if p := strconv.FormatUint(port, 10); !slices.Contains(ports, p) {
+				ports = append(ports, p)
+			}
+		}
+	}
+	return ports
+}
+
+// ear hears every datagram that a host takes in, behind its firewall and at
+// whatever port (raw(7)).
+type ear struct {
+	conn net.PacketConn
+	mu   sync.Mutex
+	all  [][]byte
+}
+
+// hear opens the ear of the host that a process is on, until the test ends.
+func hear(t *testing.T, pid int) *ear {
+	t.Helper()
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	e := &ear{}
+	if err := namespace.Enter(ns, func() (err error) {
+		e.conn, err = net.ListenPacket("ip4:udp", "0.0.0.0")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		buffer := make([]byte, 64<<10)
+		for {
+			n, _, err := e.conn.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			e.mu.Lock()
+			e.all = append(e.all, slices.Clone(buffer[:n]))
+			e.mu.Unlock()
+		}
+	})
+	t.Cleanup(func() {
+		e.conn.Close()
+		listening.Wait()
+	})
+	return e
+}
+
+// heard are the ports at which a word came in.
+func (e *ear) heard(word string) (ports []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, datagram := range e.all { // without the header of IP (RFC 768)
+		if len(datagram) > 8 && bytes.Contains(datagram[8:], []byte(word)) {
+			ports = append(ports, strconv.Itoa(int(datagram[2])<<8|int(datagram[3])))
+		}
+	}
+	return ports
+}
+
+// TestDatagramsReachNoMachine: what a container sends by UDP to the ports of
+// heads and nodes does not get past their firewalls, neither from a fabric nor
+// from an external network, and not to another account's containers.
+func TestDatagramsReachNoMachine(t *testing.T) {
+	t.Parallel()
+	shared := setting.Shared(t)
+	b, stranger := shared, shared.Tenant(t, "net-datagrams")
+	stranger.Docker(t, "pull", "-q", stranger.Image)
+	own := unique(t)
+	network(t, b, own)
+	ears, send, ports := map[string]*ear{}, "", 0
+	for _, h := range b.Hosts(t) {
+		if h.Pid == 0 {
+			continue // an agent is being killed by another test
+		}
+		ears[h.Address] = hear(t, h.Pid)
+		open := bound(t, h.Pid)
+		ports += len(open)
+		for _, port := range append(open, "9") { // and one where nobody listens
+			send += fmt.Sprintf("echo $WORD | nc -u -w 1 %s %s & ", h.Address, port)
+		}
+	}
+	if ports < len(ears) {
+		t.Fatalf("heads and nodes listen at no more than %d ports by UDP", ports)
+	}
+	for name, args := range map[string][]string{"fabric": {"--network", own}, "external": {"--network", "external"}} {
+		id := b.Run(t, append(args, "--name", own+"-"+name, b.Image, "sleep", "1000")...)
+		word := "from-" + id[:12]
+		b.Docker(t, "exec", "-e", "WORD="+word, id, "sh", "-c", send+"wait")
+		for address, e := range ears {
+			if at := e.heard(word); at != nil {
+				t.Errorf("from the %s network a container's datagrams come in at %s, ports %v", name, address, at)
+			}
+		}
+	}
+	for address, e := range ears { // this machine's do come in, so the ears hear
+		bed.Eventually(t, func() error {
+			c, err := net.Dial("udp", net.JoinHostPort(address, "9"))
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if _, err := c.Write([]byte("from-this-machine")); err != nil {
+				return err
+			}
+			if e.heard("from-this-machine") == nil {
+				return fmt.Errorf("%s hears nothing", address)
+			}
+			return nil
+		})
+	}
+	strangersAreClosed(t, b, stranger, own)
+}
+
+// strangersAreClosed: a container on the network of all answers datagrams of
+// its own account, and gets none of another one.
+func strangersAreClosed(t *testing.T, b, stranger *bed.Bed, own string) {
+	t.Helper()
+	victim := stranger.Run(t, "--network", "external", stranger.Image, "sleep", "1000")
+	friend := stranger.Run(t, "--network", "external", stranger.Image, "sleep", "1000")
+	echoes(t, stranger, victim)
+	at, err := netip.ParseAddr(stranger.AddressOf(t, victim))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := fmt.Sprintf("echo hello | timeout 3 nc -u -w 2 %s 53", at)
+	bed.Eventually(t, func() error {
+		if done := stranger.Try(t, "exec", friend, "sh", "-c", ask); !strings.Contains(done.Stdout, "hello") {
+			return fmt.Errorf("the account's own container hears %q", done.Stdout)
+		}
+		return nil
+	})
+	for _, from := range []string{own + "-fabric", own + "-external"} {
+		if done := b.Try(t, "exec", from, "sh", "-c", ask); strings.Contains(done.Stdout, "hello") {
+			t.Errorf("%s hears %q from another account's container", from, done.Stdout)
+		}
+	}
+}
