@@ -82,7 +82,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 	ring, err := gossip.Start(ctx, gossip.Config{
 		ID: identity.ID(), Role: gossip.RoleNode, Name: cfg.Name,
-		Bind: cfg.GossipListen, WireAddr: cfg.Advertise,
+		Bind: cfg.GossipListen, Advertise: cfg.gossipAdvertise(), WireAddr: cfg.Advertise,
 		Keys: identity.keys.Keys, Join: slices.Concat(cfg.GossipJoin, identity.keys.Join), Label: identity.keys.Label, Logger: log,
 	})
 	if err != nil {
@@ -124,6 +124,7 @@ type parts struct {
 	network  *network.Driver
 	runtime  *runtime.Runtime
 	stateDir string
+	touch    *toucher // of the storage that containers' files are on
 }
 
 func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, error) {
@@ -137,6 +138,7 @@ func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, err
 		return nil, err
 	}
 	undo.Add(func() { p.images.Close() })
+	p.openToucher()
 	if err := p.openVolumes(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -144,17 +146,14 @@ func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, err
 	p.network, err = network.Open(ctx, network.Config{
 		RunDir: filepath.Join(cfg.RunDir, "net"), Prefix: cfg.NetworkPrefix, Uplinks: cfg.NICTags, Logger: cfg.Logger,
 		Underlay: cfg.Fabric.Address, VXLANPort: cfg.Fabric.Port, Protected: cfg.Fabric.Protected,
+		Connections: cfg.Fabric.Connections,
 		NamesCommand: cfg.NamesCommand, Version: cfg.Version,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the network: %w", err)
 	}
 	undo.Add(func() { p.network.Close() })
-	p.runtime = runtime.New(runtime.Config{
-		StateDir: filepath.Join(cfg.StateDir, "runtime"), RunDir: filepath.Join(cfg.RunDir, "rt"),
-		Runtime: cfg.Runtime, IodCommand: cfg.IodCommand, CgroupParent: cfg.CgroupParent,
-		Logs: cfg.Logs, Logger: cfg.Logger,
-	})
+	p.runtime = runtime.New(cfg.runtime())
 	if err := p.runtime.Open(ctx); err != nil {
 		return nil, fmt.Errorf("cannot open the container runtime: %w", err)
 	}
@@ -221,13 +220,4 @@ func (p *parts) totalDisk(ctx context.Context) (int64, error) {
 	}
 	used, available, err := p.pool.Space(ctx)
 	return used + available, err
-}
-
-func (p *parts) freeDisk(ctx context.Context) (int64, error) {
-	if p.pool == nil {
-		_, free, err := diskSpace(p.stateDir)
-		return free, err
-	}
-	_, free, err := p.pool.Space(ctx)
-	return free, err
 }

@@ -2,12 +2,14 @@ package agent
 
 import (
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/internal/logopt"
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/runtime"
 )
 
 // Config says what an agent is and where its things lie. It mirrors
@@ -68,6 +70,10 @@ type Fabric struct {
 	// Protected are networks that containers on fabrics must not reach, such as
 	// those of machines; none is the one that Address is on.
 	Protected []netip.Prefix
+	// Connections is how many connections out of fabrics one container may have
+	// at a time, and a fourth of what one account may; 0 is a sixteenth of what
+	// the machine has room for.
+	Connections int
 }
 
 // Storage says what containers' roots are made of.
@@ -98,6 +104,8 @@ func (c *Config) check() error {
 		return missing("command to start iod")
 	case c.StopAfter != 0 && c.StopAfter < minStopAfter:
 		return model.Errorf(model.KindInvalid, "cannot start the agent: stop_after is %s; at least %s are needed, or 0 for never", c.StopAfter, minStopAfter)
+	case c.Fabric.Connections < 0:
+		return model.Errorf(model.KindInvalid, "cannot start the agent: fabric.connections is %d and must be a number of connections, or 0", c.Fabric.Connections)
 	case c.Storage.Kind == "zfs" && c.Storage.Dataset == "":
 		return missing("storage.dataset, which storage.kind zfs needs")
 	case c.Storage.Kind != "zfs" && c.Storage.Kind != "overlay" && c.Storage.Kind != "":
@@ -122,4 +130,27 @@ func (c *Config) check() error {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+// gossipAdvertise is where other machines find this one's gossip: at the address
+// that heads dial. "" is any of the machine's, where that one is not known.
+func (c *Config) gossipAdvertise() string {
+	host, port, err := net.SplitHostPort(c.GossipListen)
+	if err != nil || host != "" {
+		return "" // it listens at one address, which is told
+	}
+	at, err := netip.ParseAddrPort(c.Advertise)
+	if err != nil || at.Addr().IsUnspecified() {
+		return ""
+	}
+	return net.JoinHostPort(at.Addr().String(), port)
+}
+
+// runtime is what the node runs containers with.
+func (c *Config) runtime() runtime.Config {
+	return runtime.Config{
+		StateDir: filepath.Join(c.StateDir, "runtime"), RunDir: filepath.Join(c.RunDir, "rt"),
+		Runtime: c.Runtime, IodCommand: c.IodCommand, CgroupParent: c.CgroupParent,
+		Logs: c.Logs, Logger: c.Logger,
+	}
 }

@@ -54,7 +54,7 @@ func crashes() (all []crash) {
 		_, err := n.client.Start(ctx, r.Container.ID)
 		return err
 	}, "agent/start-recorded", "agent/start-root", "agent/start-network", "agent/start-volumes", "agent/start-prepared", "runtime.start.bundled", "runtime.start.begun", "agent/start-running",
-		"iod/start-recorded", "iod/start-created", "iod/start-supervised", "iod/start-released")
+		"iod/start-recorded", "iod/runtime-begun", "iod/start-created", "iod/start-supervised", "iod/start-released")
 	add("pause", start, func(ctx context.Context, n *node, r wire.CreateRequest) error {
 		_, err := n.client.Pause(ctx, r.Container.ID)
 		return err
@@ -71,7 +71,8 @@ func crashes() (all []crash) {
 		nic, alley := alleyNIC(n)
 		_, err := n.client.Connect(ctx, r.Container.ID, wire.ConnectRequest{NIC: nic, Network: alley})
 		return err
-	}, "agent/rewire-recorded", "network/attach/after-guard", "network/attach/after-veth", "agent/rewire-applied")
+	}, "agent/rewire-recorded", "network/attach/after-record", "network/attach/after-names", "network/attach/after-firewall", "network/attach/after-guard",
+		"network/attach/after-veth", "network/attach/after-sentry", "agent/rewire-applied")
 	add("disconnect", start, func(ctx context.Context, n *node, r wire.CreateRequest) error {
 		_, err := n.client.Disconnect(ctx, r.Container.ID, wire.DisconnectRequest{NetworkID: street.ID})
 		return err

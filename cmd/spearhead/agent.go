@@ -32,9 +32,10 @@ type agentFile struct {
 	NICTags       map[string]string `toml:"nic_tags"`
 	StopAfter     string            `toml:"stop_after"`
 	Fabric        struct {
-		Address   netip.Addr     `toml:"address"`
-		Port      int            `toml:"port"`
-		Protected []netip.Prefix `toml:"protected_networks"`
+		Address     netip.Addr     `toml:"address"`
+		Port        int            `toml:"port"`
+		Protected   []netip.Prefix `toml:"protected_networks"`
+		Connections int            `toml:"connections"`
 	} `toml:"fabric"`
 	Storage struct {
 		Kind    string   `toml:"kind"`
@@ -82,7 +83,8 @@ func agentCommand() *cli.Command {
 			"  [fabric]                      networks of accounts, between nodes\n" +
 			"  address = \"192.0.2.21\"        of this machine where the nodes are connected; advertise's by default\n" +
 			"  port = 4789                   UDP, the same on all nodes\n" +
-			"  protected_networks = []       that containers must not reach by them; the one of address by default\n\n" +
+			"  protected_networks = []       that containers must not reach by them; the one of address by default\n" +
+			"  connections = 0               out of them, of one container at a time; 0 is a sixteenth of the kernel's table\n\n" +
 			"  [logs]                        for containers that ask for no max-size\n" +
 			"  max_size = \"100m\"             or unlimited: such logs can then fill the node\n" +
 			"  max_file = 5\n\n" +
@@ -100,6 +102,15 @@ func agentCommand() *cli.Command {
 				Action:      runAgent,
 			},
 			agentJoinCommand(),
+			{
+				Name:  "halt",
+				Usage: "end all containers, for the machine goes down",
+				Description: "systemd calls this when the machine is shut down, after it has stopped the agent. Each container gets its stop\n" +
+					"signal, and is killed after its stop timeout or a minute. Nobody has stopped them, so after the boot those start\n" +
+					"again whose restart policy says so.",
+				Flags:  configFlags(defaultAgentConfig),
+				Action: haltContainers,
+			},
 		},
 	})
 }
@@ -116,6 +127,22 @@ func runAgent(c *cli.Context) error {
 		return errors.Join(errors.New("this machine is no node yet: let it join with: spearhead agent join HEAD --token TOKEN"), err)
 	}
 	return agent.Run(c.Context, config)
+}
+
+func haltContainers(c *cli.Context) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	config, err := agentConfig(c)
+	if err != nil {
+		return err
+	}
+	n, err := agent.Halt(c.Context, config)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%d containers have ended\n", n)
+	return err
 }
 
 // agentConfig reads the agent's configuration file.
@@ -169,7 +196,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 		NICTags:            file.NICTags,
 		NetworkPrefix:      file.NetworkPrefix,
 		StopAfter:          stopAfter,
-		Fabric:             agent.Fabric{Address: file.Fabric.Address, Port: file.Fabric.Port, Protected: file.Fabric.Protected},
+		Fabric:             agent.Fabric{Address: file.Fabric.Address, Port: file.Fabric.Port, Protected: file.Fabric.Protected, Connections: file.Fabric.Connections},
 		InsecureRegistries: file.Images.InsecureRegistries,
 		RegistryMirrors:    file.Images.Mirrors,
 		RegistryCerts:      file.Images.CertsDir,
