@@ -328,6 +328,9 @@ type NIC struct {
 	// Aliases are names besides the container's by which others on the network
 	// find it.
 	Aliases []string `json:"aliases,omitempty"`
+	// Links are names that this container alone has for others on the network,
+	// each as NAME:ALIAS, where NAME is what everybody finds the other by.
+	Links []string `json:"links,omitempty"`
 	// Firewall closes the NIC to what Ports, the account's own containers on
 	// the network and rules do not let in. NICs of before there was one have
 	// it off.

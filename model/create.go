@@ -48,6 +48,9 @@ type Port struct {
 	Number    uint16 `json:"number"`
 	Protocol  string `json:"protocol"` // tcp, udp, sctp
 	Published bool   `json:"published,omitempty"`
+	// Loopback says that it was to be published at a loopback address: to
+	// nobody on another machine, and so to nobody.
+	Loopback bool `json:"loopback,omitempty"`
 	// Outside are the numbers by which a published port is reached; none is
 	// its own.
 	Outside []uint16 `json:"outside,omitempty"`

@@ -86,6 +86,7 @@ type Endpoint struct {
 	Address6 netip.Addr `json:"address6,omitzero"`
 	MAC      string     `json:"mac,omitempty"`
 	Aliases  []string   `json:"aliases,omitempty"`
+	Links    []string   `json:"links,omitempty"` // as in NIC
 	// Priority is higher for the network that is to have the default route.
 	Priority int `json:"priority,omitempty"`
 }

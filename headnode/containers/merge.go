@@ -101,9 +101,12 @@ func mergePorts(exposed []string, asked []model.Port) []model.Port {
 	return out
 }
 
-// publishAll publishes every port, also those that only the image exposes.
+// publishAll publishes every port, also those that only the image exposes, but
+// for those that are to be at a loopback address.
 func publishAll(ports []model.Port) {
 	for i := range ports {
-		ports[i].Published = true
+		if !ports[i].Loopback {
+			ports[i].Published = true
+		}
 	}
 }

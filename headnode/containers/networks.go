@@ -120,7 +120,7 @@ func (p *plan) addNIC(at placed, primary bool) error {
 
 // nicFor is a NIC on n as it was asked for; networks.Assign gives it the rest.
 func nicFor(n *model.Network, e *model.Endpoint, spec *model.ContainerSpec) model.NIC {
-	nic := model.NIC{NetworkID: n.ID, MAC: e.MAC, Aliases: e.Aliases, Firewall: true, Ports: portMaps(spec.Ports)}
+	nic := model.NIC{NetworkID: n.ID, MAC: e.MAC, Aliases: e.Aliases, Links: e.Links, Firewall: true, Ports: portMaps(spec.Ports)}
 	if e.Address.IsValid() {
 		nic.Address = netip.PrefixFrom(e.Address, n.Subnet.Bits())
 	}

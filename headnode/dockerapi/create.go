@@ -59,6 +59,11 @@ func warningsOf(s *model.ContainerSpec) []string {
 	if s.Network == network.NetworkHost && slices.ContainsFunc(s.Ports, func(p model.Port) bool { return p.Published }) {
 		warnings = append(warnings, "Published ports are discarded when using host network mode")
 	}
+	for _, p := range s.Ports {
+		if p.Loopback && !p.Published {
+			warnings = append(warnings, fmt.Sprintf("Port %d/%s is published at a loopback address, which no other machine reaches: it is open to your own containers on the same network only", p.Number, p.Protocol))
+		}
+	}
 	if s.Limits.OomKillDisable && s.Limits.Memory == 0 {
 		warnings = append(warnings, "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.")
 	}

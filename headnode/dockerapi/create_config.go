@@ -74,7 +74,8 @@ func checkEnv(env []string) error {
 
 // ports merges what is exposed with what is published. A container has its own
 // address, so a port is published on that address: under its own number unless
-// another is asked for.
+// another is asked for. What is to be published at a loopback address is open to
+// no other machine, and stays closed here.
 func (d *creation) ports() error {
 	all := d.asked.HostConfig.PublishAllPorts
 	ports := map[network.Port]*model.Port{}
@@ -82,13 +83,18 @@ func (d *creation) ports() error {
 		ports[port] = &model.Port{Published: all}
 	}
 	for port, bindings := range d.asked.HostConfig.PortBindings {
-		p := &model.Port{Published: true}
+		p := &model.Port{Published: len(bindings) == 0}
 		ports[port] = p
 		for _, b := range bindings {
 			outside, asked, err := outsidePort(b.HostPort, port.Num())
 			if err != nil {
 				return err
 			}
+			if b.HostIP.IsLoopback() {
+				p.Loopback = true
+				continue
+			}
+			p.Published = true
 			p.Outside = append(p.Outside, outside)
 			if !slices.Contains(p.Endpoint, asked) {
 				p.Endpoint = append(p.Endpoint, asked)

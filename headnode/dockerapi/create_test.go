@@ -3,6 +3,7 @@ package dockerapi
 import (
 	"encoding/json"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -97,6 +98,46 @@ func TestCreateDecodesTheSpecification(t *testing.T) {
 	}
 }
 
+// A loopback address is the client's own machine: nobody else is to come in.
+func TestPortsAtLoopbackAddressesStayClosed(t *testing.T) {
+	t.Parallel()
+	got, status, answer := create(t, "", `{"Image":"busybox","ExposedPorts":{"5432/tcp":{}},"HostConfig":{"PortBindings":{
+		"5432/tcp":[{"HostIp":"127.0.0.1","HostPort":"5432"}],"53/udp":[{"HostIp":"::1"}],"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"},{"HostPort":"81"}]}}}`)
+	if status != 201 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	want := []model.Port{
+		{Number: 53, Protocol: "udp", Loopback: true},
+		{Number: 80, Protocol: "tcp", Published: true, Loopback: true, Outside: []uint16{81}, Endpoint: []model.EndpointPort{{First: 81, Last: 81}}},
+		{Number: 5432, Protocol: "tcp", Loopback: true},
+	}
+	if diff := cmp.Diff(want, got.Spec.Ports); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(answer, "Port 5432/tcp is published at a loopback address") || strings.Contains(answer, "Port 80/tcp") {
+		t.Errorf("it warns otherwise: %s", answer)
+	}
+}
+
+// On a network of the user's, links are names for one container alone.
+func TestLinksOnANetworkAreNames(t *testing.T) {
+	t.Parallel()
+	got, status, answer := create(t, "", `{"Image":"busybox","HostConfig":{"NetworkMode":"lan"},"NetworkingConfig":{"EndpointsConfig":{"lan":{"Links":["project_db_1:db","cache"]}}}}`)
+	if status != 201 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	want := []model.Endpoint{{Network: "lan", Links: []string{"project_db_1:db", "cache:cache"}}}
+	if diff := cmp.Diff(want, got.Endpoints, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range []string{"", ":db", "db:", "a:b:c"} {
+		_, status, answer := create(t, "", `{"Image":"busybox","NetworkingConfig":{"EndpointsConfig":{"lan":{"Links":["`+bad+`"]}}}}`)
+		if status != 400 || !strings.Contains(answer, "bad format for links") {
+			t.Errorf("%q: %d %s", bad, status, answer)
+		}
+	}
+}
+
 func TestCreateDecodesWhatFewAskFor(t *testing.T) {
 	t.Parallel()
 	got, status, answer := create(t, "", `{"Image":"busybox","NetworkDisabled":true,"Shell":["/bin/ash","-c"],"OnBuild":["RUN x"],"ArgsEscaped":true,
@@ -173,13 +214,13 @@ func TestWhatCannotBeDoneIsNamed(t *testing.T) {
 		`"HostConfig":{"VolumeDriver":"nfs"}`:                                   `HostConfig.VolumeDriver`,
 		`"HostConfig":{"Mounts":[{"Type":"image","Source":"v","Target":"/d"}]}`: `HostConfig.Mounts["/d"] (type image)`,
 		`"HostConfig":{"StorageOpt":{"x":"1"}}`:                                 `HostConfig.StorageOpt["x"]`,
-		`"HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"127.0.0.1"}]}}`:     `HostConfig.PortBindings["80/tcp"].HostIp`,
-		`"NetworkingConfig":{"EndpointsConfig":{"n":{"Links":["a:b"]}}}`:        `NetworkingConfig.EndpointsConfig["n"].Links`,
-		`"NetworkingConfig":{"EndpointsConfig":{"n":{"DriverOpts":{"a":"b"}}}}`: `NetworkingConfig.EndpointsConfig["n"].DriverOpts`,
-		`"HostConfig":{"Runtime":"runc"}`:                                       `HostConfig.Runtime (the operator chooses it)`,
-		`"HostConfig":{"Isolation":"hyperv"}`:                                   `HostConfig.Isolation`,
-		`"HostConfig":{"KernelMemory":4194304}`:                                 `HostConfig.KernelMemory`,
-		`"HostConfig":{"DeviceRequests":[{"Driver":"nvidia"}]}`:                 `HostConfig.DeviceRequests`,
+		`"HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"10.0.0.1"}]}}`:      `HostConfig.PortBindings["80/tcp"].HostIp`,
+		`"NetworkingConfig":{"EndpointsConfig":{"n":{"IPAMConfig":{"LinkLocalIPs":["169.254.1.1"]}}}}`: `NetworkingConfig.EndpointsConfig["n"].IPAMConfig.LinkLocalIPs`,
+		`"NetworkingConfig":{"EndpointsConfig":{"n":{"DriverOpts":{"a":"b"}}}}`:                        `NetworkingConfig.EndpointsConfig["n"].DriverOpts`,
+		`"HostConfig":{"Runtime":"runc"}`:                                                              `HostConfig.Runtime (the operator chooses it)`,
+		`"HostConfig":{"Isolation":"hyperv"}`:                                                          `HostConfig.Isolation`,
+		`"HostConfig":{"KernelMemory":4194304}`:                                                        `HostConfig.KernelMemory`,
+		`"HostConfig":{"DeviceRequests":[{"Driver":"nvidia"}]}`:                                        `HostConfig.DeviceRequests`,
 	} {
 		got, status, answer := create(t, "", `{"Image":"busybox",`+fields+`}`)
 		if status != 501 {

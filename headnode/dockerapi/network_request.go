@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/moby/moby/api/types/network"
 
@@ -181,7 +182,7 @@ func uniqueLocal() netip.Prefix {
 
 // asksMore reports whether e asks for more than to be on its network.
 func asksMore(e *model.Endpoint) bool {
-	return e.Address.IsValid() || e.Address6.IsValid() || e.MAC != "" || len(e.Aliases) > 0 || e.Priority != 0
+	return e.Address.IsValid() || e.Address6.IsValid() || e.MAC != "" || len(e.Aliases) > 0 || len(e.Links) > 0 || e.Priority != 0
 }
 
 // newEndpoint checks what is asked of a container on a network. What a client
@@ -197,6 +198,9 @@ func newEndpoint(name string, e *network.EndpointSettings) (asked model.Endpoint
 		if alias == "" || len(alias) > 253 {
 			return asked, nil, invalid("invalid network alias %.64q: use 1 to 253 characters", alias)
 		}
+	}
+	if asked.Links, err = endpointLinks(e.Links); err != nil {
+		return asked, nil, err
 	}
 	if len(e.MacAddress) > 0 {
 		if len(e.MacAddress) != 6 || e.MacAddress[0]&1 != 0 {
@@ -216,11 +220,26 @@ func newEndpoint(name string, e *network.EndpointSettings) (asked model.Endpoint
 			unsupported = append(unsupported, "IPAMConfig.LinkLocalIPs")
 		}
 	}
-	if len(e.Links) > 0 {
-		unsupported = append(unsupported, "Links")
-	}
 	if len(e.DriverOpts) > 0 {
 		unsupported = append(unsupported, "DriverOpts")
 	}
 	return asked, unsupported, nil
+}
+
+// endpointLinks reads NAME[:ALIAS], as --link has it on a network of the
+// user's. Unlike the links of the default network they are names and no more:
+// the other container need not exist yet.
+func endpointLinks(texts []string) ([]string, error) {
+	var links []string
+	for _, text := range texts {
+		name, alias, named := strings.Cut(text, ":")
+		if !named {
+			alias = name
+		}
+		if name == "" || len(name) > 253 || alias == "" || len(alias) > 253 || strings.Contains(alias, ":") {
+			return nil, invalid("bad format for links: %.128s", text)
+		}
+		links = append(links, name+":"+alias)
+	}
+	return links, nil
 }

@@ -43,12 +43,10 @@ func (c *call) startConfig() (map[string]json.RawMessage, error) {
 		return nil, err
 	}
 	switch text := string(bytes.TrimSpace(body)); {
-	case text == "":
+	case text == "", text == "null", text == "{}": // SDKs send these for nothing, to any version
 		return nil, nil
 	case !c.version.Has(compat.StartWithBody):
 		return nil, invalid("starting a container with non-empty request body was deprecated since API v1.22 and removed in v1.24: give HostConfig when the container is created")
-	case text == "null":
-		return nil, nil
 	}
 	if err := checkJSON(body); err != nil {
 		return nil, err

@@ -41,7 +41,9 @@ func TestStartWithAConfiguration(t *testing.T) {
 		{"/v1.23", `[]`, 400, "not a JSON object", ""},
 		{"/v1.23", `{"Memory":1,"Memory":2}`, 400, "twice", ""},
 		{"/v1.24", `{"Memory":33554432}`, 400, "removed in v1.24", ""},
-		{"/v1.24", `{}`, 400, "removed in v1.24", ""},
+		{"/v1.24", `{}`, 204, "", "start"},
+		{"", `{}`, 204, "", "start"},
+		{"", `null`, 204, "", "start"},
 		{"", `{"Binds":null}`, 400, "removed in v1.24", ""},
 	} {
 		f := newFake()

@@ -19,6 +19,9 @@ var goals = map[string]string{
 	"ping, 16 clients":                 "≥ 0.8",
 	"attach, one stream":               "≥ 0.8",
 	"logs, one stream":                 "≥ 0.8",
+	"attach, nothing logged":           "≥ 0.8",
+	"docker cp, in":                    "≥ 0.8",
+	"docker cp, out":                   "≥ 0.8",
 	"head with idle containers (RSS)":  "≤ 60 MiB",
 	"agent with idle containers (RSS)": "≤ 60 MiB",
 	"spearhead dev up":                 "≤ 5 s",
@@ -70,6 +73,11 @@ func BenchmarkStreams(b *testing.B) {
 	measured(b, func(ctx context.Context, s *stage) (*table, error) { return s.streams(ctx, 5, 64) })
 }
 
+// BenchmarkStream has 4 GiB that nobody logs.
+func BenchmarkStream(b *testing.B) {
+	measured(b, func(ctx context.Context, s *stage) (*table, error) { return s.stream(ctx, 5, 4096) })
+}
+
 // BenchmarkReads has 1,000 containers in each engine.
 func BenchmarkReads(b *testing.B) {
 	measured(b, func(ctx context.Context, s *stage) (*table, error) {
@@ -109,6 +117,8 @@ func TestMeasures(t *testing.T) {
 		"burst":              func() (*table, error) { return s.burst(t.Context(), 1, 3) },
 		"memory":             func() (*table, error) { return s.memory(t.Context(), 2) },
 		"streams":            func() (*table, error) { return s.streams(t.Context(), 1, 1) },
+		"copies":             func() (*table, error) { return s.copies(t.Context(), 1, 1) },
+		"stream":             func() (*table, error) { return s.stream(t.Context(), 1, 1) },
 		"reads":              func() (*table, error) { return s.rates(t.Context(), 1, 3, time.Millisecond) },
 		"dev up":             func() (*table, error) { return s.devUp(t.Context(), t.TempDir(), 1) },
 		"pulls":              func() (*table, error) { return s.pulls(t.Context(), 1, 1) },

@@ -131,9 +131,17 @@ func (e *engine) do(ctx context.Context, method, path string, in, out any) error
 
 // create makes a container; network "" is the default one, with a NIC.
 func (e *engine) create(ctx context.Context, network string, command ...string) (id string, err error) {
+	if network == "" {
+		return e.createOn(ctx, nil, command...)
+	}
+	return e.createOn(ctx, map[string]any{"NetworkMode": network}, command...)
+}
+
+// createOn makes a container with a HostConfig.
+func (e *engine) createOn(ctx context.Context, host map[string]any, command ...string) (id string, err error) {
 	body := map[string]any{"Image": e.image, "Cmd": command, "Labels": map[string]string{label: ""}}
-	if network != "" {
-		body["HostConfig"] = map[string]any{"NetworkMode": network}
+	if host != nil {
+		body["HostConfig"] = host
 	}
 	var created struct{ ID string }
 	err = e.do(ctx, "POST", "/containers/create", body, &created)

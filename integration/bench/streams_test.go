@@ -47,6 +47,31 @@ func (s *stage) streams(ctx context.Context, rounds, mib int) (*table, error) {
 	})
 }
 
+// stream measures how fast one client gets what a container writes in parts of 1 MiB, when
+// that is not logged: what the way itself carries.
+func (s *stage) stream(ctx context.Context, rounds, mib int) (*table, error) {
+	host := map[string]any{"NetworkMode": "none", "LogConfig": map[string]any{"Type": "none"}}
+	return s.turns(rounds, func(e *engine, into *table) error {
+		id, err := e.createOn(ctx, host, "dd", "if=/dev/zero", "bs=1M", fmt.Sprintf("count=%d", mib))
+		if err != nil {
+			return err
+		}
+		attach, err := e.send(ctx, "POST", "/containers/"+id+"/attach?stream=1&stdout=1", nil, "Connection", "Upgrade", "Upgrade", "tcp")
+		if err != nil {
+			return err
+		}
+		if err := e.start(ctx, id); err != nil {
+			return err
+		}
+		rate, err := drain(attach.Body, int64(mib)<<20)
+		if err != nil {
+			return fmt.Errorf("%s: attach: %w", e.name, err)
+		}
+		into.add("attach, nothing logged", "MB/s", e.name, rate)
+		return e.remove(ctx, id)
+	})
+}
+
 // drain reads a stream of frames (type, three zeros, length, data) to its end, and tells the
 // rate of the data in MB (10^6) per second. All of the data must come.
 func drain(stream io.ReadCloser, want int64) (rate float64, err error) {

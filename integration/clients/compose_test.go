@@ -63,6 +63,12 @@ func TestCompose(t *testing.T) {
 			if done := compose.Try(t, "exec", "-T", "worker", "wget", "-q", "-O", "-", "http://store:5432/hosts"); done.Code != 0 {
 				t.Errorf("the worker finds no store: %s", done.Stderr)
 			}
+			if done := compose.Try(t, "exec", "-T", "worker", "wget", "-q", "-O", "-", "http://database:5432/hosts"); done.Code != 0 {
+				t.Errorf("the worker's link leads nowhere: %s", done.Stderr)
+			}
+			if out := docker.Docker(t, "ps", "--filter", "label=com.docker.compose.service=db", "--filter", "label=com.docker.compose.project="+unique(t), "--format", "{{.Ports}}"); out != "5432/tcp" {
+				t.Errorf("the port at a loopback address is shown as %s", out)
+			}
 			publishes(t, compose)
 			compose.Docker(t, "up", "-d", "--scale", "worker=3")
 			if got := services(t, docker); got != "db web worker worker worker" {
