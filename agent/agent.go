@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/agent/build"
@@ -48,7 +49,8 @@ type Agent struct {
 	metrics   *metrics.Metrics
 
 	exits   <-chan runtime.Exit
-	changed chan struct{} // holds one when the load may have changed
+	changed chan struct{}           // holds one when the load may have changed
+	storage atomic.Pointer[storage] // how it did last; nil before it was asked
 	stop    context.CancelFunc
 	loops   sync.WaitGroup // the owner loop, pulls and watchers of execs
 	running context.Context

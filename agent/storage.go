@@ -17,9 +17,9 @@ type storage struct {
 	fault model.StorageFault
 }
 
-// storagePatience is how long the storage may take to say how much is free
-// before it counts as silent: as long as any other call may take, for nothing
-// is put on it then.
+// storagePatience is how long the storage may take to say how much is free, and
+// to write a little, before it counts as silent: as long as any other call may
+// take, for nothing is put on it then.
 const storagePatience = 30 * time.Second
 
 // fullBelow is how little may be left, in bytes and of the whole, until
@@ -45,6 +45,7 @@ func (a *Agent) askStorage(ctx context.Context, freeDisk func(context.Context) (
 				a.log.Warn("the storage has changed how it does", "op", "load", "before", last.fault, "now", now.fault)
 			}
 			last = now
+			a.storage.Store(&now)
 			select {
 			case given <- now:
 			case <-ctx.Done():

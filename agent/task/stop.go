@@ -178,6 +178,19 @@ func (t *Task) giveUpRestart(action string, attributes ...string) (wire.Ack, err
 	return ack, err
 }
 
+// HowToStop is the signal that asks a container to end, and how many seconds it
+// has before it is killed; a negative number is any time.
+func HowToStop(spec *model.ContainerSpec) (signal syscall.Signal, seconds int) {
+	signal, err := parseSignal(spec.StopSignal, syscall.SIGTERM)
+	if err != nil {
+		signal = syscall.SIGTERM // an image may name any nonsense; it must still stop
+	}
+	if spec.StopTimeout != nil {
+		return signal, *spec.StopTimeout
+	}
+	return signal, defaultStopTimeout
+}
+
 // end sends the stop signal and has SIGKILL follow. Whoever asks while an end
 // is awaited joins it: the earlier deadline counts.
 func (t *Task) end(r wire.StopRequest, asked *ending) {
@@ -186,10 +199,7 @@ func (t *Task) end(r wire.StopRequest, asked *ending) {
 			reply(wire.Ack{}, err)
 		}
 	}
-	own, err := parseSignal(t.spec().StopSignal, syscall.SIGTERM)
-	if err != nil {
-		own = syscall.SIGTERM // an image may name any nonsense; it must still stop
-	}
+	own, seconds := HowToStop(t.spec())
 	sig, err := parseSignal(r.Signal, own)
 	if err != nil {
 		fail(err)
@@ -198,10 +208,6 @@ func (t *Task) end(r wire.StopRequest, asked *ending) {
 	if _, err := t.signal(sig, intent{ends: true, restarts: asked.restart, thaws: true}); err != nil {
 		fail(err)
 		return
-	}
-	seconds := defaultStopTimeout
-	if own := t.spec().StopTimeout; own != nil {
-		seconds = *own
 	}
 	if r.Timeout != nil {
 		seconds = *r.Timeout

@@ -67,7 +67,7 @@ func TestThePackageHoldsAllThatAMachineNeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"./usr/bin/spearhead", "./lib/systemd/system/spearhead-head.service", "./lib/systemd/system/spearhead-agent.service",
+		"./usr/bin/spearhead", "./lib/systemd/system/spearhead-head.service", "./lib/systemd/system/spearhead-agent.service", "./lib/systemd/system/spearhead-containers.service",
 		"./etc/spearhead/head.toml", "./etc/spearhead/agent.toml", "./usr/share/doc/spearhead/machines.md",
 	} {
 		if !strings.Contains(string(list), want+"\n") {

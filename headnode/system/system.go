@@ -22,6 +22,8 @@ type Store interface {
 type Config struct {
 	Store     Store
 	Connected func(nodeID string) bool
+	// Load is what a node told last; false if it has told nothing.
+	Load      func(nodeID string) (model.NodeLoad, bool)
 	ClusterID string
 	Name      string // of the data center
 	Version   string
@@ -67,19 +69,23 @@ func (s *Service) Info(_ context.Context, a model.Account) (dockerapi.SystemInfo
 			info.Containers[c.State.Status]++
 		}
 	}
-	lost := 0
+	lost, failing := 0, 0
 	for _, n := range v.Nodes() {
 		info.Nodes = append(info.Nodes, *n)
 		if !s.c.Connected(n.ID) {
 			lost++
+		} else if load, _ := s.c.Load(n.ID); load.Storage != "" {
+			failing++
 		}
 	}
 	info.Places = s.places(v, a.ID)
-	info.Warnings = warnings(leader, len(info.Nodes), lost)
+	info.Warnings = warnings(leader, len(info.Nodes), lost, failing)
 	return info, nil
 }
 
-func warnings(leader string, nodes, lost int) []string {
+// warnings are about the data center as a whole: which machine it is that fails
+// is the operator's to know.
+func warnings(leader string, nodes, lost, failing int) []string {
 	var w []string
 	if leader == "" {
 		w = append(w, "WARNING: the heads have no leader: what is shown may be old, and nothing can be changed")
@@ -91,6 +97,9 @@ func warnings(leader string, nodes, lost int) []string {
 		w = append(w, "WARNING: no node is connected")
 	case lost > 0 && leader != "":
 		w = append(w, "WARNING: some nodes are not connected")
+	}
+	if failing > 0 {
+		w = append(w, "WARNING: the storage of some nodes fails or is full: nothing new is put on them")
 	}
 	return w
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 )
 
 func service(c *headtest.Center) *system.Service {
-	return system.New(system.Config{Store: c.Store, Connected: c.Nodes.Connected, Name: "dc"})
+	return system.New(system.Config{Store: c.Store, Connected: c.Nodes.Connected, Load: c.Load, Name: "dc"})
 }
 
 func at(second int) time.Time { return time.Date(2026, 11, 21, 10, 0, second, 0, time.UTC) }
@@ -143,5 +144,31 @@ func TestEventsOfContainersHaveDockersAttributes(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Users see that storage fails somewhere, and not where.
+func TestStorageThatFailsIsAWarning(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 2)
+	a := c.Account("jill", model.PolicyTenant)
+	warnings := func() []string {
+		t.Helper()
+		info, err := service(c).Info(headtest.Context(t), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Warnings
+	}
+	if got := warnings(); len(got) != 0 {
+		t.Errorf("with all well: %q", got)
+	}
+	c.Tell("node-1", model.NodeLoad{Storage: model.StorageSilent})
+	if got := warnings(); len(got) != 1 || !strings.Contains(got[0], "the storage of some nodes fails") || strings.Contains(got[0], "node-1") {
+		t.Errorf("with storage that does not answer: %q", got)
+	}
+	c.Tell("node-1", model.NodeLoad{})
+	if got := warnings(); len(got) != 0 {
+		t.Errorf("once it is well again: %q", got)
 	}
 }

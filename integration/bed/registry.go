@@ -15,8 +15,8 @@ import (
 	"github.com/spearheadcloud/spearhead/internal/seedimage"
 )
 
-// busyboxName is the small image in every bed's registry.
-const busyboxName = "tests/busybox:1"
+// BusyboxName is the small image in every bed's registry.
+const BusyboxName = "tests/busybox:1"
 
 // Registry is Debian's, running on this machine.
 type Registry struct {
@@ -31,7 +31,12 @@ func StartRegistry(ctx context.Context, dockerHost, data, config string) (*Regis
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{Address: beside + ":5000"}
+	return StartRegistryAt(ctx, beside+":5000", data, config)
+}
+
+// StartRegistryAt is StartRegistry at an address of this machine, HOST:PORT, that nobody has.
+func StartRegistryAt(ctx context.Context, address, data, config string) (*Registry, error) {
+	r := &Registry{Address: address}
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n", data, r.Address)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
@@ -40,7 +45,7 @@ func StartRegistry(ctx context.Context, dockerHost, data, config string) (*Regis
 	if err := r.process.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start the registry: %w", err)
 	}
-	err = Poll(ctx, time.Minute, func() error {
+	err := Poll(ctx, time.Minute, func() error {
 		answer, err := http.Get("http://" + r.Address + "/v2/")
 		if err != nil {
 			return err
@@ -79,7 +84,8 @@ func machineAddressBeside(hostPort string) (string, error) {
 	return "", fmt.Errorf("this machine has no address beside %s", hostPort)
 }
 
-func pushBusybox(ctx context.Context, ref string) error {
+// PushBusybox gives a registry the small image, under the name of ref.
+func PushBusybox(ctx context.Context, ref string) error {
 	folder, err := os.MkdirTemp("", "busybox-")
 	if err != nil {
 		return err

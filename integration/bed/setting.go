@@ -19,10 +19,14 @@ type Setting struct {
 	images  string   // the registries' data, shared by all racks
 	missing string   // why there is no data center to test
 	shared  *Bed     // the rack that most tests use
+	given   bool     // shared stands by itself: it is no rack
 }
 
 // Main runs a package's tests in a data center of their own and returns the exit code.
 func (s *Setting) Main(m *testing.M) (code int) {
+	if path := os.Getenv(GivenVariable); path != "" {
+		return s.mainGiven(m, path)
+	}
 	if s.missing = missingNeeds(); s.missing != "" {
 		return m.Run()
 	}
@@ -124,8 +128,8 @@ func (s *Setting) New(ctx context.Context, dir string, options ...string) (*Bed,
 		return nil, errors.Join(err, b.Close())
 	}
 	b.Address = b.registry.Address
-	b.Image = b.Address + "/" + busyboxName
-	if err := pushBusybox(ctx, b.Image); err != nil {
+	b.Image = b.Address + "/" + BusyboxName
+	if err := PushBusybox(ctx, b.Image); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil

@@ -22,7 +22,7 @@ func TestTheMachineIsWhatARackIsNot(t *testing.T) {
 		"systemctl show -p NRestarts spearhead-agent":     "NRestarts=0",
 		"systemctl --failed --no-legend | wc -l":          "0",
 		"ls /sys/fs/cgroup/spearhead/cgroup.controllers":  "cgroup.controllers",
-		"spearhead node ls | awk 'NR > 1 {print $1, $3}'": "metal-1 ready",
+		"spearhead node ls | awk 'NR > 1 {print $1, $3}'": "node-1 ready",
 	} {
 		if got := s.root(t, command); !strings.Contains(got, want) {
 			t.Errorf("%s: %q; want %q", command, got, want)

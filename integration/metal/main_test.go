@@ -28,9 +28,12 @@ type setting struct {
 	once   sync.Once
 	shared *site // the data center that most tests use
 	err    error
+
+	pairOnce sync.Once
+	pairErr  error
 }
 
-// tests is filled by TestMain and only read after, but for what once guards.
+// tests is filled by TestMain and only read after, but for what the two onces guard.
 var tests setting
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -47,8 +50,8 @@ func run(m *testing.M) (code int) {
 	defer os.RemoveAll(tests.work)
 	code = m.Run()
 	if tests.shared != nil {
-		if err := tests.shared.machine.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, "cannot switch the machine off:", err)
+		if err := tests.shared.close(); err != nil {
+			fmt.Fprintln(os.Stderr, "cannot switch the machines off:", err)
 			return 1
 		}
 	}
@@ -115,7 +118,7 @@ func (s *setting) site(t *testing.T) *site {
 		if s.err = s.build(); s.err != nil {
 			return
 		}
-		s.shared, s.err = s.start(context.Background(), filepath.Join(s.work, "shared"), guest.Config{Name: "metal-1"})
+		s.shared, s.err = s.start(context.Background())
 	})
 	if s.err != nil {
 		t.Fatal(s.err)
@@ -124,12 +127,9 @@ func (s *setting) site(t *testing.T) *site {
 }
 
 // start boots a machine that is a head and a node.
-func (s *setting) start(ctx context.Context, dir string, config guest.Config) (*site, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "machine"), 0o700); err != nil {
-		return nil, err
-	}
-	config.Image, config.Dir, config.Memory, config.Disks = s.image, filepath.Join(dir, "machine"), 1536, []int64{2 << 30, 2 << 30}
-	m, err := guest.Boot(ctx, config)
+func (s *setting) start(ctx context.Context) (*site, error) {
+	dir := filepath.Join(s.work, "shared")
+	m, err := s.boot(ctx, dir, guest.Config{Name: "node-1", Number: 1, Wire: s.wire(1), Peer: s.wire(2), Memory: 1536})
 	if err != nil {
 		return nil, err
 	}
@@ -138,4 +138,18 @@ func (s *setting) start(ctx context.Context, dir string, config guest.Config) (*
 		return nil, errors.Join(err, m.Close())
 	}
 	return made, nil
+}
+
+// boot boots a machine with two further disks.
+func (s *setting) boot(ctx context.Context, dir string, config guest.Config) (*guest.Machine, error) {
+	config.Image, config.Dir, config.Disks = s.image, filepath.Join(dir, "machine"), []int64{2 << 30, 2 << 30}
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	return guest.Boot(ctx, config)
+}
+
+// wire is the socket of a machine on the one wire that they share.
+func (s *setting) wire(number int) string {
+	return filepath.Join(s.work, fmt.Sprintf("wire-%d", number))
 }

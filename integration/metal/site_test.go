@@ -2,6 +2,7 @@ package metal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,29 +21,50 @@ type site struct {
 	*bed.Bed // docker, as the user
 	machine  *guest.Machine
 	dir      string
+	second   *guest.Machine // one more node; nil before it is asked for
 }
 
 // patience is how long a slow machine may take for what it does within seconds otherwise.
 const patience = 5 * time.Minute
 
-// user is who has the containers.
-const user = "jill"
+// user is who has the containers, by the name that the tests of other packages use.
+const user = "dev"
+
+// outside is this machine, as the machines' first card reaches its loopback.
+const outside = "10.0.2.2"
 
 const headFile = `
 data_center = "metal"
 advertise = ["10.20.0.1", "127.0.0.1"]
+insecure_registries = ["` + outside + `"]
 `
 
 const agentFile = `
+advertise = "10.20.0.1:7947"
 # The head on this machine has the usual port.
 gossip_listen = ":7948"
 
 [nic_tags]
 external = "eth2"
+tagged = "trunk"
 
 [storage]
 kind = "zfs"
 dataset = "bay/spearhead"
+
+[images]
+insecure_registries = ["` + outside + `"]
+`
+
+// trunk is a cable between two interfaces of a machine: containers' VLANs are at one end, and what
+// stands for the switch and the rest of the world is at the other.
+const trunk = `
+[NetDev]
+Name=trunk
+Kind=veth
+
+[Peer]
+Name=switch
 `
 
 const peersNetwork = `
@@ -53,6 +75,15 @@ Name=eth1
 Address=10.20.0.%d/24
 LinkLocalAddressing=no
 `
+
+// close switches the machines off.
+func (s *site) close() error {
+	err := s.machine.Close()
+	if s.second != nil {
+		err = errors.Join(err, s.second.Close())
+	}
+	return err
+}
 
 // install makes the machine a head and a node as docs/operators says, and sets a user up.
 func (s *site) install(ctx context.Context, from *setting) error {
@@ -81,6 +112,9 @@ func prepare(ctx context.Context, m *guest.Machine, from *setting, number int) e
 		return err
 	}
 	if err := m.Write(ctx, "/etc/systemd/network/eth1.network", fmt.Sprintf(peersNetwork, number)); err != nil {
+		return err
+	}
+	if err := m.Write(ctx, "/etc/systemd/network/trunk.netdev", trunk); err != nil {
 		return err
 	}
 	return commands(ctx, m,

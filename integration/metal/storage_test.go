@@ -1,10 +1,12 @@
 package metal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // blamed tells whether a refusal names the storage: that of the node that was chosen, or, once
@@ -56,19 +58,34 @@ func TestADiskThatIsLostIsNotMissed(t *testing.T) {
 }
 
 // Disks that answer nothing hang whoever writes to the pool in the kernel: neither a signal nor
-// a restart ends that. The node says so, and is well again when they are.
+// a restart ends that. The node finds that out by itself, though what is free the kernel tells from
+// memory; it says so, gets nothing new, and is well again when its disks are.
 func TestDisksThatHang(t *testing.T) {
 	s := tests.site(t)
 	id := s.Run(t, s.Image, "sleep", "100000")
-	stall := func(stalled bool) {
-		for disk := range 2 {
-			if err := s.machine.Stall(t.Context(), disk, stalled); err != nil {
-				t.Fatal(err)
-			}
-		}
+	stall := func(ctx context.Context, stalled bool) error {
+		return errors.Join(s.machine.Stall(ctx, 0, stalled), s.machine.Stall(ctx, 1, stalled))
 	}
-	stall(true)
-	// What the kernel knows without its disks, such as how much is free, it still tells.
+	t.Cleanup(func() { // before what removes the container
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := stall(ctx, false); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := stall(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	s.told(t, "its storage does not answer")
+	if got := s.root(t, "spearhead node show node-1"); !strings.Contains(got, "degraded") {
+		t.Errorf("the node is shown as\n%s", got)
+	}
+	if got := s.Docker(t, "info", "--format", "{{.Warnings}}"); !strings.Contains(got, "the storage of some nodes fails") {
+		t.Errorf("users are told %q", got)
+	}
+	if got := s.root(t, "curl -s http://127.0.0.1:9377/metrics 2>/dev/null || bash -c 'exec 3<>/dev/tcp/127.0.0.1/9377; printf \"GET /metrics HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3'"); !strings.Contains(got, `spearhead_agent_storage_fault{fault="silent"} 1`) {
+		t.Errorf("its numbers do not tell")
+	}
 	done := s.Try(t, "run", "-d", "--name", "stalled", "-v", "stalled:/data", s.Image, "sleep", "1000")
 	if done.Code == 0 || !blamed(done.Stderr) {
 		t.Errorf("with disks that hang: %+v", done)
@@ -76,10 +93,24 @@ func TestDisksThatHang(t *testing.T) {
 	if got := s.Docker(t, "exec", id, "echo", "here"); got != "here" {
 		t.Errorf("a container that runs says %q", got)
 	}
-	stall(false)
+	if err := stall(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	s.well(t)
 	s.works(t)
 	s.Try(t, "rm", "-f", "-v", "stalled")
 	s.Try(t, "volume", "rm", "-f", "stalled")
+}
+
+// well waits until nothing is wrong with the node's storage.
+func (s *site) well(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		if shown := s.root(t, "spearhead node ls"); strings.Contains(shown, "its storage") {
+			return fmt.Errorf("the node is still\n%s", shown)
+		}
+		return nil
+	})
 }
 
 // A pool that has lost its last disk is suspended: the kernel keeps what was written and waits

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 )
 
 // volume makes a volume that goes with the test.
@@ -17,12 +16,17 @@ func (s *site) volume(t *testing.T, name string, options ...string) string {
 
 func (s *site) removeLater(t *testing.T, name string) {
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		if out, err := s.Client(ctx, "volume", "rm", "-f", name).CombinedOutput(); err != nil {
+		if out, err := s.Client(cleanContext(t), "volume", "rm", "-f", name).CombinedOutput(); err != nil {
 			t.Errorf("docker volume rm -f %s: %v: %s", name, err, out)
 		}
 	})
+}
+
+// cleanContext is for what is done when a test has ended, and with it its own.
+func cleanContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // once runs a command in a container with a volume at /data, and returns what it printed.

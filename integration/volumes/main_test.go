@@ -54,9 +54,16 @@ func TestOnZFS(t *testing.T) {
 	t.Run("F29 hangs", func(t *testing.T) { storageHangs(t, b) })
 }
 
+// On real machines, with OpenZFS, which package metal has.
+func TestTheListElsewhere(t *testing.T) {
+	b := setting.Elsewhere(t)
+	t.Run("all", func(t *testing.T) { all(t, b, everywhere); all(t, b, onlyZFS) })
+	t.Run("default size", func(t *testing.T) { defaultSize(t, b) })
+}
+
 // onlyZFS are the tests of what only ZFS can do.
 var onlyZFS = map[string]func(*testing.T, *bed.Bed){
-	"V04 V05 V19 V20 sizes": sizes, "V21 snapshots": snapshotsAndClones, "streams": streams, "move": move,
+	"V04 V05 V19 V20 sizes": sizes, "V21 snapshots": snapshotsAndClones, "streams": streams, "move": move, "accounts": accountsOwn,
 }
 
 func all(t *testing.T, b *bed.Bed, tests map[string]func(*testing.T, *bed.Bed)) {

@@ -21,6 +21,10 @@ type Config struct {
 	Dir    string // of the machine's own files; it exists and is empty
 	Name   string // the machine's host name, and the file of its console
 	Memory int    // in MiB
+	Number int    // from 1; machines that share a wire need different ones
+	// Wire and Peer are sockets of this machine, where what the second card sends and gets
+	// arrives at this machine and at the other one on its wire; "" leads nowhere.
+	Wire, Peer string
 	// Disks are the sizes of its further disks in bytes: /dev/vdb and so on, whose serial
 	// numbers are disk-0 and so on.
 	Disks []int64
@@ -37,6 +41,9 @@ type Machine struct {
 
 	mu    sync.Mutex
 	shell *ssh.Client // guarded by mu
+
+	sockets sync.WaitGroup // what carries to the machine's sockets
+	doors   []net.Listener // guarded by mu
 }
 
 // forwarded are the machine's ports that this machine reaches: SSH's and Docker's.
@@ -102,7 +109,7 @@ func (m *Machine) start(ctx context.Context) error {
 	return m.forward(ctx)
 }
 
-// arguments are qemu's. The second card is the machines' own network, which leads nowhere; the third one that
+// arguments are qemu's. The second card is the machines' own network; the third one that
 // containers can have: its addresses are 10.0.3.0/24, and 10.0.3.2 leads out.
 func (m *Machine) arguments() []string {
 	args := []string{
@@ -114,8 +121,8 @@ func (m *Machine) arguments() []string {
 		"-device", "virtio-rng-pci",
 		"-drive", "if=none,id=root,cache=unsafe,file=" + m.path("root.qcow2"), "-device", "virtio-blk-pci,drive=root",
 		"-netdev", "user,id=way,hostname=" + m.config.Name, "-device", "virtio-net-pci,netdev=way",
-		"-netdev", "user,id=wire,restrict=on", "-device", "virtio-net-pci,netdev=wire,mac=52:54:00:00:02:01",
-		"-netdev", "user,id=lan,net=10.0.3.0/24", "-device", "virtio-net-pci,netdev=lan,mac=52:54:00:00:03:01",
+		"-netdev", m.wire(), "-device", fmt.Sprintf("virtio-net-pci,netdev=wire,mac=52:54:00:00:02:%02x", m.config.Number),
+		"-netdev", "user,id=lan,net=10.0.3.0/24", "-device", fmt.Sprintf("virtio-net-pci,netdev=lan,mac=52:54:00:00:03:%02x", m.config.Number),
 	}
 	for i := range m.config.Disks {
 		name := diskName(i)
@@ -124,6 +131,14 @@ func (m *Machine) arguments() []string {
 			"-device", "virtio-blk-pci,id=dev-"+name+",serial="+name+",drive="+name)
 	}
 	return args
+}
+
+// wire is what the second card is connected to.
+func (m *Machine) wire() string {
+	if m.config.Wire == "" {
+		return "user,id=wire,restrict=on"
+	}
+	return "dgram,id=wire,local.type=unix,local.path=" + m.config.Wire + ",remote.type=unix,remote.path=" + m.config.Peer
 }
 
 // accelerator is the processor's help with machines, if it has it, or QEMU's own translation,
@@ -183,6 +198,7 @@ func (m *Machine) Console() string {
 
 // Close switches the machine off, as by pulling its plug, and waits for its end.
 func (m *Machine) Close() error {
+	m.closeSockets()
 	m.hangUp()
 	if m.qmp != nil {
 		m.qmp.close()
