@@ -60,7 +60,7 @@ func TestAccountsRulesAreAboutTheirOwn(t *testing.T) {
 	if out := must(jack, "fwrule", "ls"); strings.Contains(out, id) {
 		t.Errorf("jack sees jill's rule: %s", out)
 	}
-	must(jack, "fwrule", "create", fmt.Sprintf("FROM any TO ip %s ALLOW tcp PORT all PRIORITY 49", web))
+	must(jack, "fwrule", "create", fmt.Sprintf("FROM any TO (all vms OR ip %s) ALLOW tcp PORT all PRIORITY 49", web))
 	reads(jill, false) // jack's rule names an address that jill has, too
 	must(jill, "fwrule", "disable", id)
 	reads(jill, true)

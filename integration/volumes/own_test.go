@@ -53,7 +53,7 @@ func accountsOwn(t *testing.T, b *bed.Bed) {
 		return nil
 	})
 	call(jill, "data center's own", "rm-snapshot", name, "spearhead-x")
-	call(jill, "is for operators", "send", name)
+	call(jill, "is for operators", "send", name, "--profile", "work")
 	call(jill, "without the login", "snapshots", "own-jill/"+name)
 	for _, args := range [][]string{
 		{"snapshots", name}, {"snapshot", name, "x"}, {"restore", name, "monday"}, {"rm-snapshot", name, "monday"},
