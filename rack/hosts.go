@@ -118,7 +118,8 @@ func (r *Rack) arrangeMounts() error {
 		if m.Mountpoint == r.runDir() {
 			continue
 		}
-		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH)
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) { // those of a rack that goes meanwhile
 			return fmt.Errorf("cannot let go of %s: %w", m.Mountpoint, err)
 		}
 	}
@@ -197,7 +198,8 @@ func (r *Rack) removeHosts() error {
 	}
 	slices.Reverse(mounts)
 	for _, m := range mounts {
-		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH)
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) { // those of a rack that goes meanwhile
 			return fmt.Errorf("cannot unmount %s: %w", m.Mountpoint, err)
 		}
 	}
