@@ -22,9 +22,13 @@ func (s *supervisor) adoptAll(held map[string]*os.File) {
 	s.load(filepath.Join(s.cfg.StateDir, ContainerName), false)
 	s.load(filepath.Join(s.cfg.RunDir, UnitsName), true)
 	slices.SortFunc(s.exits, func(a, b Exit) int { return a.FinishedAt.Compare(b.FinishedAt) })
+	var cutShort []*unit
 	for _, u := range s.units {
-		u.adopt(held)
+		if u.adopt(held) {
+			cutShort = append(cutShort, u)
+		}
 	}
+	s.endStarts(cutShort)
 	for _, u := range slices.Collect(maps.Values(s.units)) { // endBound takes them out
 		if u.set.Bound {
 			s.work.Go(func() { s.endBound(u) })
@@ -73,8 +77,9 @@ func (s *supervisor) loadExits(u *unit) {
 	}
 }
 
-// adopt goes on with the unit's run, if it had one.
-func (u *unit) adopt(held map[string]*os.File) {
+// adopt goes on with the unit's run, if it had one. cutShort tells that a start
+// was interrupted, and nobody was told that it runs.
+func (u *unit) adopt(held map[string]*os.File) (cutShort bool) {
 	take := func(what string) *os.File {
 		f := held[u.key(what)]
 		delete(held, u.key(what))
@@ -91,22 +96,17 @@ func (u *unit) adopt(held map[string]*os.File) {
 		if recorded && u.stateDir != "" {
 			os.RemoveAll(u.runDir)
 		}
-		return
+		return false
 	}
-	if u.rec.Pid == 0 { // its start was interrupted, and nobody was told that it runs
-		u.logger.Warn("interrupted start is undone")
+	if u.rec.Pid == 0 { // streams and pidfd are lent after the process is recorded
 		s.close()
-		if u.stateDir != "" {
-			u.sup.killRuntime(u.rec.Command, u.id)
-		}
 		if pidfd != nil {
-			_ = sendSignal(pidfd, unix.SIGKILL) // it may be gone
 			pidfd.Close()
 		}
-		os.RemoveAll(u.runDir)
-		return
+		return true
 	}
 	u.takeOver(s, pidfd)
+	return false
 }
 
 func (u *unit) readRecord() bool {

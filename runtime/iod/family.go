@@ -12,19 +12,11 @@ import (
 // familyRounds bounds the hunt for a process that forks as fast as it is killed.
 const familyRounds = 100
 
-// killFamily kills a unit's process and all that it has started: what descends
-// from it, and what lost its parent but is in its session, which OCI runtimes
-// make new for each exec. It goes on until there is nobody new.
-func (s *supervisor) killFamily(u *unit) {
-	u.mu.Lock()
-	leader := u.rec.Process
-	u.mu.Unlock()
-	first := 0 // the container's first process, which orphans get as their parent
-	if c, err := s.unit(u.set.Container); err == nil {
-		if st := c.status(); st.Process != nil {
-			first = st.Process.Pid
-		}
-	}
+// killFamily kills a process and all that it has started: what descends from
+// it, and what lost its parent but is in its session, which OCI runtimes make
+// new for each exec. It goes on until there is nobody new. first is the first
+// process of the container, which orphans get as their parent.
+func killFamily(leader Process, first int) {
 	session := sessionOf(leader)
 	killed := map[Process]bool{}
 	for range familyRounds {

@@ -81,7 +81,7 @@ func (s *supervisor) endWith(ctx context.Context, u *unit, ended <-chan struct{}
 		return false
 	case <-ctx.Done():
 	}
-	s.killFamily(u)
+	killFamily(u.process(), u.first())
 	select {
 	case <-ended:
 		return true

@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
 )
 
 // unknownCode is the exit code of what ended unseen.
@@ -114,7 +116,7 @@ func command(ctx context.Context, argv []string, stdin, stdout, stderr *os.File)
 		return err
 	}
 	loseProtection(cmd.Process.Pid)
-	return cmd.Wait()
+	return errors.Join(failpoint.Hit("iod/runtime-begun"), cmd.Wait())
 }
 
 // loseProtection has the kernel treat a process as any other when memory runs out. Where this
@@ -133,6 +135,7 @@ func loseProtection(pid int) {
 // procStat is what is used of /proc/PID/stat.
 type procStat struct {
 	state      byte
+	parent     int
 	session    int
 	startTicks uint64
 	exitStatus int // as wait(2) gives it; of a zombie, for those who may ask
@@ -160,11 +163,15 @@ func parseStat(b []byte) (procStat, error) {
 	if err != nil {
 		return procStat{}, fmt.Errorf("cannot read process status: %w", err)
 	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return procStat{}, fmt.Errorf("cannot read process status: %w", err)
+	}
 	session, err := strconv.Atoi(fields[3])
 	if err != nil {
 		return procStat{}, fmt.Errorf("cannot read process status: %w", err)
 	}
-	return procStat{fields[0][0], session, ticks, status}, nil
+	return procStat{fields[0][0], parent, session, ticks, status}, nil
 }
 
 // StartTicks returns when a process was started, in clock ticks since boot. It

@@ -239,19 +239,23 @@ func (s *supervisor) killRuntime(runtime []string, id string) {
 
 // runtimeMessage returns what an OCI runtime logged of its failure.
 func runtimeMessage(logPath string, err error) string {
-	b, readErr := os.ReadFile(logPath)
-	if readErr != nil || len(b) == 0 {
-		return err.Error()
+	if text := loggedError(logPath); text != "" {
+		return text
 	}
-	text := ""
+	return err.Error()
+}
+
+// loggedError returns the last error that an OCI runtime logged, "" for none.
+func loggedError(logPath string) (text string) {
+	b, err := os.ReadFile(logPath)
+	if err != nil {
+		return ""
+	}
 	for line := range strings.Lines(string(b)) {
 		var entry struct{ Msg, Level string }
 		if json.Unmarshal([]byte(line), &entry) == nil && entry.Level == "error" {
 			text = entry.Msg
 		}
-	}
-	if text == "" {
-		return err.Error()
 	}
 	return text
 }

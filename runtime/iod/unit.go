@@ -59,6 +59,8 @@ type record struct {
 	// wait there that a dead supervisor has created.
 	StartFifo string `json:"start_fifo,omitempty"`
 	Released  bool   `json:"released,omitempty"`
+	// Since is when the start began, as ticksNow tells it.
+	Since uint64 `json:"since,omitempty"`
 	// StdinEnded keeps a restarted supervisor from opening the input again.
 	StdinEnded bool `json:"stdin_ended,omitempty"`
 }
@@ -83,6 +85,11 @@ func (s *supervisor) newUnit(id string, set Settings) *unit {
 }
 
 func (u *unit) key(what string) string { return u.id + "/" + what }
+
+// pidFile is where the OCI runtime names the process that it has made, and
+// logFile where it tells why it has made none.
+func (u *unit) pidFile() string { return filepath.Join(u.runDir, "pid") }
+func (u *unit) logFile() string { return filepath.Join(u.runDir, "runtime.log") }
 
 // fail makes an error with the HTTP status that it is answered with.
 func fail(status int, format string, args ...any) error {
@@ -111,7 +118,7 @@ func (u *unit) start(req StartRequest) (Process, error) {
 		return Process{}, fail(http.StatusConflict, "cannot start %s: it is running", u.id)
 	}
 	u.phase = starting
-	u.rec = record{Process: Process{ID: u.id, Run: req.Run}, Boot: u.sup.boot, Command: req.Command, OOMFile: req.OOMFile, StartFifo: req.StartFifo}
+	u.rec = record{Process: Process{ID: u.id, Run: req.Run}, Boot: u.sup.boot, Command: req.Command, OOMFile: req.OOMFile, StartFifo: req.StartFifo, Since: ticksNow()}
 	u.mu.Unlock()
 
 	err := u.launch(req)
@@ -150,7 +157,7 @@ func (u *unit) launch(req StartRequest) (err error) {
 	u.sup.reaper.release()
 	if err != nil {
 		io.close()
-		u.sup.killRuntime(req.Command, u.id)
+		u.undo(req.Command)
 		return err
 	}
 	u.supervise(io)
@@ -194,16 +201,15 @@ func (u *unit) create(req StartRequest) (s stdio, err error) {
 			s.close()
 		}
 	}()
-	logPath, pidPath := filepath.Join(u.runDir, "runtime.log"), filepath.Join(u.runDir, "pid")
-	argv := append(append([]string(nil), req.Command...), "--log", logPath, "--log-format", "json")
+	argv := append(append([]string(nil), req.Command...), "--log", u.logFile(), "--log-format", "json")
 	if u.set.Container != "" {
 		processPath := filepath.Join(u.runDir, "process.json")
 		if err := os.WriteFile(processPath, req.Process, 0o600); err != nil {
 			return s, fmt.Errorf("cannot start: %w", err)
 		}
-		argv = append(argv, "exec", "--detach", "--process", processPath, "--pid-file", pidPath)
+		argv = append(argv, "exec", "--detach", "--process", processPath, "--pid-file", u.pidFile())
 	} else {
-		argv = append(argv, "create", "--bundle", req.Bundle, "--pid-file", pidPath)
+		argv = append(argv, "create", "--bundle", req.Bundle, "--pid-file", u.pidFile())
 	}
 	var child childEnds
 	var tty *console
@@ -223,11 +229,11 @@ func (u *unit) create(req StartRequest) (s stdio, err error) {
 	err = command(u.sup.ctx, append(argv, target), child[0], child[1], child[2])
 	child.close()
 	if err != nil {
-		return s, fail(http.StatusUnprocessableEntity, "%s", runtimeMessage(logPath, err))
+		return s, fail(http.StatusUnprocessableEntity, "%s", runtimeMessage(u.logFile(), err))
 	}
 	if tty != nil {
 		if s.pty, err = tty.receive(time.Now().Add(5 * time.Second)); err != nil {
-			u.sup.killRuntime(req.Command, u.id)
+			u.undo(req.Command)
 			return s, err
 		}
 		if u.rows > 0 && u.cols > 0 {
@@ -239,7 +245,7 @@ func (u *unit) create(req StartRequest) (s stdio, err error) {
 
 // identify finds the process that the runtime left, and claims its status.
 func (u *unit) identify() error {
-	pid, err := readPid(filepath.Join(u.runDir, "pid"))
+	pid, err := readPid(u.pidFile())
 	if err != nil {
 		return err
 	}
