@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
 	"github.com/spearheadcloud/spearhead/network/namespace"
@@ -98,6 +99,41 @@ func (e *ear) heard(word string) (ports []string) {
 	return ports
 }
 
+// speaks opens a socket for datagrams in a container's network, until the test
+// ends.
+func speaks(t *testing.T, b *bed.Bed, container string) *net.UDPConn {
+	t.Helper()
+	ns, err := os.Open("/proc/" + b.Inspect(t, container, "{{.State.Pid}}") + "/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	var conn *net.UDPConn
+	if err := namespace.Enter(ns, func() (err error) {
+		conn, err = net.ListenUDP("udp4", nil)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// asks sends a word and returns what comes back within moments, or "".
+func asks(t *testing.T, from *net.UDPConn, to netip.AddrPort, word string) string {
+	t.Helper()
+	buffer := make([]byte, 1500)
+	_, err := from.WriteToUDPAddrPort([]byte(word), to)
+	if err == nil {
+		err = from.SetReadDeadline(time.Now().Add(time.Second))
+	}
+	if err != nil {
+		return "" // refused on the way
+	}
+	n, _, _ := from.ReadFromUDPAddrPort(buffer)
+	return string(buffer[:n])
+}
+
 // TestDatagramsReachNoMachine: what a container sends by UDP to the ports of
 // heads and nodes does not get past their firewalls, neither from a fabric nor
 // from an external network, and not to another account's containers.
@@ -108,34 +144,35 @@ func TestDatagramsReachNoMachine(t *testing.T) {
 	stranger.Docker(t, "pull", "-q", stranger.Image)
 	own := unique(t)
 	network(t, b, own)
-	ears, send, ports := map[string]*ear{}, "", 0
+	ears, targets := map[string]*ear{}, []netip.AddrPort{}
 	for _, h := range b.Hosts(t) {
 		if h.Pid == 0 {
 			continue // an agent is being killed by another test
 		}
 		ears[h.Address] = hear(t, h.Pid)
-		open := bound(t, h.Pid)
-		ports += len(open)
-		for _, port := range append(open, "9") { // and one where nobody listens
-			send += fmt.Sprintf("echo $WORD | nc -u -w 1 %s %s & ", h.Address, port)
+		ports := bound(t, h.Pid)
+		if len(ports) == 0 {
+			t.Fatalf("%s listens nowhere by UDP", h.Name)
+		}
+		for _, port := range append(ports, "9") { // and one where nobody listens
+			targets = append(targets, netip.MustParseAddrPort(net.JoinHostPort(h.Address, port)))
 		}
 	}
-	if ports < len(ears) {
-		t.Fatalf("heads and nodes listen at no more than %d ports by UDP", ports)
-	}
+	from := map[string]*net.UDPConn{}
 	for name, args := range map[string][]string{"fabric": {"--network", own}, "external": {"--network", "external"}} {
 		id := b.Run(t, append(args, "--name", own+"-"+name, b.Image, "sleep", "1000")...)
-		word := "from-" + id[:12]
-		b.Docker(t, "exec", "-e", "WORD="+word, id, "sh", "-c", send+"wait")
-		for address, e := range ears {
-			if at := e.heard(word); at != nil {
-				t.Errorf("from the %s network a container's datagrams come in at %s, ports %v", name, address, at)
+		from[name] = speaks(t, b, id)
+		for range 3 { // datagrams may be lost
+			for _, to := range targets {
+				_, _ = from[name].WriteToUDPAddrPort([]byte("from-a-"+name), to) // may be refused on the way
 			}
 		}
 	}
-	for address, e := range ears { // this machine's do come in, so the ears hear
+	strangersAreClosed(t, stranger, from)
+	for address, e := range ears { // this machine's do come in, after all that the containers have sent
+		to := netip.MustParseAddrPort(net.JoinHostPort(address, "9"))
 		bed.Eventually(t, func() error {
-			c, err := net.Dial("udp", net.JoinHostPort(address, "9"))
+			c, err := net.Dial("udp", to.String())
 			if err != nil {
 				return err
 			}
@@ -148,31 +185,31 @@ func TestDatagramsReachNoMachine(t *testing.T) {
 			}
 			return nil
 		})
+		for name := range from {
+			if at := e.heard("from-a-" + name); at != nil {
+				t.Errorf("from the %s network a container's datagrams come in at %s, ports %v", name, address, at)
+			}
+		}
 	}
-	strangersAreClosed(t, b, stranger, own)
 }
 
 // strangersAreClosed: a container on the network of all answers datagrams of
 // its own account, and gets none of another one.
-func strangersAreClosed(t *testing.T, b, stranger *bed.Bed, own string) {
+func strangersAreClosed(t *testing.T, stranger *bed.Bed, others map[string]*net.UDPConn) {
 	t.Helper()
 	victim := stranger.Run(t, "--network", "external", stranger.Image, "sleep", "1000")
-	friend := stranger.Run(t, "--network", "external", stranger.Image, "sleep", "1000")
+	friend := speaks(t, stranger, stranger.Run(t, "--network", "external", stranger.Image, "sleep", "1000"))
 	echoes(t, stranger, victim)
-	at, err := netip.ParseAddr(stranger.AddressOf(t, victim))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := fmt.Sprintf("echo hello | timeout 3 nc -u -w 2 %s 53", at)
+	at := netip.AddrPortFrom(netip.MustParseAddr(stranger.AddressOf(t, victim)), 53)
 	bed.Eventually(t, func() error {
-		if done := stranger.Try(t, "exec", friend, "sh", "-c", ask); !strings.Contains(done.Stdout, "hello") {
-			return fmt.Errorf("the account's own container hears %q", done.Stdout)
+		if heard := asks(t, friend, at, "hello"); heard != "hello" {
+			return fmt.Errorf("the account's own container hears %q", heard)
 		}
 		return nil
 	})
-	for _, from := range []string{own + "-fabric", own + "-external"} {
-		if done := b.Try(t, "exec", from, "sh", "-c", ask); strings.Contains(done.Stdout, "hello") {
-			t.Errorf("%s hears %q from another account's container", from, done.Stdout)
+	for name, from := range others {
+		if heard := asks(t, from, at, "hello"); heard != "" {
+			t.Errorf("from the %s network another account's container hears %q", name, heard)
 		}
 	}
 }
