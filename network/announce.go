@@ -19,11 +19,14 @@ import (
 // advertisement of RFC 4861, section 7.2.6: neighbours correct what they
 // remember of its former owner. The frame is sent on the segment's bridge itself,
 // so it needs no thread in the container's namespace, and nothing is lost
-// while the container's link is still coming up. It is said again a few times,
-// as section 2.3 has it: the first one is lost where a switch's port is not
-// forwarding yet. Its methods may be called by many goroutines at once.
+// while the container's link is still coming up. Where there are switches it is
+// said again a few times, as section 2.3 has it: the first one is lost where a
+// switch's port is not forwarding yet. A fabric has none, and there each
+// repetition would only be heard by all containers of it that are here. Its
+// methods may be called by many goroutines at once.
 type announcer struct {
-	bridge int // index
+	bridge int  // index
+	again  bool // it repeats
 
 	mu      sync.Mutex
 	fd      int
@@ -34,8 +37,8 @@ type announcer struct {
 var repeats = [...]time.Duration{200 * time.Millisecond, time.Second, 2 * time.Second}
 
 // openAnnouncer opens a socket that only sends, in the segment's namespace.
-func openAnnouncer(ns *os.File, bridge int) (*announcer, error) {
-	a := &announcer{bridge: bridge, pending: map[netip.Addr]*time.Timer{}}
+func openAnnouncer(ns *os.File, bridge int, again bool) (*announcer, error) {
+	a := &announcer{bridge: bridge, again: again, pending: map[netip.Addr]*time.Timer{}}
 	err := namespace.Enter(ns, func() (err error) {
 		a.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		return err
@@ -54,7 +57,9 @@ func (a *announcer) announce(mac net.HardwareAddr, addr netip.Addr) error {
 	if err := a.send(mac, addr); err != nil {
 		return fmt.Errorf("cannot announce address: %w", err)
 	}
-	a.repeat(mac, addr, 0)
+	if a.again {
+		a.repeat(mac, addr, 0)
+	}
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (s *segment) open(d *Driver) (err error) {
 	if err != nil {
 		return err
 	}
-	s.voice, err = openAnnouncer(s.ns, s.bridge)
+	s.voice, err = openAnnouncer(s.ns, s.bridge, s.rec.Fabric == nil)
 	return err
 }
 
