@@ -84,6 +84,9 @@ func (one *builder) run(program string, r wire.BuilderRequest) {
 	b.mu.Unlock()
 	one.idle.Stop()
 	process.end()
+	if err := b.settleCache(one.account); err != nil {
+		b.cfg.Logger.Warn("a builder's cache is not on the disk for certain; a crash of the machine would cost it", "op", "build", "account", one.account, "err", err)
+	}
 }
 
 // start makes all that a builder stands on, and the builder.
@@ -92,10 +95,11 @@ func (one *builder) start(program string, r wire.BuilderRequest, made *revert.St
 	ctx, cancel := context.WithTimeout(context.Background(), cleanLimit)
 	defer cancel()
 	run, cache := b.runDir(one.account), b.cacheDir(one.account)
-	for _, dir := range []string{run, cache} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("cannot make the builder's folder: %w", err)
-		}
+	if err := os.MkdirAll(run, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the builder's folder: %w", err)
+	}
+	if err := b.openCache(one.account); err != nil {
+		return nil, err
 	}
 	made.Add(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanLimit)

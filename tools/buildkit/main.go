@@ -65,6 +65,9 @@ func run(f flags) error {
 	if err := privateMounts(f.resolvConf); err != nil {
 		return err
 	}
+	if err := withoutSync(); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	controller, err := newController(ctx, f)
