@@ -1,6 +1,7 @@
 package zfs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -209,13 +210,24 @@ func (p *Pools) Create(ctx context.Context, c CreatePool) error {
 		args = append(args, c.Layout)
 	}
 	_, err := p.make.zfs(ctx, append(args, c.Disks...)...)
-	if err != nil && strings.Contains(err.Error(), "use '-f' to override") {
+	return c.explain(err)
+}
+
+// explain says why zpool has not made the pool.
+func (c *CreatePool) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch text := err.Error(); {
+	case strings.Contains(text, "use '-f' to override"):
 		return model.WrapError(model.KindConflict, err, "a disk holds something already: %s; clear it first (wipefs), if that can go", refusedBecause(err))
+	case strings.Contains(text, "pool already exists"):
+		return model.WrapError(model.KindConflict, err, "there is a pool %s already; see spearhead pool ls, and choose another name", c.Name)
+	case strings.Contains(text, "exists and is not empty"):
+		at := cmp.Or(c.Mountpoint, "/"+c.Name)
+		return model.WrapError(model.KindConflict, err, "the pool's files would be at %s, where there are files already; choose another place with --mountpoint", at)
 	}
-	if err != nil {
-		return fmt.Errorf("cannot create pool: %w", err)
-	}
-	return nil
+	return fmt.Errorf("cannot create pool: %w", err)
 }
 
 // refusedBecause is what zpool says of the disks that it does not take.

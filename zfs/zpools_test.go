@@ -68,6 +68,14 @@ func TestPoolsAreMadeAndShown(t *testing.T) {
 	if _, err := p.Show(ctx, "none"); !model.IsKind(err, model.KindNotFound) {
 		t.Errorf("a missing pool: %v", err)
 	}
+	err = p.Create(ctx, zfs.CreatePool{Name: "tank", Layout: "stripe", Disks: files[2:3], Mountpoint: filepath.Join(dir, "again")})
+	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "there is a pool tank already") {
+		t.Errorf("a taken name: %v", err)
+	}
+	err = p.Create(ctx, zfs.CreatePool{Name: "third", Layout: "stripe", Disks: files[2:3], Mountpoint: filepath.Dir(files[0])})
+	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "where there are files already") {
+		t.Errorf("a place that is taken: %v", err)
+	}
 	// One that is part of a pool is never overwritten.
 	err = p.Create(ctx, zfs.CreatePool{Name: "other", Layout: "raidz", Disks: []string{files[1], files[2], files[3]}})
 	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "is part of active pool") {

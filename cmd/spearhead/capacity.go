@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
@@ -42,6 +44,7 @@ func showCapacity(c *cli.Context) error {
 		if err != nil || len(all) == 0 {
 			return err
 		}
+		slices.SortStableFunc(all, func(a, b adminapi.Capacity) int { return cmp.Compare(a.Need.Memory, b.Need.Memory) })
 		rows := newTable(c.App.Writer, "PACKAGE", "MEMORY", "CORES", "DISK", "FIT", "NODES WITH ROOM")
 		for _, k := range all {
 			room := 0

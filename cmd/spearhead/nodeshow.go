@@ -115,7 +115,7 @@ func aboutHardware(i *model.Inventory) []string {
 		if d.Rotational {
 			sort = "rotating"
 		}
-		lines = append(lines, fmt.Sprintf("%-12s %s %s, %s %s", "disk", d.Name, size(d.Size), sort, d.Model))
+		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%-12s %s %s, %s %s", "disk", d.Name, size(d.Size), sort, d.Model)))
 	}
 	for _, l := range i.Links {
 		state := "down"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -118,6 +119,7 @@ func listPackages(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		slices.SortStableFunc(packages, func(a, b model.Package) int { return bySize(&a, &b) })
 		rows := newTable(c.App.Writer, "NAME", "FAMILY", "MEMORY", "SWAP", "CORES", "SHARES", "DISK", "PROCESSES", "DEFAULT", "ID")
 		for _, p := range packages {
 			rows.add(p.Name, p.Family, size(p.Memory), size(p.Swap), cores(p.CPUCap), number(p.CPUShares), size(p.Disk), number(p.Pids),
@@ -129,6 +131,7 @@ func listPackages(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		slices.SortStableFunc(packages, func(a, b adminapi.PackageStatus) int { return bySize(&a.Package, &b.Package) })
 		rows := newTable(c.App.Writer, "NAME", "FAMILY", "MEMORY", "SWAP", "CORES", "SHARES", "DISK", "PROCESSES", "CONTAINERS", "STATE", "ID")
 		for _, p := range packages {
 			rows.add(p.Name, p.Family, size(p.Memory), size(p.Swap), cores(p.CPUCap), number(p.CPUShares), size(p.Disk), number(p.Pids),
@@ -136,6 +139,11 @@ func listPackages(c *cli.Context) error {
 		}
 		return rows.print()
 	})
+}
+
+// bySize orders packages for people: those of a family together, the smallest first.
+func bySize(a, b *model.Package) int {
+	return cmp.Or(cmp.Compare(a.Family, b.Family), cmp.Compare(a.Memory, b.Memory), cmp.Compare(a.Name, b.Name))
 }
 
 func packageState(p *adminapi.PackageStatus) string {

@@ -1,9 +1,11 @@
 package adminapi
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/reconcile"
@@ -22,6 +24,7 @@ func (s *server) nodes(r *http.Request) ([]NodeStatus, error) {
 	for _, n := range v.Nodes() {
 		out = append(out, s.statusOfNode(v, n, found[n.ID]))
 	}
+	slices.SortFunc(out, func(a, b NodeStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
