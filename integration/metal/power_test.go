@@ -75,7 +75,7 @@ func (s *site) newer(t *testing.T, to string) {
 	for _, args := range [][]string{
 		{"dpkg-deb", "-R", tests.deb, tree},
 		{"sed", "-i", "s/^Version: .*/&+newer/", filepath.Join(tree, "DEBIAN/control")},
-		{"dpkg-deb", "--root-owner-group", "-b", tree, deb},
+		{"dpkg-deb", "-Znone", "--root-owner-group", "-b", tree, deb},
 	} {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v: %s", args, err, out)

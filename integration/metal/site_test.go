@@ -100,6 +100,9 @@ func (s *site) install(ctx context.Context, from *setting) error {
 	if err := becomeNode(ctx, s.machine, "127.0.0.1", token); err != nil {
 		return err
 	}
+	if err := promiseMore(ctx, s.machine, "node-1"); err != nil {
+		return err
+	}
 	if err := s.setUpUser(ctx, from); err != nil {
 		return err
 	}
@@ -156,6 +159,15 @@ func becomeNode(ctx context.Context, m *guest.Machine, head, token string) error
 		return err
 	}
 	return commands(ctx, m, "spearhead agent join "+head+" --token "+token, "systemctl enable --now spearhead-agent")
+}
+
+// promiseMore lets a small machine hold the containers of several tests, which use little.
+func promiseMore(ctx context.Context, head *guest.Machine, node string) error {
+	if err := soon(ctx, head, "spearhead node ls | grep -q '^"+node+" .* ready '"); err != nil {
+		return err
+	}
+	_, err := head.Run(ctx, "spearhead node set "+node+" --overcommit-cpu 32 --overcommit-disk 8 --overcommit-memory 2")
+	return err
 }
 
 // commands runs them as root, one after the other; each must succeed.

@@ -62,7 +62,7 @@ func (s *setting) addNode(ctx context.Context, one *site) error {
 	if err != nil {
 		return err
 	}
-	return soon(ctx, one.machine, "spearhead node ls | grep -q '^node-2 .* ready '")
+	return promiseMore(ctx, one.machine, "node-2")
 }
 
 // onSecond runs a command as root on the second node's machine, which must succeed.
