@@ -29,6 +29,7 @@ type Datasets interface {
 	Set(ctx context.Context, name string, properties map[string]string) error
 	Snapshot(ctx context.Context, snapshot string) error
 	Snapshots(ctx context.Context, name string) ([]zfs.SnapshotInfo, error)
+	SnapshotNames(ctx context.Context, name string) ([]string, error)
 	SnapshotsBelow(ctx context.Context, parent string) ([]string, error)
 	RemoveSnapshot(ctx context.Context, snapshot string) error
 	RenameSnapshot(ctx context.Context, snapshot, to string) error
@@ -132,12 +133,17 @@ func (d *datasets) dir(ctx context.Context, id string) (string, error) {
 	return dir, makeData(dir) // a crash may have come after the dataset
 }
 
-// remove destroys a volume. Clones of it are made independent of it first.
+// remove destroys a volume. Clones of it are made independent of it first, and
+// the hidden snapshot that it stands on itself goes with the last such clone.
 func (d *datasets) remove(ctx context.Context, id string) error {
 	if err := d.dropHalf(ctx, id); err != nil {
 		return err
 	}
+	origin := d.hiddenOrigin(ctx, id)
 	err := d.tree.Destroy(ctx, volumeDataset(id))
+	if err == nil && origin != "" {
+		_ = d.tree.RemoveSnapshot(ctx, origin) // else another clone stands on it, or openDatasets drops it
+	}
 	if !model.IsKind(err, model.KindConflict) {
 		return err
 	}

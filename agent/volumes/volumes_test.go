@@ -416,6 +416,29 @@ func TestSnapshots(t *testing.T) {
 	}
 }
 
+// A clone of a moment leaves nothing at what it was made of, where nobody could
+// see or remove it and its blocks would stay.
+func TestNothingIsLeftOfAClone(t *testing.T) {
+	t.Parallel()
+	b := pooled(t)
+	ctx, dir := t.Context(), b.make(t, "old", 0)
+	write(t, filepath.Join(dir, "file"), "shared")
+	for _, id := range []string{"one", "two"} {
+		if err := b.Clone(ctx, "old", wire.CloneVolumeRequest{To: wire.VolumeRef{ID: id}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"one", "two"} {
+		if err := b.Remove(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := b.pool.SnapshotsBelow(ctx, "volumes"); err != nil || len(all) != 0 {
+		t.Errorf("left are the snapshots %v, %v", all, err)
+	}
+	holds(t, filepath.Join(b.data(t, "old"), "file"), "shared")
+}
+
 // A clone outlives what it was made of, and its snapshots are its own.
 func TestCloneOutlivesItsOrigin(t *testing.T) {
 	t.Parallel()
