@@ -77,7 +77,7 @@ type Volumes interface {
 	Data(ctx context.Context, id string) (dir string, err error)
 	Mark(ctx context.Context, id string) (snapshots []string, err error)
 	Marks(ctx context.Context, id string) (snapshots []string, err error)
-	ReceiveStep(ctx context.Context, id string, size int64, stream io.Reader) error
+	ReceiveStep(ctx context.Context, id string, r wire.ReceiveVolumeRequest, stream io.Reader) error
 	Unmark(ctx context.Context, id string) error
 	Partial(ctx context.Context, id string) (token string, err error)
 	DropPartial(ctx context.Context, id string) error

@@ -30,10 +30,11 @@ type arrival struct {
 
 	// What follows is for who has the turn.
 	pullers map[string]*treesync.Puller // by directory
+	last    map[string]string           // snapshot that has come, by volume; none is not known
 }
 
 func newArrival(generation int) *arrival {
-	a := &arrival{generation: generation, turn: make(chan struct{}, 1), pullers: map[string]*treesync.Puller{}}
+	a := &arrival{generation: generation, turn: make(chan struct{}, 1), pullers: map[string]*treesync.Puller{}, last: map[string]string{}}
 	a.ending, a.cancel = context.WithCancel(context.Background())
 	a.turn <- struct{}{}
 	return a
@@ -170,13 +171,13 @@ func (f *fetch) tree(ctx context.Context, part, dir string) error {
 // volume copies a volume: by its snapshots where both nodes have such, so that
 // these come along, else as a tree of files.
 func (f *fetch) volume(ctx context.Context, v wire.VolumeRef) error {
-	have, err := f.agent.drivers.Volumes.Marks(ctx, v.ID)
+	base, err := f.base(ctx, v)
 	var there []string
 	if err == nil {
 		there, err = f.from.OfferedSnapshots(ctx, f.request.Create.Container.ID, v.ID)
 	}
 	if err == nil {
-		return f.steps(ctx, v, have, there)
+		return f.steps(ctx, v, base, there)
 	}
 	if !model.IsKind(err, model.KindNotImplemented) {
 		return err
@@ -191,19 +192,33 @@ func (f *fetch) volume(ctx context.Context, v wire.VolumeRef) error {
 	return f.tree(ctx, partVolume+v.ID, dir)
 }
 
+// base is the last snapshot that has come, "" for none. The storage is asked
+// only where this agent has not brought it: a container that is down waits.
+func (f *fetch) base(ctx context.Context, v wire.VolumeRef) (string, error) {
+	if last := f.comes.last[v.ID]; last != "" {
+		return last, nil
+	}
+	have, err := f.agent.drivers.Volumes.Marks(ctx, v.ID)
+	if err != nil || len(have) == 0 {
+		return "", err
+	}
+	return have[len(have)-1], nil
+}
+
 // steps brings the snapshots that are missing here, each as what changed since
 // the one before it.
-func (f *fetch) steps(ctx context.Context, v wire.VolumeRef, have, there []string) error {
-	base := ""
-	if len(have) > 0 {
-		at := slices.Index(there, have[len(have)-1])
+func (f *fetch) steps(ctx context.Context, v wire.VolumeRef, base string, there []string) error {
+	if base != "" {
+		at := slices.Index(there, base)
 		if at < 0 {
 			return model.Errorf(model.KindConflict, "a snapshot of the volume was removed while it is moved; the move begins anew")
 		}
-		base, there = there[at], there[at+1:]
+		there = there[at+1:]
 	}
-	if len(there) > 0 {
-		came, err := f.rest(ctx, v, there[0])
+	known := f.comes.last[v.ID] != ""
+	delete(f.comes.last, v.ID)
+	if !known && len(there) > 0 {
+		came, err := f.rest(ctx, v, base, there[0])
 		if err != nil {
 			return err
 		}
@@ -212,16 +227,18 @@ func (f *fetch) steps(ctx context.Context, v wire.VolumeRef, have, there []strin
 		}
 	}
 	for _, name := range there {
-		if err := f.step(ctx, v, wire.SendVolumeRequest{Snapshot: name, Base: base}); err != nil {
+		if err := f.step(ctx, v, base != "", wire.SendVolumeRequest{Snapshot: name, Base: base}); err != nil {
 			return err
 		}
 		base = name
 	}
+	f.comes.last[v.ID] = base
 	return nil
 }
 
-// step brings one snapshot, or the rest of it.
-func (f *fetch) step(ctx context.Context, v wire.VolumeRef, r wire.SendVolumeRequest) error {
+// step brings one snapshot, or the rest of it, onto what is here or for a
+// beginning.
+func (f *fetch) step(ctx context.Context, v wire.VolumeRef, onto bool, r wire.SendVolumeRequest) error {
 	stream, err := wire.Resuming(ctx, r, func(ctx context.Context, r wire.SendVolumeRequest) (io.ReadCloser, error) {
 		return f.from.OfferedStream(ctx, f.request.Create.Container.ID, v.ID, r)
 	})
@@ -229,18 +246,18 @@ func (f *fetch) step(ctx context.Context, v wire.VolumeRef, r wire.SendVolumeReq
 		return err
 	}
 	defer stream.Close()
-	return f.agent.drivers.Volumes.ReceiveStep(ctx, v.ID, v.Size, f.counted(ctx, stream))
+	return f.agent.drivers.Volumes.ReceiveStep(ctx, v.ID, wire.ReceiveVolumeRequest{Size: v.Size, Onto: onto}, f.counted(ctx, stream))
 }
 
-// rest brings what is missing of a snapshot whose beginning came before this
-// agent was killed, and reports whether it did. Where that cannot be gone on with
-// it is forgotten.
-func (f *fetch) rest(ctx context.Context, v wire.VolumeRef, snapshot string) (came bool, err error) {
+// rest brings what is missing of a snapshot whose beginning came before its
+// stream broke off, or this agent's predecessor was killed, and reports whether
+// it did. Where that cannot be gone on with it is forgotten.
+func (f *fetch) rest(ctx context.Context, v wire.VolumeRef, base, snapshot string) (came bool, err error) {
 	token, err := f.agent.drivers.Volumes.Partial(ctx, v.ID)
 	if err != nil || token == "" {
 		return false, err
 	}
-	err = f.step(ctx, v, wire.SendVolumeRequest{Snapshot: snapshot, Token: token})
+	err = f.step(ctx, v, base != "", wire.SendVolumeRequest{Snapshot: snapshot, Token: token})
 	if err == nil || ctx.Err() != nil || model.IsKind(err, model.KindUnavailable) {
 		return err == nil, err
 	}

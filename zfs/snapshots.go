@@ -19,9 +19,9 @@ type SnapshotInfo struct {
 	Used    int64     // bytes that only this snapshot holds
 }
 
-// Snapshots lists the snapshots of a dataset, the oldest first. A dataset that
-// is missing is KindNotFound.
-func (p *Pool) Snapshots(ctx context.Context, name string) ([]SnapshotInfo, error) {
+// SnapshotNames lists the names of the snapshots of a dataset, the oldest first.
+// A dataset that is missing is KindNotFound.
+func (p *Pool) SnapshotNames(ctx context.Context, name string) ([]string, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
@@ -29,19 +29,30 @@ func (p *Pool) Snapshots(ctx context.Context, name string) ([]SnapshotInfo, erro
 	if err != nil {
 		return nil, fmt.Errorf("cannot list snapshots: %w", err)
 	}
-	var all []SnapshotInfo
-	args := []string{"get", "-Hp", "-o", "name,property,value", "creation,used"}
+	var names []string
 	for line := range strings.Lines(out) {
-		full := strings.TrimRight(line, "\n")
-		dataset, snapshot, ok := strings.Cut(full, "@")
+		dataset, snapshot, ok := strings.Cut(strings.TrimRight(line, "\n"), "@")
 		if ok && dataset == p.full(name) {
-			all, args = append(all, SnapshotInfo{Name: snapshot}), append(args, full)
+			names = append(names, snapshot)
 		}
 	}
-	if len(all) == 0 {
-		return nil, nil
+	return names, nil
+}
+
+// Snapshots describes the snapshots of a dataset, the oldest first. A dataset
+// that is missing is KindNotFound.
+func (p *Pool) Snapshots(ctx context.Context, name string) ([]SnapshotInfo, error) {
+	names, err := p.SnapshotNames(ctx, name)
+	if err != nil || len(names) == 0 {
+		return nil, err
 	}
-	if out, err = p.run.zfs(ctx, args...); err != nil {
+	var all []SnapshotInfo
+	args := []string{"get", "-Hp", "-o", "name,property,value", "creation,used"}
+	for _, snapshot := range names {
+		all, args = append(all, SnapshotInfo{Name: snapshot}), append(args, p.full(name)+"@"+snapshot)
+	}
+	out, err := p.run.zfs(ctx, args...)
+	if err != nil {
 		return nil, fmt.Errorf("cannot read properties of snapshots: %w", err)
 	}
 	return all, describe(all, out)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // KeepFiles gives the kernel a directory for files of roots, volumes and logs,
@@ -49,7 +50,9 @@ func (d *volumeDriver) Mark(context.Context, string) ([]string, error) { return 
 
 func (d *volumeDriver) Marks(context.Context, string) ([]string, error) { return nil, errPlain }
 
-func (d *volumeDriver) ReceiveStep(context.Context, string, int64, io.Reader) error { return errPlain }
+func (d *volumeDriver) ReceiveStep(context.Context, string, wire.ReceiveVolumeRequest, io.Reader) error {
+	return errPlain
+}
 
 func (d *volumeDriver) Partial(context.Context, string) (string, error) { return "", errPlain }
 

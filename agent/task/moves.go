@@ -119,17 +119,33 @@ func (t *Task) Come(ctx context.Context, r wire.CreateRequest) error {
 }
 
 func (t *Task) come(r wire.CreateRequest) error {
+	first := t.status.Phase == ""
 	switch t.status.Phase {
 	case state.PhaseArriving:
-		if err := t.checkGeneration(r.Container.Generation); err != nil {
+		if err := t.checkGeneration(r.Container.Generation); err != nil || t.rootMade {
 			return err
 		}
-		return t.makeRoot()
 	case "":
+		if err := t.recordArriving(r); err != nil {
+			return err
+		}
 	default:
 		return errors.Join(t.checkGeneration(r.Container.Generation),
 			model.Errorf(model.KindConflict, "container %s is on the node already", t.id))
 	}
+	if err := t.makeRoot(); err != nil {
+		if first {
+			t.forgetCreated()
+			t.removed = true
+		}
+		return err
+	}
+	t.rootMade = true
+	return nil
+}
+
+// recordArriving has the container's root be found again whatever is killed.
+func (t *Task) recordArriving(r wire.CreateRequest) error {
 	t.request = &r
 	next := state.Status{Phase: state.PhaseArriving, State: model.ContainerState{Status: model.StatusCreated}}
 	// Without the record its root would be an orphan.
@@ -137,15 +153,7 @@ func (t *Task) come(r wire.CreateRequest) error {
 		t.removed = true
 		return err
 	}
-	if err := failpoint.Hit("agent/come-recorded"); err != nil {
-		return err
-	}
-	if err := t.makeRoot(); err != nil {
-		t.forgetCreated()
-		t.removed = true
-		return err
-	}
-	return nil
+	return failpoint.Hit("agent/come-recorded")
 }
 
 // Arrive makes what has come the container, which does not run. It may be

@@ -51,6 +51,7 @@ type Task struct {
 	watch      *watch        // the health check that is under way
 	timer      *time.Timer   // what it means depends on the above: wake
 	removed    bool
+	rootMade   bool // of a container that comes: this agent has made its root, or found it
 }
 
 // Snapshot is a container as its task last recorded it.

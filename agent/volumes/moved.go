@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
+	"github.com/spearheadcloud/spearhead/wire"
 )
 
 // movePrefix begins the names of the snapshots between which a volume is sent
@@ -36,9 +38,10 @@ func (s *Store) Marks(ctx context.Context, id string) ([]string, error) {
 }
 
 // ReceiveStep adds a snapshot to a volume that is moved here, from a stream of
-// it that is whole or follows the last of Marks.
-func (s *Store) ReceiveStep(ctx context.Context, id string, size int64, stream io.Reader) error {
-	return s.with(ctx, id, func() error { return s.keeper.receiveStep(ctx, id, size, stream) })
+// it that is whole or, onto what is here, follows the last of Marks; or from the
+// rest of such a stream, as Partial told.
+func (s *Store) ReceiveStep(ctx context.Context, id string, r wire.ReceiveVolumeRequest, stream io.Reader) error {
+	return s.with(ctx, id, func() error { return s.keeper.receiveStep(ctx, id, r, stream) })
 }
 
 // Unmark removes the snapshots of a move that has ended. A volume that is not
@@ -51,36 +54,24 @@ func (d *datasets) mark(ctx context.Context, id string) ([]string, error) {
 	if err := d.snapshot(ctx, id, movePrefix+model.NewID()[:16]); err != nil {
 		return nil, err
 	}
-	all, err := d.tree.Snapshots(ctx, volumeDataset(id))
-	var names []string
-	for _, s := range all {
-		if !strings.HasPrefix(s.Name, ownPrefix) || strings.HasPrefix(s.Name, movePrefix) {
-			names = append(names, s.Name)
-		}
-	}
-	return names, err
+	all, err := d.tree.SnapshotNames(ctx, volumeDataset(id))
+	return slices.DeleteFunc(all, func(name string) bool {
+		return strings.HasPrefix(name, ownPrefix) && !strings.HasPrefix(name, movePrefix)
+	}), err
 }
 
 func (d *datasets) marks(ctx context.Context, id string) ([]string, error) {
-	all, err := d.tree.Snapshots(ctx, volumeDataset(id))
+	all, err := d.tree.SnapshotNames(ctx, volumeDataset(id))
 	if model.IsKind(err, model.KindNotFound) {
 		return nil, nil
 	}
-	names := make([]string, len(all))
-	for i, s := range all {
-		names[i] = s.Name
-	}
-	return names, err
+	return all, err
 }
 
 // receiveStep leaves the volume unmounted: who uses it mounts it, and sees
 // nothing of what was there before.
-func (d *datasets) receiveStep(ctx context.Context, id string, size int64, stream io.Reader) error {
-	have, err := d.marks(ctx, id)
-	if err != nil {
-		return err
-	}
-	if len(have) > 0 {
+func (d *datasets) receiveStep(ctx context.Context, id string, r wire.ReceiveVolumeRequest, stream io.Reader) error {
+	if r.Onto {
 		if err := d.tree.Unmount(ctx, volumeDataset(id)); err != nil {
 			return err
 		}
@@ -102,7 +93,7 @@ func (d *datasets) receiveStep(ctx context.Context, id string, size int64, strea
 	if err := d.tree.ReceiveKept(ctx, half, stream); err != nil {
 		return err
 	}
-	if err := d.settle(ctx, id, size, "volumes.step"); err != nil {
+	if err := d.settle(ctx, id, r.Size, "volumes.step"); err != nil {
 		return err
 	}
 	d.halves.Remove(id)
@@ -129,6 +120,8 @@ func (d *directories) mark(context.Context, string) ([]string, error) { return n
 
 func (d *directories) marks(context.Context, string) ([]string, error) { return nil, errPlain }
 
-func (d *directories) receiveStep(context.Context, string, int64, io.Reader) error { return errPlain }
+func (d *directories) receiveStep(context.Context, string, wire.ReceiveVolumeRequest, io.Reader) error {
+	return errPlain
+}
 
 func (d *directories) unmark(context.Context, string) error { return nil }

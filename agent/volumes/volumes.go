@@ -70,7 +70,7 @@ type snapshots interface {
 	receive(ctx context.Context, id string, size int64, onto bool, stream io.Reader) error
 	mark(ctx context.Context, id string) ([]string, error)
 	marks(ctx context.Context, id string) ([]string, error)
-	receiveStep(ctx context.Context, id string, size int64, stream io.Reader) error
+	receiveStep(ctx context.Context, id string, r wire.ReceiveVolumeRequest, stream io.Reader) error
 	partial(ctx context.Context, id string) (token string, err error)
 	dropPartial(ctx context.Context, id string) error
 	sendRest(ctx context.Context, id, name, token string) (io.ReadCloser, error)
