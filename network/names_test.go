@@ -1,8 +1,11 @@
 package network
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -236,6 +239,7 @@ func TestWhoAsksMuchDisturbsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	var flood sync.WaitGroup
+	begun := time.Now()
 	flood.Go(func() {
 		for range 10_000 {
 			conn.Write(question)
@@ -248,6 +252,51 @@ func TestWhoAsksMuchDisturbsNobody(t *testing.T) {
 	}
 	flood.Wait()
 	conn.Close()
+	stats, err := m.drivers["node-a"].Names(t.Context())
+	most := questionsPerSecond*(1+time.Since(begun).Seconds()) + 100 // of the other container, and of rounding
+	if all := stats.Questions.Answered + stats.Questions.Dropped; err != nil || float64(all) > most {
+		t.Errorf("of 10,000 questions %d are read, %v; more than %.0f", all, err, most)
+	}
+	if stats.Questions.Answered < 50 {
+		t.Errorf("%d questions are answered", stats.Questions.Answered)
+	}
+}
+
+// TestAFloodByTCPEndsItsConnection, and another one is served again.
+func TestAFloodByTCPEndsItsConnection(t *testing.T) {
+	t.Parallel()
+	m := newMachines(t, "node-a")
+	n := fabric(7, "10.7.0.0/24")
+	loud := m.join("node-a", "alice", "loud", []model.Network{n}, nicOn(n, "eth0", 11))
+	var conn net.Conn
+	err := inside(t, loud, func() (err error) { conn, err = net.Dial("tcp", "127.0.0.11:53"); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	question, err := new(dns.Msg).SetQuestion("loud.", dns.TypeA).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	question = append([]byte{byte(len(question) >> 8), byte(len(question))}, question...)
+	many := bytes.Repeat(question, 1000)
+	var reading sync.WaitGroup
+	reading.Go(func() { io.Copy(io.Discard, conn) })
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	for err == nil {
+		_, err = conn.Write(many)
+	}
+	reading.Wait()
+	stats, failed := m.drivers["node-a"].Names(t.Context())
+	switch {
+	case failed != nil:
+		t.Fatal(failed)
+	case stats.Questions.Dropped == 0:
+		t.Skip("this machine is too slow to be asked too much")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		t.Error("a flood of questions is read for a minute")
+	}
+	eventually(t, "after a flood nothing is answered", func() bool { return asks(t, loud, "tcp", "loud", dns.TypeA) == "10.7.0.11" })
 }
 
 func TestNamesOfOneAccountAreNotTheOthers(t *testing.T) {

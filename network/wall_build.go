@@ -90,6 +90,7 @@ func (w *wall) build(c *nftables.Conn) error {
 		})
 	}
 	w.leadToResolver(c, t)
+	w.holdQuestions(c, t)
 	if len(w.closed) == 0 {
 		return nil
 	}
@@ -116,6 +117,22 @@ func (w *wall) leadToResolver(c *nftables.Conn, t *wallTable) {
 			})
 	}
 }
+
+// holdQuestions has the kernel drop what a container asks its resolver beyond
+// what that would answer: reading questions only to drop them is work, and is
+// done for all containers by one process.
+func (w *wall) holdQuestions(c *nftables.Conn, t *wallTable) {
+	if w.dns.UDP == 0 {
+		return
+	}
+	out := baseChain(c, t.table, "questions", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter, nftables.ChainPolicyAccept)
+	addRule(c, out, destination.within(netip.PrefixFrom(resolver.Address, 32)), isProtocol(unix.IPPROTO_UDP), destinationPorts(w.dns.UDP, w.dns.UDP), []expr.Any{
+		&expr.Limit{Type: expr.LimitTypePkts, Rate: questionsPerSecond, Burst: questionsPerSecond, Over: true, Unit: expr.LimitTimeSecond},
+	}, refuse)
+}
+
+// questionsPerSecond are a few more than a resolver answers one container.
+const questionsPerSecond = resolver.QuestionsPerSecond + 500
 
 func (w *wall) addSets(c *nftables.Conn, t *wallTable) error {
 	var open, moved []nftables.SetElement

@@ -31,13 +31,15 @@ type Ports struct {
 	TCP uint16 `json:"tcp"`
 }
 
-// Limits of what one container gets. Questions beyond them are not answered,
-// as if they were lost on the way.
+// QuestionsPerSecond is how many a container gets answered. Those beyond are
+// not, as if they were lost on the way, and end the connection that they come by.
+const QuestionsPerSecond = 2000
+
+// More limits of what one container gets.
 const (
-	questionsPerSecond = 2000
-	questionsAtOnce    = 128 // that are passed on and not answered yet
-	connections        = 16  // by TCP
-	idleConnection     = 10 * time.Second
+	questionsAtOnce = 128 // that are passed on and not answered yet
+	connections     = 16  // by TCP
+	idleConnection  = 10 * time.Second
 )
 
 // Names is what a container's networks call their members.
@@ -93,7 +95,7 @@ type Server struct {
 
 // Open starts a resolver. Close ends it.
 func Open(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, upstream: cfg.Own, places: make(chan struct{}, questionsAtOnce), budget: newBudget(questionsPerSecond)}
+	s := &Server{cfg: cfg, upstream: cfg.Own, places: make(chan struct{}, questionsAtOnce), budget: newBudget(QuestionsPerSecond)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if len(cfg.Servers) > 0 {
 		own, err := NewUpstream(cfg.Namespace, func() []netip.Addr { return cfg.Servers })
@@ -182,8 +184,11 @@ func (s *Server) Close() {
 
 // answer answers one question, or leaves it unanswered if it is one too many.
 func (s *Server) answer(w dns.ResponseWriter, q *dns.Msg) {
-	if !s.budget.take(time.Now()) || !s.cfg.Names.Ready() {
+	if isMuch := !s.budget.take(time.Now()); isMuch || !s.cfg.Names.Ready() {
 		s.cfg.Tally.dropped.Add(1)
+		if isMuch && w.LocalAddr().Network() == "tcp" {
+			_ = w.Close() // what else is on its way need not be read
+		}
 		return
 	}
 	reply := s.own(q)
