@@ -1,11 +1,8 @@
 package network
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -260,43 +257,6 @@ func TestWhoAsksMuchDisturbsNobody(t *testing.T) {
 	if stats.Questions.Answered < 50 {
 		t.Errorf("%d questions are answered", stats.Questions.Answered)
 	}
-}
-
-// TestAFloodByTCPEndsItsConnection, and another one is served again.
-func TestAFloodByTCPEndsItsConnection(t *testing.T) {
-	t.Parallel()
-	m := newMachines(t, "node-a")
-	n := fabric(7, "10.7.0.0/24")
-	loud := m.join("node-a", "alice", "loud", []model.Network{n}, nicOn(n, "eth0", 11))
-	var conn net.Conn
-	err := inside(t, loud, func() (err error) { conn, err = net.Dial("tcp", "127.0.0.11:53"); return err })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	question, err := new(dns.Msg).SetQuestion("loud.", dns.TypeA).Pack()
-	if err != nil {
-		t.Fatal(err)
-	}
-	question = append([]byte{byte(len(question) >> 8), byte(len(question))}, question...)
-	many := bytes.Repeat(question, 1000)
-	var reading sync.WaitGroup
-	reading.Go(func() { io.Copy(io.Discard, conn) })
-	conn.SetDeadline(time.Now().Add(time.Minute))
-	for err == nil {
-		_, err = conn.Write(many)
-	}
-	reading.Wait()
-	stats, failed := m.drivers["node-a"].Names(t.Context())
-	switch {
-	case failed != nil:
-		t.Fatal(failed)
-	case stats.Questions.Dropped == 0:
-		t.Skip("this machine is too slow to be asked too much")
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		t.Error("a flood of questions is read for a minute")
-	}
-	eventually(t, "after a flood nothing is answered", func() bool { return asks(t, loud, "tcp", "loud", dns.TypeA) == "10.7.0.11" })
 }
 
 func TestNamesOfOneAccountAreNotTheOthers(t *testing.T) {

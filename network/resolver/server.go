@@ -32,7 +32,7 @@ type Ports struct {
 }
 
 // QuestionsPerSecond is how many a container gets answered. Those beyond are
-// not, as if they were lost on the way, and end the connection that they come by.
+// not, as if they were lost on the way.
 const QuestionsPerSecond = 2000
 
 // More limits of what one container gets.
@@ -184,11 +184,8 @@ func (s *Server) Close() {
 
 // answer answers one question, or leaves it unanswered if it is one too many.
 func (s *Server) answer(w dns.ResponseWriter, q *dns.Msg) {
-	if isMuch := !s.budget.take(time.Now()); isMuch || !s.cfg.Names.Ready() {
+	if !s.budget.take(time.Now()) || !s.cfg.Names.Ready() {
 		s.cfg.Tally.dropped.Add(1)
-		if isMuch && w.LocalAddr().Network() == "tcp" {
-			_ = w.Close() // what else is on its way need not be read
-		}
 		return
 	}
 	reply := s.own(q)
