@@ -34,7 +34,7 @@ func TestAContainerIsOnAVLANOfTheSwitch(t *testing.T) {
 	})
 	s.root(t, "spearhead network create tagged7 --nic-tag tagged --vlan 7 --subnet 10.77.0.0/24 --gateway 10.77.0.1 --first 10.77.0.10 --last 10.77.0.99 "+
 		"--subnet6 fd77::/64 --gateway6 fd77::1 --first6 fd77::10 --last6 fd77::99")
-	id := s.Run(t, "--network", "tagged7", "-p", "8080", s.Image, "sh", "-c", "mkdir /www && echo tagged > /www/page && exec httpd -f -p '[::]:8080' -h /www")
+	id := s.Run(t, "--network", "tagged7", "-p", "8080", s.Image, "sh", "-c", "mkdir -p /www && echo tagged > /www/page && exec httpd -f -p '[::]:8080' -h /www")
 	const each = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.GlobalIPv6Address}} {{.Gateway}}{{end}}"
 	addresses := strings.Fields(s.Inspect(t, id, each))
 	if len(addresses) != 3 || !strings.HasPrefix(addresses[0], "10.77.0.") || !strings.HasPrefix(addresses[1], "fd77::") {
