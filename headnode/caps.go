@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+
+	"github.com/spearheadcloud/spearhead/internal/cork"
 )
 
 // caps is a listener that bounds the connections that it has accepted: all of
@@ -46,7 +48,7 @@ func (c *caps) admit(conn net.Conn) net.Conn {
 	}
 	c.open++
 	c.pending[from]++
-	counted := &countedConn{Conn: conn}
+	counted := &countedConn{Conn: cork.New(conn)}
 	counted.settle = sync.OnceFunc(func() { c.settle(from) })
 	counted.end = sync.OnceFunc(c.end)
 	return counted
@@ -82,7 +84,7 @@ func (c *caps) connState(conn net.Conn, s http.ConnState) {
 
 // countedConn gives its places back when it is closed.
 type countedConn struct {
-	net.Conn
+	*cork.Conn
 	settle, end func()
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/spearheadcloud/spearhead/headnode/joining"
 	"github.com/spearheadcloud/spearhead/headnode/quorum"
 	"github.com/spearheadcloud/spearhead/headnode/system"
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/internal/revert"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
@@ -119,6 +120,7 @@ func (h *head) dockerEndpoint(ctx context.Context) (endpoint, error) {
 		Handler:        h.requests.count(h.publicHandler()),
 		MaxHeaderBytes: dockerapi.MaxHeaderBytes, ReadHeaderTimeout: dockerapi.ReadHeaderTimeout, IdleTimeout: dockerapi.IdleTimeout,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 only: streams take over connections
+		ConnContext:  cork.With,
 		ConnState:    caps.connState,
 		ErrorLog:     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}}, nil

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/internal/requestid"
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -53,9 +54,10 @@ func NewClient(baseURL string, tlsConfig *tls.Config) *Client {
 		http: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
-				DialContext:         dialer.DialContext,
-				TLSClientConfig:     tlsConfig,
-				TLSHandshakeTimeout: 5 * time.Second,
+				DialContext: dialer.DialContext,
+				DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					return cork.Dial(ctx, dialer, tlsConfig, 5*time.Second, network, address)
+				},
 				MaxIdleConns:        64,
 				MaxIdleConnsPerHost: 64,
 				IdleConnTimeout:     90 * time.Second,

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -63,7 +65,9 @@ func (c *Client) Journal(ctx context.Context, after Ack) (JournalStream, error) 
 
 // upgrade turns a request into a stream of bytes in both directions.
 func (c *Client) upgrade(ctx context.Context, path string, in any) (Stream, error) {
-	resp, err := c.send(ctx, http.MethodPost, path, in, upgradeName)
+	below := cork.Below(nil)
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { below = cork.Below(got.Conn) }})
+	resp, err := c.send(traced, http.MethodPost, path, in, upgradeName)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +76,7 @@ func (c *Client) upgrade(ctx context.Context, path string, in any) (Stream, erro
 		resp.Body.Close()
 		return nil, model.Errorf(model.KindUnavailable, "the node did not open the stream that was asked for")
 	}
-	s := &clientStream{Stream: conn}
+	s := &clientStream{Stream: conn, below: below}
 	s.unbind = context.AfterFunc(ctx, func() { conn.Close() })
 	return s, nil
 }
@@ -80,7 +84,26 @@ func (c *Client) upgrade(ctx context.Context, path string, in any) (Stream, erro
 // clientStream is an upgraded connection that its context closes.
 type clientStream struct {
 	Stream
+	below  cork.Cork
+	failed error // of a read that had something first
 	unbind func() bool
+}
+
+// Read implements io.Reader. It fills p with what is there: each of the
+// connection's own reads returns one record at most.
+func (s *clientStream) Read(p []byte) (n int, err error) {
+	if s.failed != nil {
+		return 0, s.failed
+	}
+	n, err = s.Stream.Read(p)
+	for err == nil && n < len(p) && s.below.Ready() {
+		var more int
+		more, s.failed = s.Stream.Read(p[n:])
+		if n += more; s.failed != nil {
+			break
+		}
+	}
+	return n, err
 }
 
 func (s *clientStream) Close() error {

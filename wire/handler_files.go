@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+
+	"github.com/spearheadcloud/spearhead/internal/cork"
 )
 
 func (h *handler) readArchive(w http.ResponseWriter, r *http.Request) {
@@ -56,7 +58,7 @@ func (h *handler) copyOut(w http.ResponseWriter, r *http.Request, content io.Rea
 	w.Header().Set("Content-Type", contentRaw)
 	w.WriteHeader(http.StatusOK)
 	http.NewResponseController(w).Flush() // so that an error can follow also a short content
-	if _, err := io.CopyBuffer(writerOnly{w}, readerOnly{content}, make([]byte, streamBuffer)); err != nil {
+	if _, err := io.CopyBuffer(cork.NewWriter(w, cork.Of(r.Context())), readerOnly{content}, make([]byte, streamBuffer)); err != nil {
 		h.failBehind(w, r, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -95,7 +96,7 @@ func splice(conn net.Conn, early *bufio.Reader, stream Stream) {
 		}
 		stream.Close() // the peer is gone: nobody is left to read
 	}()
-	_, err := io.CopyBuffer(writerOnly{conn}, readerOnly{stream}, make([]byte, streamBuffer))
+	_, err := io.CopyBuffer(cork.NewWriter(conn, cork.Below(conn)), readerOnly{stream}, make([]byte, streamBuffer))
 	if err == nil {
 		closeWrite(conn)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -32,13 +33,14 @@ func Serve(ctx context.Context, listener net.Listener, tlsConfig *tls.Config, a 
 	server := &http.Server{
 		Handler:           byRole(wire.NewHandler(a, logger), wire.NewPeerHandler(a, logger)),
 		BaseContext:       func(net.Listener) context.Context { return streams },
+		ConnContext:       cork.With,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       3 * time.Minute, // longer than a head keeps a connection: the head closes first
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(tls.NewListener(listener, tlsConfig)) }()
+	go func() { ended <- server.Serve(tls.NewListener(cork.Listener{Listener: listener}, tlsConfig)) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("cannot serve heads: %w", err)

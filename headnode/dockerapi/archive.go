@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -132,7 +133,7 @@ func (c *call) setStat(stat model.PathStat) error {
 func (c *call) sendArchive(mediaType string, from io.Reader) error {
 	c.w.Header().Set("Content-Type", mediaType)
 	c.w.WriteHeader(http.StatusOK)
-	to := &destination{Writer: c.w}
+	to := &destination{Writer: cork.NewWriter(c.w, cork.Of(c.r.Context()))}
 	buffer := bufio.NewWriterSize(to, archiveBuffer)
 	_, err := buffer.ReadFrom(from)
 	if err == nil {

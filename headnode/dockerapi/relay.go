@@ -2,10 +2,11 @@ package dockerapi
 
 import "io"
 
-// A relay has a few small buffers: a stream from a node comes in parts of 16
-// KiB, those of TLS, and thousands of streams may lie idle.
+// A relay has a few buffers, each for several of the parts in which TLS
+// brings a stream. It makes as many as its writer is behind: thousands of streams
+// may lie idle.
 const (
-	relayBuffer  = 16 << 10
+	relayBuffer  = 64 << 10
 	relayBuffers = 4
 )
 
@@ -16,9 +17,6 @@ const (
 // end of the stream or if nobody takes it any more.
 func relay(to io.Writer, from io.Reader, idle, end func()) error {
 	free, full := make(chan []byte, relayBuffers), make(chan []byte, relayBuffers)
-	for range relayBuffers {
-		free <- make([]byte, relayBuffer)
-	}
 	var failed error
 	go func() {
 		defer close(full)
@@ -40,9 +38,18 @@ func relay(to io.Writer, from io.Reader, idle, end func()) error {
 	return failed
 }
 
-// readParts fills buffers until the stream ends.
+// readParts fills buffers until the stream ends. It makes them as they are
+// needed.
 func readParts(from io.Reader, free <-chan []byte, full chan<- []byte) error {
-	for buffer := range free {
+	made := 0
+	for {
+		var buffer []byte
+		if len(free) == 0 && made < relayBuffers {
+			buffer = make([]byte, relayBuffer)
+			made++
+		} else {
+			buffer = <-free
+		}
 		n, err := from.Read(buffer)
 		full <- buffer[:n]
 		if err == io.EOF {
@@ -52,5 +59,4 @@ func readParts(from io.Reader, free <-chan []byte, full chan<- []byte) error {
 			return err
 		}
 	}
-	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi/compat"
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 )
@@ -149,7 +150,7 @@ func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
 		defer close(inputEnd)
 		copyInput(stream, end, input(buffered.Reader, conn), stdin)
 	}()
-	relay(conn, stream, func() {}, end) // ends with the stream, or when the client has gone
+	relay(cork.NewWriter(conn, cork.Below(conn)), stream, func() {}, end) // ends with the stream, or when the client has gone
 	end()
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()

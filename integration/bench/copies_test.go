@@ -88,5 +88,5 @@ func randomFile(path string, size int64) error {
 
 // BenchmarkCopies copies 1 GiB.
 func BenchmarkCopies(b *testing.B) {
-	measured(b, func(ctx context.Context, s *stage) (*table, error) { return s.copies(ctx, 5, 1024) })
+	measured(b, func(ctx context.Context, s *stage) (*table, error) { return s.copies(ctx, 3, 1024) })
 }

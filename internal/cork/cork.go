@@ -1,7 +1,8 @@
 package cork
 
 import (
-	"crypto/tls"
+	"context"
+	"io"
 	"net"
 	"sync"
 )
@@ -11,10 +12,12 @@ const room = 4 * (16<<10 + 256)
 
 var rooms = sync.Pool{New: func() any { return new([room]byte) }}
 
-// Conn is a connection that can hold back what is written to it. Its methods
-// may be called by many goroutines at once.
+// Conn is a connection for TLS that can hold back what is written to it, and
+// knows whether more is there to be read. Its methods may be called by many
+// goroutines at once, but for Read and Ready.
 type Conn struct {
 	net.Conn
+	in *intake // nil: what is below cannot be waited for
 
 	mu      sync.Mutex
 	holding bool
@@ -22,8 +25,30 @@ type Conn struct {
 	held    int         // bytes in room
 }
 
-// New returns conn with a cork, which is open.
-func New(conn net.Conn) *Conn { return &Conn{Conn: conn} }
+// New returns conn with a cork, which is open. Nothing was read from it yet.
+func New(conn net.Conn) *Conn {
+	c := &Conn{Conn: conn}
+	if below, ok := conn.(*net.TCPConn); ok {
+		if raw, err := below.SyscallConn(); err == nil {
+			c.in = &intake{raw: raw}
+		}
+	}
+	return c
+}
+
+// Read implements net.Conn.
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.in == nil || len(p) == 0 {
+		return c.Conn.Read(p)
+	}
+	return c.in.read(p)
+}
+
+// Ready reports whether a record is there, so that the next read of the TLS
+// connection does not wait. False tells nothing. It is for peers that send
+// nothing but data once they have begun with it, as crypto/tls does: a record
+// that changes keys would be waited behind.
+func (c *Conn) Ready() bool { return c.in != nil && c.in.ready() }
 
 // Listener gives each connection that it accepts a cork.
 type Listener struct{ net.Listener }
@@ -81,18 +106,19 @@ func (c *Conn) flush() error {
 	return err
 }
 
-// Holder is what below a TLS connection can hold back; a Conn is one.
-type Holder interface {
+// Cork is what the connection below a TLS connection can do; a Conn is one.
+type Cork interface {
 	Hold()
 	Release() error
+	Ready() bool
 }
 
-// Below returns what can hold back the records of a TLS connection; one that
-// does nothing, if there is none.
-func Below(conn net.Conn) Holder {
-	if t, ok := conn.(*tls.Conn); ok {
-		if h, ok := t.NetConn().(Holder); ok {
-			return h
+// Below returns what the connection below conn, which may be nil, can do;
+// nothing, if that is no Cork.
+func Below(conn net.Conn) Cork {
+	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		if c, ok := t.NetConn().(Cork); ok {
+			return c
 		}
 	}
 	return open{}
@@ -103,20 +129,36 @@ type open struct{}
 
 func (open) Hold()          {}
 func (open) Release() error { return nil }
+func (open) Ready() bool    { return false }
 
-// Writer writes to a TLS connection with all records of one write together.
-type Writer struct {
-	conn net.Conn
-	cork Holder
+type connKey struct{}
+
+// With is an http.Server's ConnContext: handlers find the connection's cork.
+func With(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, Below(conn))
 }
 
-// NewWriter returns one that writes to conn.
-func NewWriter(conn net.Conn) *Writer { return &Writer{conn, Below(conn)} }
+// Of returns the cork of the connection that a request came by.
+func Of(ctx context.Context) Cork {
+	if c, ok := ctx.Value(connKey{}).(Cork); ok {
+		return c
+	}
+	return open{}
+}
+
+// Writer writes with all records of one write together.
+type Writer struct {
+	to   io.Writer
+	cork Cork
+}
+
+// NewWriter returns one that writes to what goes to the connection of a cork.
+func NewWriter(to io.Writer, c Cork) *Writer { return &Writer{to, c} }
 
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.cork.Hold()
-	n, err := w.conn.Write(p)
+	n, err := w.to.Write(p)
 	if sendErr := w.cork.Release(); err == nil && sendErr != nil {
 		return 0, sendErr
 	}

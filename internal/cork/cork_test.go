@@ -112,7 +112,7 @@ func TestRecordsOfOneWriteGoTogether(t *testing.T) {
 		}
 		defer conn.Close()
 		before := server.sent()
-		to := cork.NewWriter(conn)
+		to := cork.NewWriter(conn, cork.Below(conn))
 		for part := content; len(part) > 0; part = part[64<<10:] {
 			if n, err := to.Write(part[:64<<10]); n != 64<<10 || err != nil {
 				t.Error(n, err)
