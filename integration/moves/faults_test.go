@@ -2,11 +2,14 @@ package moves
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
 	"github.com/spearheadcloud/spearhead/integration/bed"
+	"github.com/spearheadcloud/spearhead/internal/failpoint"
 )
 
 // Whoever is killed while a container moves, and at whatever step: in the end one
@@ -47,4 +50,94 @@ func killDuringMove(t *testing.T, b *bed.Bed, at, victim string) {
 	on := moved(t, b, id)
 	whole(t, b, id)
 	t.Logf("it was on %s, was to go to %s, and is on %s", from, to, on)
+}
+
+// deaths are the places in the programs at which daemons die, those of one row
+// in one move: of the node that has the container, of the one that it goes to,
+// and of the head.
+var deaths = []struct{ old, new, head string }{
+	{"agent/depart-recorded=kill", "agent/come-recorded=kill", "head.transfer.placed=kill"},
+	{"agent/depart-stopped=kill", "agent/fetch-begun=kill", "head.transfer.copied=kill"},
+	{"agent/exit-recorded=kill", "agent/fetch-done=kill", "head.transfer.stopping=kill"},
+	{"agent/remove-recorded=kill", "agent/arrive-registered=kill", "head.transfer.stopped=kill"},
+	{"agent/remove-parts=kill", "agent/start-recorded=kill", "head.transfer.fetched=kill"},
+	{"", "agent/start-running=kill", "head.transfer.complete=kill"},
+	{"", "", "head.transfer.arrived=kill"},
+	{"", "", "head.transfer.tidy=kill"},
+	{"", "agent/come-recorded=error", "head.transfer.undoing=kill"},
+}
+
+// Daemons die at each place of a move: in the end one node has the container,
+// with all that it wrote, and it runs.
+func TestDeathsInAMove(t *testing.T) {
+	b := setting.Shared(t)
+	id := writer(t, b, "mortal", 0)
+	for _, places := range deaths {
+		t.Run(strings.Trim(fmt.Sprint(places), "{ }"), func(t *testing.T) {
+			from := home(t, b, id)
+			armed := map[string]string{from: places.old, other(from): places.new, "head-1": places.head}
+			maps.DeleteFunc(armed, func(_, place string) bool { return place == "" })
+			dieMoving(t, b, id, armed, other(from))
+			whole(t, b, id)
+		})
+	}
+}
+
+// dieMoving moves a container to a node and starts every daemon again that dies
+// over it. armed are failpoints by host. A move that takes too long may be
+// undone before all have died; then it is asked for again.
+func dieMoving(t *testing.T, b *bed.Bed, id string, armed map[string]string, to string) {
+	t.Helper()
+	for host, place := range armed {
+		b.Fault(t, "kill", host)
+		if _, err := b.Spearhead(t.Context(), []string{failpoint.Variable + "=" + place}, "dev", "fault", "start", host, "--dir", b.Dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alive := map[string]bool{}
+	for host, place := range armed {
+		alive[host] = strings.HasSuffix(place, "=kill")
+		if !alive[host] { // nothing else disarms it
+			defer func() { b.Fault(t, "kill", host); b.Fault(t, "start", host) }()
+		}
+	}
+	var asked chan struct{}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer func() {
+		cancel()
+		if asked != nil {
+			<-asked
+		}
+	}()
+	bed.Eventually(t, func() error {
+		for _, host := range b.Hosts(t) {
+			if host.Pid == 0 {
+				b.Fault(t, "start", host.Name)
+				alive[host.Name] = false
+			}
+		}
+		if asked == nil {
+			asked = make(chan struct{})
+			go func(asked chan struct{}) {
+				defer close(asked)
+				_, _ = try(ctx, b, "container", "move", id[:12], to) // the head may die over it
+			}(asked)
+		}
+		select {
+		case <-asked:
+		default:
+			return errors.New("the command has not ended")
+		}
+		if out, err := try(t.Context(), b, "container", "moves"); err != nil || strings.Contains(out, id[:12]) {
+			return fmt.Errorf("moves: %s %w", out, err)
+		}
+		asked = nil
+		on := holders(b, id)
+		for host := range alive {
+			if alive[host] || len(on) != 1 {
+				return fmt.Errorf("%s has not come to %s; the container is on %v", host, armed[host], on)
+			}
+		}
+		return nil
+	})
 }

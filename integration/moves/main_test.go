@@ -32,16 +32,20 @@ func try(ctx context.Context, b *bed.Bed, args ...string) (string, error) {
 	return b.Spearhead(ctx, []string{"SPEARHEAD_SOCKET=" + b.Setting("SPEARHEAD_SOCKET")}, args...)
 }
 
-// home is the node that has a container, and the only one: on each other one
-// there is no root of it, and no volume.
-func home(t *testing.T, b *bed.Bed, id string) string {
-	t.Helper()
-	var on []string
+// holders are the nodes that have a root of a container.
+func holders(b *bed.Bed, id string) (on []string) {
 	for _, node := range nodes {
 		if _, err := os.Lstat(filepath.Join(b.Dir, node, "state", "images", "roots", id)); err == nil {
 			on = append(on, node)
 		}
 	}
+	return on
+}
+
+// home is the node that has a container, and the only one.
+func home(t *testing.T, b *bed.Bed, id string) string {
+	t.Helper()
+	on := holders(b, id)
 	if len(on) != 1 {
 		t.Fatalf("container %.12s is on %v", id, on)
 	}
@@ -56,14 +60,8 @@ func moved(t *testing.T, b *bed.Bed, id string) string {
 		if err != nil || strings.Contains(out, id[:12]) {
 			return fmt.Errorf("moves: %s %w", out, err)
 		}
-		count := 0
-		for _, node := range nodes {
-			if _, err := os.Lstat(filepath.Join(b.Dir, node, "state", "images", "roots", id)); err == nil {
-				count++
-			}
-		}
-		if count != 1 {
-			return fmt.Errorf("%d nodes have a copy of container %.12s", count, id)
+		if on := holders(b, id); len(on) != 1 {
+			return fmt.Errorf("container %.12s is on %v", id, on)
 		}
 		return nil
 	})
@@ -86,12 +84,15 @@ func volume(t *testing.T, b *bed.Bed, name string) string {
 	b.Docker(t, "volume", "create", name)
 	t.Cleanup(func() {
 		// A node may still let go of what it had of it.
-		bed.Eventually(t, func() error {
+		err := bed.Poll(context.Background(), bed.Patience, func() error {
 			if out, err := b.Client(context.Background(), "volume", "rm", "-f", name).CombinedOutput(); err != nil {
 				return fmt.Errorf("docker volume rm %s: %w: %s", name, err, out)
 			}
 			return nil
 		})
+		if err != nil {
+			t.Error(err)
+		}
 	})
 	return name
 }
