@@ -62,7 +62,7 @@ clients: ## install every client that people use (some minutes the first time) a
 .PHONY: metal
 metal: ## test on Debian machines with systemd, cgroup v2 and OpenZFS under QEMU (needs root; many minutes the first time)
 	@scripts/setup metal
-	@SPEARHEAD_METAL=1 $(GO) run ./internal/cmd/gotest -timeout 60m ./integration/metal/...
+	@SPEARHEAD_METAL=1 $(GO) run ./internal/cmd/gotest -timeout 120m ./integration/metal/...
 
 .PHONY: bench
 bench: ## benchmarks; docs/benchmarks.md says how to read them
