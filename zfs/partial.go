@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -89,25 +90,38 @@ func (p *Pool) SendRest(ctx context.Context, snapshot, token string) (io.ReadClo
 	if !tokenRule.MatchString(token) {
 		return nil, model.Errorf(model.KindInvalid, "%.64q is no token of a stream that broke off", token)
 	}
-	// A token names what is to be sent, and whoever asks has made it.
-	out, err := p.run.zfs(ctx, "send", "-nvt", token)
-	if err != nil {
+	if err := p.checkToken(ctx, snapshot, token); err != nil {
 		return nil, fmt.Errorf("cannot go on with a stream: %w", err)
-	}
-	if !names(out, p.full(snapshot)) {
-		return nil, model.Errorf(model.KindConflict, "the stream that broke off is of another snapshot; begin anew")
 	}
 	return p.send(ctx, "-t", token)
 }
 
-// names reports whether a token that zfs has explained is of the snapshot.
-func names(explained, snapshot string) bool {
+// checkToken refuses a token that is not of the snapshot. It says what is to be
+// sent, and whoever asks has made it; zfs goes by the number in it rather than
+// by the name.
+func (p *Pool) checkToken(ctx context.Context, snapshot, token string) error {
+	explained, err := p.run.zfs(ctx, "send", "-nvt", token)
+	if err != nil {
+		return err
+	}
+	out, err := p.run.zfs(ctx, "get", "-Hp", "-o", "value", "guid", p.full(snapshot))
+	if err != nil {
+		return err
+	}
+	guid, err := strconv.ParseUint(strings.TrimSpace(out), 10, 64)
+	if err != nil {
+		return fmt.Errorf("cannot read a snapshot's guid: %w", err)
+	}
+	said := map[string]string{}
 	for line := range strings.Lines(explained) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), " = "); ok && key == "toname" {
-			return value == snapshot
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), " = "); ok {
+			said[key] = value
 		}
 	}
-	return false
+	if said["toname"] != p.full(snapshot) || said["toguid"] != fmt.Sprintf("%#x", guid) {
+		return model.Errorf(model.KindConflict, "the stream that broke off is of another snapshot; begin anew")
+	}
+	return nil
 }
 
 // ReceiveKept is Receive, but what has come of a stream that breaks off stays,

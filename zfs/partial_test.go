@@ -33,7 +33,9 @@ case "$*" in
 	[ "$(tail -c 3 "$part.part")" = END ] || { echo 'cannot receive: incomplete stream' >&2; exit 1; }
 	mv "$part.part" "$part" ;;
 "receive -A "*) rm "$part.part" ;;
-"send -nvt "*) printf 'resume token contents:\n\ttoname = tank/from@one\n' ;;
+"send -nvt 2-"*) printf '\ttoname = tank/from@one\n\ttoguid = 0xfe\n' ;;
+"send -nvt "*) printf 'resume token contents:\nnvlist version: 0\n\tobject = 0x1\n\ttoname = tank/from@one\n\ttoguid = 0xff\n' ;;
+"get -Hp -o value guid "*) echo 255 ;;
 "send -t "*) tail -c +$((0x${last##*-} + 1)) DIR/stream ;;
 "send "*) cat DIR/stream ;;
 *) echo "what is $*?" >&2; exit 1 ;;
@@ -127,11 +129,16 @@ func TestHalfAStreamIsForgotten(t *testing.T) {
 func TestTokensOfOtherSnapshots(t *testing.T) {
 	t.Parallel()
 	p := patientProgram(t, time.Minute, "last=$(eval echo \\${$#})\n"+strings.ReplaceAll(keepingZFS, "DIR", t.TempDir()))
-	for token, want := range map[string]model.Kind{
-		"1-a-b-4": model.KindConflict, "-R": model.KindInvalid, "": model.KindInvalid, "1-a-b-4 x": model.KindInvalid,
+	for _, c := range []struct {
+		snapshot, token string
+		want            model.Kind
+	}{
+		{"other@one", "1-a-b-4", model.KindConflict}, {"from@one", "2-a-b-4", model.KindConflict}, // another name, another number
+		{"from@one", "-R", model.KindInvalid}, {"from@one", "", model.KindInvalid}, {"from@one", "1-a-b-4 x", model.KindInvalid},
+		{"from", "1-a-b-4", model.KindInvalid},
 	} {
-		if _, err := p.SendRest(t.Context(), "other@one", token); !model.IsKind(err, want) {
-			t.Errorf("token %q: %v", token, err)
+		if _, err := p.SendRest(t.Context(), c.snapshot, c.token); !model.IsKind(err, c.want) {
+			t.Errorf("%s, token %q: %v", c.snapshot, c.token, err)
 		}
 	}
 }
