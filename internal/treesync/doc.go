@@ -14,7 +14,8 @@
 // choose. One that is so fresh that a later change could have the same time is
 // no version: then the content is compared. A file that is mapped into memory
 // gets its time when a page of it is first written to; List has all pages
-// written out before it looks, so that a later write gives a new time.
+// written out before it looks, so that a later write gives a new time; of a tree
+// that nobody uses any more it need not.
 //
 // All of a file comes along: type, owner, mode, times, hard links, holes and
 // extended attributes, also the kernel's own of overlays (but for those that
