@@ -32,7 +32,10 @@ func rotateGossip(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		text := fmt.Sprintf("the ring has a new key: %d nodes know it", done.Nodes)
+		text := fmt.Sprintf("the ring has a new key, which %d nodes know", done.Nodes)
+		if done.Nodes == 1 {
+			text = "the ring has a new key, which 1 node knows"
+		}
 		if len(done.Away) > 0 {
 			text += "; these get it when they are back: " + strings.Join(done.Away, ", ")
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -91,7 +92,7 @@ func listHeads(c *cli.Context) error {
 			return err
 		}
 		rows := newTable(c.App.Writer, "NAME", "ID", "ROLE", "ADDRESS", "BEHIND", "ANSWERED", "VERSION")
-		voters := 0
+		voters, byLeader := 0, slices.ContainsFunc(heads, func(h adminapi.HeadStatus) bool { return h.Role == "leader" && h.Lag >= 0 })
 		for _, h := range heads {
 			if h.Role != "joining" {
 				voters++
@@ -100,8 +101,11 @@ func listHeads(c *cli.Context) error {
 			if h.Lag >= 0 {
 				behind = fmt.Sprint(h.Lag)
 			}
-			if !h.Contact.IsZero() {
+			switch {
+			case !h.Contact.IsZero():
 				answered = time.Since(h.Contact).Round(time.Second).String() + " ago"
+			case byLeader && h.Role != "leader":
+				answered = "not yet" // the leader that is asked is a new one
 			}
 			rows.add(h.Name, model.ShortID(h.ID), h.Role, h.RaftAddress, behind, answered, h.Version)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ type HeadStatus struct {
 	model.Head
 	Role string `json:"role"` // leader, voter or joining
 	// Lag is how many entries of the log it lacks, and Contact when it last
-	// answered; only the leader knows both of others: elsewhere Lag is negative
-	// and Contact zero.
+	// answered; only the leader knows both of others: elsewhere, and of one that
+	// has not answered since it leads, Lag is negative and Contact zero.
 	Lag     int64     `json:"lag"`
 	Contact time.Time `json:"contact"`
 }
@@ -37,6 +38,7 @@ func (s *server) heads(*http.Request) ([]HeadStatus, error) {
 			out = append(out, headStatus(model.Head{ID: h.ID, RaftAddress: h.Address}, stats, s.ID))
 		}
 	}
+	slices.SortStableFunc(out, func(a, b HeadStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
@@ -49,7 +51,7 @@ func headStatus(h model.Head, stats raftstore.Stats, self string) HeadStatus {
 		if r.Voter {
 			status.Role = "voter"
 		}
-		if stats.Leader == self {
+		if stats.Leader == self && !r.Contact.IsZero() {
 			status.Lag, status.Contact = int64(r.Lag), r.Contact
 		}
 	}
