@@ -102,7 +102,7 @@ func TestTheInstallCommandMakesANode(t *testing.T) {
 func TestAContainerMovesToAnotherMachine(t *testing.T) {
 	s := tests.pair(t)
 	name := s.volume(t, "moving", "-o", "size=64m")
-	id := s.Run(t, "--name", "mover", "-e", "affinity:node==node-1", "-v", name+":/data", "-m", "48m", s.Image,
+	id := s.Run(t, "--name", "mover", "-e", "affinity:node==~node-1", "-v", name+":/data", "-m", "48m", s.Image,
 		"sh", "-c", "echo begun >> /data/begun; trap 'exit 0' TERM; while :; do sleep 1; done")
 	eventually(t, func() error {
 		if done := s.Try(t, "exec", id, "cat", "/data/begun"); done.Stdout != "begun\n" {
