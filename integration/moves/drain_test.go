@@ -15,8 +15,8 @@ func TestDrain(t *testing.T) {
 	for _, node := range nodes[1:] {
 		operate(t, b, "node", "cordon", node)
 	}
-	runs := writer(t, b, "drained", 0)
-	rests := writer(t, b, "drained-resting", 0)
+	runs := writer(t, b, "drained")
+	rests := writer(t, b, "drained-resting")
 	b.Docker(t, "stop", rests)
 	stays := b.Run(t, "--name", "rooted", b.Image, "sleep", "1000")
 	b.Run(t, "--name", "rooted-too", "--network", "container:rooted", b.Image, "sleep", "1000")

@@ -98,14 +98,14 @@ func volume(t *testing.T, b *bed.Bed, name string) string {
 }
 
 // writer is a container that has written what a move must bring along: to its
-// root, to a volume and to its log. It ends when it is asked to, after delay.
-func writer(t *testing.T, b *bed.Bed, name string, delay int, options ...string) string {
+// root, to a volume and to its log. It ends when it is asked to.
+func writer(t *testing.T, b *bed.Bed, name string, options ...string) string {
 	t.Helper()
 	volume(t, b, name+"-data")
-	script := fmt.Sprintf(`trap "echo last > /data/end; sleep %d; exit 0" TERM
+	const script = `trap "echo last > /data/end; exit 0" TERM
 		[ -e /root/big ] || { echo first run; head -c 4000000 /dev/urandom > /root/big; md5sum < /root/big > /data/sum
 		mkdir -p /root/d; ln -s ../nowhere /root/d/link; ln /root/big /root/d/hard; rm -f /etc/passwd; }
-		touch /tmp/ready; echo ready; while :; do sleep 0.2 & wait $!; done`, delay)
+		touch /tmp/ready; echo ready; while :; do sleep 0.2 & wait $!; done`
 	args := append([]string{"--name", name, "--restart", "always", "-v", name + "-data:/data"}, options...)
 	id := b.Run(t, append(args, b.Image, "sh", "-c", script)...)
 	b.Logged(t, id, "ready\n")

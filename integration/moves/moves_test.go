@@ -15,7 +15,7 @@ import (
 // labels, restart policy and log.
 func TestMove(t *testing.T) {
 	b := setting.Shared(t)
-	id := writer(t, b, "wanderer", 0, "--label", "a=b")
+	id := writer(t, b, "wanderer", "--label", "a=b")
 	from := home(t, b, id)
 	const face = "{{.Id}} {{.Name}} {{.Config.Labels.a}} {{.HostConfig.RestartPolicy.Name}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}}{{end}}"
 	before := b.Inspect(t, id, face)
@@ -49,7 +49,7 @@ func TestMove(t *testing.T) {
 // A container that does not run moves too, and does not run after it.
 func TestMoveOfAStoppedContainer(t *testing.T) {
 	b := setting.Shared(t)
-	id := writer(t, b, "sleeper", 0)
+	id := writer(t, b, "sleeper")
 	b.Docker(t, "stop", id)
 	from := home(t, b, id)
 	operate(t, b, "container", "move", "dev/sleeper", other(from))
@@ -66,7 +66,7 @@ func TestMoveOfAStoppedContainer(t *testing.T) {
 // What cannot move is refused by name, and runs on.
 func TestRefusedMoves(t *testing.T) {
 	b := setting.Shared(t)
-	one := writer(t, b, "shares", 0)
+	one := writer(t, b, "shares")
 	b.Run(t, "--name", "shares-too", "-v", "shares-data:/data", b.Image, "sleep", "1000")
 	for want, args := range map[string][]string{
 		"shares the volume shares-data with shares-too": {"dev/shares"},
@@ -96,7 +96,7 @@ func TestMoveOnZFS(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	id := writer(t, b, "wanderer", 0)
+	id := writer(t, b, "wanderer")
 	operate(t, b, "volume", "snapshot", "dev/wanderer-data", "monday")
 	b.Docker(t, "exec", id, "sh", "-c", "echo later > /data/later")
 	for range 2 { // there and back
