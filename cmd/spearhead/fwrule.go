@@ -61,7 +61,7 @@ func createRule(c *cli.Context) error {
 		return usageErrorf("fwrule create: RULE is missing")
 	}
 	text := strings.Join(args, " ")
-	print := func(id string, err error) error {
+	show := func(id string, err error) error {
 		if err == nil {
 			_, err = fmt.Fprintln(c.App.Writer, id)
 		}
@@ -69,10 +69,10 @@ func createRule(c *cli.Context) error {
 	}
 	return bySide(c, func(own *accountapi.Client) error {
 		made, err := own.CreateRule(c.Context, accountapi.NewRule{Text: text, Disabled: c.Bool("disabled"), Description: c.String("description")})
-		return print(made.ID, err)
+		return show(made.ID, err)
 	}, func(head *adminapi.Client) error {
 		made, err := head.CreateRule(c.Context, c.String("account"), model.Rule{Text: text, Enabled: !c.Bool("disabled"), Description: c.String("description")})
-		return print(made.ID, err)
+		return show(made.ID, err)
 	})
 }
 

@@ -40,7 +40,10 @@ type Config struct {
 }
 
 // server is the handler; it owns nothing beyond the requests that it serves.
-type server struct{ Config }
+type server struct {
+	Config
+	turns turns
+}
 
 // call is one request on its way through a handler.
 type call struct {
@@ -55,7 +58,7 @@ type handle func(*call) (any, error)
 // New returns a handler of the calls below Prefix, which leaves all other paths
 // to next.
 func New(c Config, next http.Handler) http.Handler {
-	s, calls := &server{c}, http.NewServeMux()
+	s, calls := &server{Config: c}, http.NewServeMux()
 	for pattern, handle := range s.routes() {
 		method, path, _ := strings.Cut(pattern, " ")
 		calls.Handle(method+" "+Prefix+path, s.serve(pattern, handle))
@@ -138,6 +141,11 @@ func (s *server) answer(c *call, handle handle) (any, error) {
 	if c.account, err = s.Auth.Authenticate(c.Request); err != nil {
 		return nil, err
 	}
+	done, err := s.turns.take(c.account.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	return handle(c)
 }
 
