@@ -83,7 +83,7 @@ func (s *segment) ensureFabric(d *Driver) error {
 	if err := guardFabric(s.ns, share); err != nil {
 		return err
 	}
-	if err := d.raiseFence(); err != nil {
+	if err := d.raiseFence(f); err != nil {
 		return err
 	}
 	if err := failpoint.Hit("network/fabric/after-fence"); err != nil {

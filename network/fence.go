@@ -29,20 +29,35 @@ type fence struct {
 	owners    map[netip.Addr]uint32 // whose they are, by addresses of their ways out
 }
 
+// isAround tells whether the fence knows a fabric.
+func (f *fence) isAround(r *fabricRecord) bool {
+	if r == nil {
+		return true
+	}
+	a, owner := r.owner()
+	known, ok := f.owners[a]
+	return ok && known == owner
+}
+
 // raiseFence lets fabrics out through the agent's namespace, under the node's
 // address, and nowhere else: not to the machine itself, not to the networks of
-// machines, not to each other. Nothing comes in but answers. The caller holds
-// d.mu.
-func (d *Driver) raiseFence() error {
+// machines, not to each other. Nothing comes in but answers. around is the
+// fabric that is being opened; nil if those that are open are meant. The caller
+// holds d.mu.
+func (d *Driver) raiseFence(around *fabricRecord) error {
 	protected, err := d.protected()
 	if err != nil {
 		return err
+	}
+	has := d.fenced
+	if has != nil && maps.Equal(has.protected, protected) && has.isAround(around) {
+		return nil
 	}
 	owners, err := d.owners()
 	if err != nil {
 		return err
 	}
-	want, has := &fence{protected, owners}, d.fenced
+	want := &fence{protected, owners}
 	switch {
 	case has == nil || !maps.Equal(has.protected, protected):
 		err = d.buildFence(want)

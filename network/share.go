@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -107,12 +108,19 @@ func (d *Driver) owners() (map[netip.Addr]uint32, error) {
 		return nil, err
 	}
 	all := map[netip.Addr]uint32{}
-	for number, account := range ways {
-		_, inside := wayPair(number)
-		sum := sha256.Sum256([]byte(account))
-		all[inside.Addr()] = binary.NativeEndian.Uint32(sum[:])
+	for _, f := range ways {
+		a, owner := f.owner()
+		all[a] = owner
 	}
 	return all, nil
+}
+
+// owner is the address that a fabric's packets have on their way out, and whose
+// it is, as a number.
+func (f *fabricRecord) owner() (netip.Addr, uint32) {
+	_, inside := wayPair(f.Way)
+	sum := sha256.Sum256([]byte(cmp.Or(f.Account, f.Network)))
+	return inside.Addr(), binary.NativeEndian.Uint32(sum[:])
 }
 
 // changeOwners makes of what the kernel has what it should have.

@@ -61,7 +61,7 @@ func (d *Driver) SetNetworks(ctx context.Context, s model.NetworkState) error {
 		return s.rec.Fabric != nil && told.networks[s.rec.Fabric.Network] == nil
 	})}
 	if d.fenced != nil {
-		errs = append(errs, d.raiseFence())
+		errs = append(errs, d.raiseFence(nil))
 	}
 	for _, s := range d.segments {
 		if s.tunnel != nil {

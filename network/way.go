@@ -1,7 +1,6 @@
 package network
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -52,21 +51,21 @@ func (d *Driver) freeWay() (int, error) {
 	return 0, model.Errorf(model.KindExhausted, "this node has no room for another fabric")
 }
 
-// usedWays are the numbers of all fabrics that exist on this node, and whose
-// these are. The caller holds d.mu.
-func (d *Driver) usedWays() (map[int]string, error) {
+// usedWays are all fabrics that exist on this node and have a way out, by the
+// numbers of these. The caller holds d.mu.
+func (d *Driver) usedWays() (map[int]*fabricRecord, error) {
 	keys, err := listed(d.segmentsDir())
 	if err != nil {
 		return nil, err
 	}
-	used := map[int]string{}
+	used := map[int]*fabricRecord{}
 	for _, key := range keys {
 		s := d.segments[key]
 		if s == nil {
 			s = d.recorded(key)
 		}
 		if s != nil && s.rec.Fabric != nil && s.rec.Fabric.Way != 0 {
-			used[s.rec.Fabric.Way] = cmp.Or(s.rec.Fabric.Account, s.rec.Fabric.Network)
+			used[s.rec.Fabric.Way] = s.rec.Fabric
 		}
 	}
 	return used, nil
