@@ -97,3 +97,28 @@ func TestStuckCommandsAreCounted(t *testing.T) {
 		}
 	})
 }
+
+// A disk that the kernel reads anew in the moment when it was divided is tried again, and no
+// other refusal is.
+func TestPoolsOfDisksThatWereJustDivided(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		"cannot create 'tank': one or more devices is currently unavailable": 3,
+		"cannot create 'tank': pool already exists":                          1,
+	} {
+		dir := t.TempDir()
+		script, calls := filepath.Join(dir, "zpool"), filepath.Join(dir, "calls")
+		program := "#!/bin/sh\necho x >> " + calls + "\n[ $(wc -l < " + calls + ") -lt 3 ] || exit 0\necho \"" + text + "\" >&2\nexit 1\n"
+		if err := os.WriteFile(script, []byte(program), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		p := &Pools{make: newRunner([]string{script}, time.Hour, slog.New(slog.DiscardHandler)), pause: time.Millisecond}
+		err := p.create(t.Context(), []string{"create", "tank", "/dev/a"})
+		if (err == nil) != (want == 3) {
+			t.Errorf("%s: %v", text, err)
+		}
+		if made, _ := os.ReadFile(calls); bytes.Count(made, []byte("x")) != want {
+			t.Errorf("%s: tried %d times, want %d", text, bytes.Count(made, []byte("x")), want)
+		}
+	}
+}

@@ -24,6 +24,8 @@ import (
 type Pools struct {
 	run  *runner
 	make *runner // patient: many large disks, or slow ones, take minutes to be labelled
+	// pause is how long the kernel gets to read a disk that was just divided.
+	pause time.Duration
 }
 
 // makePatience is how long a pool may take to be made. One that is broken off
@@ -39,7 +41,7 @@ func NewPools(command []string, logger *slog.Logger) *Pools {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Pools{run: newRunner(command, 0, logger), make: newRunner(command, makePatience, logger)}
+	return &Pools{run: newRunner(command, 0, logger), make: newRunner(command, makePatience, logger), pause: divisionPause}
 }
 
 // PoolInfo describes a pool. Sizes are in bytes and as exact as zpool prints
@@ -209,8 +211,31 @@ func (p *Pools) Create(ctx context.Context, c CreatePool) error {
 	if c.Layout != "" && c.Layout != "stripe" {
 		args = append(args, c.Layout)
 	}
-	_, err := p.make.zfs(ctx, append(args, c.Disks...)...)
-	return c.explain(err)
+	return c.explain(p.create(ctx, append(args, c.Disks...)))
+}
+
+// zpool divides a disk, and the kernel may just be reading that anew when zpool
+// wants to use what it has made: then nothing was made, and a moment later the
+// same succeeds.
+const (
+	divisionTries = 5
+	divisionPause = 3 * time.Second
+)
+
+func (p *Pools) create(ctx context.Context, args []string) error {
+	for try := 1; ; try++ {
+		_, err := p.make.zfs(ctx, args...)
+		if err == nil || try == divisionTries || !strings.Contains(err.Error(), "devices is currently unavailable") {
+			return err
+		}
+		pause := time.NewTimer(p.pause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		}
+	}
 }
 
 // explain says why zpool has not made the pool.
