@@ -144,7 +144,7 @@ func (r *runner) prepare(args ...string) *exec.Cmd {
 	argv := append(append([]string(nil), r.command...), args...)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 5 * time.Second // on a busy machine it takes a while to read what a process that has ended said
 	return cmd
 }
 
