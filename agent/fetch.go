@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/internal/treesync"
@@ -29,8 +30,9 @@ type arrival struct {
 	once   sync.Once
 
 	// What follows is for who has the turn.
+	mu      sync.Mutex
 	pullers map[string]*treesync.Puller // by directory
-	last    map[string]string           // snapshot that has come, by volume; none is not known
+	last    map[string]string           // snapshot that has come, by volume
 }
 
 func newArrival(generation int) *arrival {
@@ -38,6 +40,32 @@ func newArrival(generation int) *arrival {
 	a.ending, a.cancel = context.WithCancel(context.Background())
 	a.turn <- struct{}{}
 	return a
+}
+
+// puller is the one of a directory, which remembers what has come.
+func (a *arrival) puller(dir string) *treesync.Puller {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.pullers[dir]
+	if p == nil {
+		p = treesync.NewPuller(dir)
+		a.pullers[dir] = p
+	}
+	return p
+}
+
+// lastSnapshot is that of a volume that this agent has brought last, "" if it is
+// not known.
+func (a *arrival) lastSnapshot(volume string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last[volume]
+}
+
+func (a *arrival) setLastSnapshot(volume, name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last[volume] = name
 }
 
 // begin waits for the turn to fetch; what it returns ends with ctx and with the
@@ -110,7 +138,7 @@ func (a *Agent) FetchContainer(ctx context.Context, r wire.FetchRequest) (wire.F
 	if err := f.all(ctx); err != nil {
 		return wire.Fetched{}, fetchError(err)
 	}
-	return wire.Fetched{Bytes: comes.bytes.Load() - before, Files: f.files}, failpoint.Hit("agent/fetch-done")
+	return wire.Fetched{Bytes: comes.bytes.Load() - before, Files: int(f.files.Load())}, failpoint.Hit("agent/fetch-done")
 }
 
 // fetchError gives what has no kind the one that lets the caller try again.
@@ -129,25 +157,40 @@ type fetch struct {
 	comes   *arrival
 	from    wire.Origin
 	pace    *pace
-	files   int
+	files   atomic.Int64
 }
 
-// all copies all parts of the container, one after the other.
+// partsAtOnce are copied at a time: small ones, of which most wait for a disk,
+// are not to make a container that is down wait for each other.
+const partsAtOnce = 4
+
+// all copies all parts of the container.
 func (f *fetch) all(ctx context.Context) error {
-	id := f.request.Create.Container.ID
-	root, form, err := f.agent.drivers.Images.Tree(ctx, id)
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.SetLimit(partsAtOnce)
+	for _, v := range f.request.Create.Volumes {
+		parts.Go(func() error {
+			if err := f.volume(ctx, v); err != nil {
+				return fmt.Errorf("cannot copy a volume: %w", err)
+			}
+			return nil
+		})
+	}
+	parts.Go(func() error { return f.root(ctx) })
+	parts.Go(func() error { return f.log(ctx) })
+	return parts.Wait()
+}
+
+func (f *fetch) root(ctx context.Context) error {
+	root, form, err := f.agent.drivers.Images.Tree(ctx, f.request.Create.Container.ID)
 	if err != nil {
 		return err
 	}
-	if err := f.tree(ctx, partRoot+form, root); err != nil {
-		return err
-	}
-	for _, v := range f.request.Create.Volumes {
-		if err := f.volume(ctx, v); err != nil {
-			return fmt.Errorf("cannot copy a volume: %w", err)
-		}
-	}
-	log := f.agent.drivers.Runtime.LogDir(id)
+	return f.tree(ctx, partRoot+form, root)
+}
+
+func (f *fetch) log(ctx context.Context) error {
+	log := f.agent.drivers.Runtime.LogDir(f.request.Create.Container.ID)
 	if err := os.MkdirAll(log, 0o700); err != nil {
 		return fmt.Errorf("cannot copy a log: %w", err)
 	}
@@ -156,113 +199,12 @@ func (f *fetch) all(ctx context.Context) error {
 
 // tree makes a directory what a part of the container is.
 func (f *fetch) tree(ctx context.Context, part, dir string) error {
-	p := f.comes.pullers[dir]
-	if p == nil {
-		p = treesync.NewPuller(dir)
-		f.comes.pullers[dir] = p
-	}
+	p := f.comes.puller(dir)
 	p.Progress = func(n int) { f.comes.bytes.Add(int64(n)) }
 	stats, err := p.Pull(ctx, &offeredPart{fetch: f, part: part})
-	f.files += stats.Files
+	f.files.Add(int64(stats.Files))
 	f.comes.files.Add(int64(stats.Files))
 	return err
-}
-
-// volume copies a volume: by its snapshots where both nodes have such, so that
-// these come along, else as a tree of files.
-func (f *fetch) volume(ctx context.Context, v wire.VolumeRef) error {
-	base, err := f.base(ctx, v)
-	var there []string
-	if err == nil {
-		there, err = f.from.OfferedSnapshots(ctx, f.request.Create.Container.ID, v.ID)
-	}
-	if err == nil {
-		return f.steps(ctx, v, base, there)
-	}
-	if !model.IsKind(err, model.KindNotImplemented) {
-		return err
-	}
-	if err := f.agent.drivers.Volumes.Create(ctx, v); err != nil {
-		return err
-	}
-	dir, err := f.agent.drivers.Volumes.Data(ctx, v.ID)
-	if err != nil {
-		return err
-	}
-	return f.tree(ctx, partVolume+v.ID, dir)
-}
-
-// base is the last snapshot that has come, "" for none. The storage is asked
-// only where this agent has not brought it: a container that is down waits.
-func (f *fetch) base(ctx context.Context, v wire.VolumeRef) (string, error) {
-	if last := f.comes.last[v.ID]; last != "" {
-		return last, nil
-	}
-	have, err := f.agent.drivers.Volumes.Marks(ctx, v.ID)
-	if err != nil || len(have) == 0 {
-		return "", err
-	}
-	return have[len(have)-1], nil
-}
-
-// steps brings the snapshots that are missing here, each as what changed since
-// the one before it.
-func (f *fetch) steps(ctx context.Context, v wire.VolumeRef, base string, there []string) error {
-	if base != "" {
-		at := slices.Index(there, base)
-		if at < 0 {
-			return model.Errorf(model.KindConflict, "a snapshot of the volume was removed while it is moved; the move begins anew")
-		}
-		there = there[at+1:]
-	}
-	known := f.comes.last[v.ID] != ""
-	delete(f.comes.last, v.ID)
-	if !known && len(there) > 0 {
-		came, err := f.rest(ctx, v, base, there[0])
-		if err != nil {
-			return err
-		}
-		if came {
-			base, there = there[0], there[1:]
-		}
-	}
-	for _, name := range there {
-		if err := f.step(ctx, v, base != "", wire.SendVolumeRequest{Snapshot: name, Base: base}); err != nil {
-			return err
-		}
-		base = name
-	}
-	f.comes.last[v.ID] = base
-	return nil
-}
-
-// step brings one snapshot, or the rest of it, onto what is here or for a
-// beginning.
-func (f *fetch) step(ctx context.Context, v wire.VolumeRef, onto bool, r wire.SendVolumeRequest) error {
-	stream, err := wire.Resuming(ctx, r, func(ctx context.Context, r wire.SendVolumeRequest) (io.ReadCloser, error) {
-		return f.from.OfferedStream(ctx, f.request.Create.Container.ID, v.ID, r)
-	})
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	return f.agent.drivers.Volumes.ReceiveStep(ctx, v.ID, wire.ReceiveVolumeRequest{Size: v.Size, Onto: onto}, f.counted(ctx, stream))
-}
-
-// rest brings what is missing of a snapshot whose beginning came before its
-// stream broke off, or this agent's predecessor was killed, and reports whether
-// it did. Where that cannot be gone on with it is forgotten.
-func (f *fetch) rest(ctx context.Context, v wire.VolumeRef, base, snapshot string) (came bool, err error) {
-	token, err := f.agent.drivers.Volumes.Partial(ctx, v.ID)
-	if err != nil || token == "" {
-		return false, err
-	}
-	err = f.step(ctx, v, base != "", wire.SendVolumeRequest{Snapshot: snapshot, Token: token})
-	if err == nil || ctx.Err() != nil || model.IsKind(err, model.KindUnavailable) {
-		return err == nil, err
-	}
-	f.agent.log.Warn("cannot go on with half a snapshot of a volume; it comes anew", "op", "fetch", "container", f.request.Create.Container.ID, "err", err)
-	return false, f.agent.drivers.Volumes.DropPartial(ctx, v.ID)
 }
 
 // counted counts what is read of a stream, and holds it to the rate.
@@ -309,11 +251,11 @@ func (o *offeredPart) Read(ctx context.Context, wants []treesync.Want) (io.ReadC
 	}{paced, stream}, nil
 }
 
-// pace holds a copy to a rate. It belongs to one goroutine.
+// pace holds a copy to a rate, all of its parts together.
 type pace struct {
 	rate  int64 // bytes a second; 0 is without limit
 	began time.Time
-	bytes int64
+	bytes atomic.Int64
 }
 
 func newPace(rate int64) *pace { return &pace{rate: rate, began: time.Now()} }
@@ -323,8 +265,8 @@ func (p *pace) wait(ctx context.Context, n int) error {
 	if p.rate <= 0 {
 		return nil
 	}
-	p.bytes += int64(n)
-	early := time.Duration(float64(p.bytes)/float64(p.rate)*float64(time.Second)) - time.Since(p.began)
+	come := p.bytes.Add(int64(n))
+	early := time.Duration(float64(come)/float64(p.rate)*float64(time.Second)) - time.Since(p.began)
 	if early <= 0 {
 		return nil
 	}
