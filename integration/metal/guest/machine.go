@@ -49,8 +49,9 @@ type Machine struct {
 // forwarded are the machine's ports that this machine reaches: SSH's and Docker's.
 var forwarded = []int{22, 2376}
 
-// bootLimit is how long a machine may take to come up: about 20 s where nothing else runs.
-const bootLimit = 8 * time.Minute
+// bootLimit is how long a machine may take to come up: about 20 s where nothing else runs, and
+// minutes where much does.
+const bootLimit = 25 * time.Minute
 
 // Boot starts a machine and returns when it takes commands. The caller closes it.
 func Boot(ctx context.Context, config Config) (*Machine, error) {
