@@ -3,6 +3,7 @@ package treesync
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,6 +51,9 @@ func readEntries(r io.Reader) ([]entry, error) {
 	for lines.Scan() {
 		var e entry
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			if !lines.Scan() { // it is the beginning of a line
+				err = cmp.Or(lines.Err(), errShort)
+			}
 			return nil, fmt.Errorf("cannot read the list of files: %w", err)
 		}
 		if e.End {

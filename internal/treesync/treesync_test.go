@@ -300,6 +300,26 @@ func TestBrokenStreamsAreResumed(t *testing.T) {
 	same(t, from, to)
 }
 
+// A list that ends anywhere is one that ends too early, or broke.
+func TestBrokenLists(t *testing.T) {
+	dir := inMemory(t, t)
+	write(t, []byte("x"), dir, "a", "b")
+	var whole bytes.Buffer
+	must(t, List(t.Context(), dir, Listing{Still: true}, &whole))
+	for length := range whole.Len() - 1 {
+		cut := whole.Bytes()[:length]
+		if _, err := readEntries(bytes.NewReader(cut)); !errors.Is(err, errShort) {
+			t.Fatalf("after %d of %d bytes: %v", length, whole.Len(), err)
+		}
+		if _, err := readEntries(io.MultiReader(bytes.NewReader(cut), brokenReader{})); !errors.Is(err, errBroken) {
+			t.Fatalf("broken after %d of %d bytes: %v", length, whole.Len(), err)
+		}
+	}
+	if all, err := readEntries(&whole); err != nil || len(all) != 3 {
+		t.Errorf("a whole list is %+v, %v", all, err)
+	}
+}
+
 // Whatever is done to a tree between two copies, they are equal after each.
 func TestCopiesAreEqual(t *testing.T) {
 	names := []string{"a", "b", "c", "d/a", "d/b", "d/e/a", "f"}
