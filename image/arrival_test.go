@@ -16,14 +16,10 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// longLayer has a file at its beginning and 8 MiB that do not shrink after it.
-func longLayer(t *testing.T, pack func([]byte) imagetest.Layer) imagetest.Layer {
-	noise := make([]byte, 8<<20)
-	for i, x := 0, uint32(7); i < len(noise); i++ {
-		x = x*1664525 + 1013904223
-		noise[i] = byte(x >> 24)
-	}
-	return pack(imagetest.Tar(t, imagetest.File("early", "early", 0o644), imagetest.File("noise", string(noise), 0o644)))
+// longLayer has a file at its beginning and 3 MiB that do not shrink after it,
+// which is more than the node reads ahead.
+func longLayer(t *testing.T) []byte {
+	return imagetest.Tar(t, imagetest.File("early", "early", 0o644), imagetest.File("noise", string(noiseOf(7, 3<<20)), 0o644))
 }
 
 // halting is a registry that sends half of its layer, and goes on as after says
@@ -90,8 +86,8 @@ func TestLayersAreUnpackedWhileTheyCome(t *testing.T) {
 			cfg := image.Config{Root: storeDir(t)}
 			s := open(t, cfg)
 			before := files(t, cfg.Root)
-			for _, pack := range []func([]byte) imagetest.Layer{imagetest.Gzip, imagetest.Plain} {
-				r := newHalting(t, longLayer(t, pack), cfg.Root, test.after)
+			for _, pack := range []func([]byte) imagetest.Layer{imagetest.QuickGzip, imagetest.Plain} {
+				r := newHalting(t, pack(longLayer(t)), cfg.Root, test.after)
 				img, _, _, err := s.Pull(t.Context(), image.PullRequest{Ref: r.ref()}, nil)
 				if !r.along.Load() {
 					t.Error("nothing of the layer was unpacked before it was there")
@@ -123,7 +119,7 @@ func TestASlowRegistryHoldsNobodyElseUp(t *testing.T) {
 	cfg := image.Config{Root: storeDir(t)}
 	s := open(t, cfg)
 	resume := make(chan struct{})
-	slow := newHalting(t, longLayer(t, imagetest.Gzip), cfg.Root, func(w http.ResponseWriter, rest []byte) {
+	slow := newHalting(t, imagetest.QuickGzip(longLayer(t)), cfg.Root, func(w http.ResponseWriter, rest []byte) {
 		<-resume
 		w.Write(rest)
 	})
@@ -133,7 +129,7 @@ func TestASlowRegistryHoldsNobodyElseUp(t *testing.T) {
 		ended <- err
 	}()
 	<-slow.reached
-	quick := pull(t, s, newFakeOf(t, longLayer(t, imagetest.Plain), nil).ref())
+	quick := pull(t, s, newFakeOf(t, imagetest.Plain(longLayer(t)), nil).ref())
 	close(resume)
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -158,15 +158,13 @@ func TestArchivesThatUnpackTooFarAreRefused(t *testing.T) {
 	t.Parallel()
 	cfg := setups[0].config(t)
 	s := open(t, cfg)
-	zeros := imagetest.Tar(t, imagetest.File("oci-layout", strings.Repeat("\x00", 150<<20), 0o644))
-	for name, archive := range map[string][]byte{
-		"zstd": imagetest.Zstd(zeros).Blob,
-		"gzip": imagetest.Gzip(zeros).Blob,
+	zeros := imagetest.Tar(t, imagetest.File("oci-layout", strings.Repeat("\x00", 104<<20), 0o644))
+	for what, err := range map[string]error{
+		"load of zstd":   loadError(t, s, imagetest.Zstd(zeros).Blob, ""),
+		"import of gzip": importError(t, s, imagetest.QuickGzip(zeros).Blob),
 	} {
-		for what, err := range map[string]error{"load": loadError(t, s, archive, ""), "import": importError(t, s, archive)} {
-			if !model.IsKind(err, model.KindInvalid) || !strings.Contains(err.Error(), "times its size") {
-				t.Errorf("%s, %s: %v", name, what, err)
-			}
+		if !model.IsKind(err, model.KindInvalid) || !strings.Contains(err.Error(), "times its size") {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 	if left := files(t, cfg.Root); len(left) != 0 {

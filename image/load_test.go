@@ -190,7 +190,7 @@ func TestFilesOfZerosComeBack(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
 	s := open(t, setups[0].config(t))
-	zeros := imagetest.Plain(imagetest.Tar(t, imagetest.File("zeros", strings.Repeat("\x00", 120<<20), 0o644)))
+	zeros := imagetest.Plain(imagetest.Tar(t, imagetest.File("zeros", strings.Repeat("\x00", 104<<20), 0o644)))
 	got, _ := loads(t, s, imagetest.Tar(t, dockerEntries(t, []imagetest.Layer{zeros}, imagetest.Config(ocispec.ImageConfig{}), "zeros")...))
 	saved := saves(t, s, image.SavedImage{ImageID: got[0].image.ID})
 	if err := s.Remove(t.Context(), got[0].image.ID); err != nil {

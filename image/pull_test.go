@@ -35,12 +35,7 @@ type fakeRegistry struct {
 
 // bigLayer is a layer that takes more than one write to the network.
 func bigLayer(t testing.TB) imagetest.Layer {
-	noise := make([]byte, 1<<20)
-	for i, x := 0, uint32(1); i < len(noise); i++ {
-		x = x*1664525 + 1013904223
-		noise[i] = byte(x >> 24)
-	}
-	return imagetest.Plain(imagetest.Tar(t, imagetest.File("noise", string(noise), 0o644)))
+	return noise(t, 1, 1<<20)
 }
 
 func newFake(t testing.TB, bad func(w http.ResponseWriter, r *http.Request) bool) *fakeRegistry {

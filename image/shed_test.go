@@ -134,10 +134,15 @@ func smallDisk(t *testing.T) string {
 // noise is a layer of so many bytes that differ with the seed.
 func noise(t testing.TB, seed uint32, size int) imagetest.Layer {
 	t.Helper()
+	return imagetest.Plain(imagetest.Tar(t, imagetest.File("noise", string(noiseOf(seed, size)), 0o644)))
+}
+
+// noiseOf is so many bytes, which no compression makes fewer.
+func noiseOf(seed uint32, size int) []byte {
 	text := make([]byte, size)
 	for i := range text {
 		seed = seed*1664525 + 1013904223
 		text[i] = byte(seed >> 24)
 	}
-	return imagetest.Plain(imagetest.Tar(t, imagetest.File("noise", string(text), 0o644)))
+	return text
 }

@@ -78,9 +78,18 @@ func Plain(archive []byte) Layer {
 }
 
 // Gzip is a layer compressed with gzip.
-func Gzip(archive []byte) Layer {
+func Gzip(archive []byte) Layer { return gzipped(archive, gzip.DefaultCompression) }
+
+// QuickGzip is Gzip for large archives in tests: it packs worse and takes a
+// small part of the time.
+func QuickGzip(archive []byte) Layer { return gzipped(archive, gzip.BestSpeed) }
+
+func gzipped(archive []byte, level int) Layer {
 	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
+	w, err := gzip.NewWriterLevel(&out, level)
+	if err != nil {
+		panic(err) // only for levels that there are not
+	}
 	w.Write(archive)
 	w.Close()
 	return Layer{ocispec.MediaTypeImageLayerGzip, out.Bytes(), digest.FromBytes(archive)}
