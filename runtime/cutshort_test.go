@@ -154,7 +154,7 @@ func TestSupervisorKilledAtAnyMoment(t *testing.T) {
 	n.start(id, spec)
 	order := rand.New(rand.NewPCG(3, 4))
 	var execs []string
-	for round := range 30 {
+	for round := range 15 {
 		exec := runtime.ExecSpec{ID: model.NewID(), Detach: true, Tty: round%3 == 2, Args: []string{"sh", "-c", fmt.Sprintf("trap '' HUP; sleep 1%04d; sleep 5555", round)}}
 		execs = append(execs, exec.ID)
 		var asked sync.WaitGroup

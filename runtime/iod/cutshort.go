@@ -15,6 +15,11 @@ import (
 // asked of it that has died since.
 const commandLimit = 10 * time.Second
 
+// lookAgain is how long one is waited for before all are looked at again: it may
+// be what a runtime has made, which no event tells of when it runs its own
+// program.
+const lookAgain = 50 * time.Millisecond
+
 // endStarts brings the starts to an end that an earlier supervisor began and
 // did not record as done. First the OCI runtimes that work on them end: they
 // outlive who began them, and nobody knows what they are going to leave. Then
@@ -57,12 +62,14 @@ func (s *supervisor) awaitCommands(units []*unit) {
 		if len(working) == 0 {
 			return
 		}
-		for _, p := range working {
-			if !p.awaitEnd(deadline) {
+		if time.Now().After(deadline) {
+			for _, p := range working {
 				s.cfg.Logger.Warn("OCI runtime of an interrupted start is killed", "pid", p.Pid)
 				killFamily(p, 0)
 			}
+			return
 		}
+		working[0].awaitEnd(time.Now().Add(lookAgain))
 	}
 }
 
@@ -103,28 +110,21 @@ func argumentOf(pid int, args map[string]bool) string {
 	return ""
 }
 
-// awaitEnd returns whether the process has ended before the deadline.
-func (p Process) awaitEnd(deadline time.Time) bool {
+// awaitEnd returns when the process has ended, or at the deadline.
+func (p Process) awaitEnd(deadline time.Time) {
 	pidfd, err := unix.PidfdOpen(p.Pid, 0)
 	if err != nil {
-		return err == unix.ESRCH
+		return
 	}
 	defer unix.Close(pidfd)
 	if ticks, err := StartTicks(p.Pid); err != nil || ticks != p.StartTicks {
-		return true
+		return
 	}
 	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	for {
-		left := time.Until(deadline)
-		if left <= 0 {
-			return false
-		}
+	for left := time.Until(deadline); left > 0; left = time.Until(deadline) {
 		n, err := unix.Poll(poll, int(left.Milliseconds())+1)
-		if err != nil && err != unix.EINTR {
-			return false
-		}
-		if n > 0 {
-			return true
+		if n > 0 || err != nil && err != unix.EINTR {
+			return
 		}
 	}
 }
