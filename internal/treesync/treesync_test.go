@@ -278,12 +278,12 @@ func TestHardLinksComeAndGo(t *testing.T) {
 func TestBrokenStreamsAreResumed(t *testing.T) {
 	from, to := inMemory(t, t), inMemory(t, t)
 	for i := range 8 {
-		write(t, random(700<<10+i), from, fmt.Sprint("dir", i%3), fmt.Sprint(i))
+		write(t, random(300<<10+i), from, fmt.Sprint("dir", i%3), fmt.Sprint(i))
 	}
 	whole := &neighbour{dir: from, limit: -1}
 	pull(t, NewPuller(inMemory(t, t)), whole)
 	sent, rounds := 0, 0
-	for limit := 1000; ; limit += 1000 + sent%4096 {
+	for limit := 1000; ; limit += 10_000 + sent%40_961 {
 		n := &neighbour{dir: from, limit: limit % 900_000}
 		_, err := NewPuller(to).Pull(t.Context(), n) // each time by one who knows nothing
 		sent, rounds = sent+n.limit, rounds+1
