@@ -20,6 +20,10 @@ const commandLimit = 10 * time.Second
 // program.
 const lookAgain = 50 * time.Millisecond
 
+// namelessLimit is how long a process may have no arguments, as one has for a
+// moment when it becomes another program: crun does, to run from a safe copy.
+const namelessLimit = time.Second
+
 // endStarts brings the starts to an end that an earlier supervisor began and
 // did not record as done. First the OCI runtimes that work on them end: they
 // outlive who began them, and nobody knows what they are going to leave. Then
@@ -52,15 +56,21 @@ func (s *supervisor) endStarts(units []*unit) {
 
 // awaitCommands returns when no OCI runtime works on one of the units any more.
 func (s *supervisor) awaitCommands(units []*unit) {
-	files := map[string]bool{}
+	files, since := map[string]bool{}, units[0].rec.Since
 	for _, u := range units {
 		files[u.pidFile()] = true
+		since = min(since, u.rec.Since)
 	}
-	deadline := time.Now().Add(commandLimit)
+	began := time.Now()
+	deadline := began.Add(commandLimit)
 	for s.ctx.Err() == nil {
-		working := runtimesOf(files)
+		working, nameless := runtimesOf(files, since)
 		if len(working) == 0 {
-			return
+			if len(nameless) == 0 || time.Since(began) > namelessLimit {
+				return
+			}
+			nameless[0].awaitEnd(time.Now().Add(lookAgain))
+			continue
 		}
 		if time.Now().After(deadline) {
 			for _, p := range working {
@@ -76,15 +86,22 @@ func (s *supervisor) awaitCommands(units []*unit) {
 // runtimesOf lists the OCI runtimes that were told one of these pid files, but
 // not what they have made and named there: until it runs its own program, that
 // has the same arguments. Their children are left out, too, as long as they work.
-func runtimesOf(files map[string]bool) (found []Process) {
+// nameless are those without arguments that were started since then and are none
+// of the kernel's, which are children of 2.
+func runtimesOf(files map[string]bool, since uint64) (found, nameless []Process) {
 	told := map[int]procStat{}
 	for _, pid := range allPids() {
-		file := argumentOf(pid, files)
-		if made, err := readPid(file); file == "" || err == nil && made == pid {
+		file, none := argumentOf(pid, files)
+		if made, err := readPid(file); !none && (file == "" || err == nil && made == pid) {
 			continue
 		}
-		if st, err := readStat(pid); err == nil {
+		st, err := readStat(pid)
+		switch {
+		case err != nil:
+		case !none:
 			told[pid] = st
+		case st.state != 'Z' && st.state != 'X' && st.parent != 2 && st.startTicks >= since:
+			nameless = append(nameless, Process{Pid: pid, StartTicks: st.startTicks})
 		}
 	}
 	for pid, st := range told {
@@ -92,22 +109,22 @@ func runtimesOf(files map[string]bool) (found []Process) {
 			found = append(found, Process{Pid: pid, StartTicks: st.startTicks})
 		}
 	}
-	return found
+	return found, nameless
 }
 
-// argumentOf returns that of args which a process has among its arguments; ""
-// for none.
-func argumentOf(pid int, args map[string]bool) string {
+// argumentOf returns that of args which a process has among its arguments, ""
+// for none, and whether it has no arguments at all.
+func argumentOf(pid int, args map[string]bool) (arg string, none bool) {
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 	if err != nil {
-		return "" // it has ended
+		return "", false // it has ended
 	}
 	for arg := range bytes.SplitSeq(line, []byte{0}) {
 		if args[string(arg)] {
-			return string(arg)
+			return string(arg), false
 		}
 	}
-	return ""
+	return "", len(line) == 0
 }
 
 // awaitEnd returns when the process has ended, or at the deadline.
