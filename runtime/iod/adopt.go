@@ -51,6 +51,8 @@ func (s *supervisor) load(dir string, execs bool) {
 			u := s.newUnit(e.Name(), set)
 			s.units[u.id] = u
 			s.loadExits(u)
+		} else if execs && errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(e.Name(), probePrefix) {
+			os.RemoveAll(filepath.Join(dir, e.Name())) // its registration was cut short
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.cfg.Logger.Error("settings are not readable", "container", e.Name(), "err", err)
 		}

@@ -25,6 +25,9 @@ type ProbeResult struct {
 	Output   []byte `json:"output,omitempty"`
 }
 
+// probePrefix begins the names of probes, and of nothing else.
+const probePrefix = "probe-"
+
 // probeLimit is the most output that can be asked for.
 const probeLimit = 1 << 20
 
@@ -35,7 +38,7 @@ func (s *supervisor) handleProbe(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &req); err != nil {
 		return err
 	}
-	id := "probe-" + rand.Text()
+	id := probePrefix + rand.Text()
 	start := StartRequest{Run: id, Command: req.Command, Process: req.Process}
 	if err := CheckName(req.Container); err != nil {
 		return fail(http.StatusBadRequest, "%w", err)
