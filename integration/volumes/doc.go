@@ -11,7 +11,7 @@
 //	V04  sizes: of any unit and number, and bad ones
 //	V05  no node has room
 //	V06  removal of a volume that a container has, running or stopped
-//	V07  a name is for good: Docker has no word for renaming a volume, and neither has Spearhead
+//	V07  another name, which a volume that is in use does not get; Docker has no word for it
 //	V08  no network is needed
 //	V09  volumes described where they are mounted, as compose does; compose itself is in integration/clients
 //	V10  an image's VOLUME

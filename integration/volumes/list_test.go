@@ -85,6 +85,35 @@ func v06DeleteInUse(t *testing.T, b *bed.Bed) {
 	refused(t, b, "no such volume", "volume", "inspect", name)
 }
 
+// Docker has no word for another name, so that an account asks for it beside
+// Docker's calls.
+func v07Rename(t *testing.T, b *bed.Bed) {
+	jill := b.Tenant(t, "renames")
+	name, other := volume(t, jill, ""), volume(t, jill, "-other")
+	renamed := name + "-renamed"
+	removeLater(t, jill, renamed)
+	once(t, jill, []string{"-v", name + ":/data"}, "echo kept > /data/file")
+	id := jill.Run(t, "-v", name+":/data", b.Image, "sleep", "1000")
+	rename := func(to, want string) {
+		t.Helper()
+		_, err := jill.Own(t, "volume", "rename", name, to)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("rename of %s to %s: %v; want %q", name, to, err, want)
+		}
+	}
+	rename(renamed, "volume is in use")
+	jill.Docker(t, "stop", "-t", "0", id)
+	rename(renamed, "volume is in use")
+	jill.Docker(t, "rm", id)
+	rename(other, "already exists")
+	rename("/bad", "name")
+	rename(renamed, "")
+	refused(t, jill, "no such volume", "volume", "inspect", name)
+	if got := once(t, jill, []string{"-v", renamed + ":/data"}, "cat /data/file"); got != "kept" {
+		t.Errorf("under its new name the volume holds %q", got)
+	}
+}
+
 // Triton's volumes were servers on a network; ours are files, which a
 // container without a network has as well.
 func v08NoNetworkIsNeeded(t *testing.T, b *bed.Bed) {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { os.Exit(setting.Main(m)) }
 // their numbers in the list of acceptance cases.
 var everywhere = map[string]func(*testing.T, *bed.Bed){
 	"V01 create": v01CreateDefaults, "V02 create again": v02CreateIsIdempotent, "V03 bad names": v03BadNames,
-	"V04 bad sizes": v04Sizes, "V06 in use": v06DeleteInUse, "V08 no network": v08NoNetworkIsNeeded,
+	"V04 bad sizes": v04Sizes, "V06 in use": v06DeleteInUse, "V07 rename": v07Rename, "V08 no network": v08NoNetworkIsNeeded,
 	"V09 mounts": v09MountForm, "V10 V17 images": v10v17VolumesOfImages, "V11 paths": v11LocalPaths,
 	"V12 sharing": v12SharingWithModes, "V13 delete order": v13DeleteOrder, "V14 host paths": v14HostPathsAreNotForTenants,
 	"V15 made anew": v15SameNameAnewIsEmpty, "V16 filters": v16Filters, "V18 modes": v18Modes,
