@@ -211,6 +211,7 @@ func (n *node) crash(c crash, both bool) {
 		n.Errorf("left over are the volumes %v, %v", ids, err)
 	}
 	n.wantNothingLeft()
+	n.hear()
 }
 
 // mountPrograms lets a container have its programs, the shell among them, from a
@@ -329,17 +330,32 @@ func (n *node) wantStory(id string) {
 // story is what the journal has told of a container.
 func (n *node) story(id string) (told []model.JournalEntry) {
 	n.Helper()
-	s, err := n.client.Journal(n.Context(), wire.Ack{})
-	n.ok(err)
-	defer s.Close()
-	batch, err := s.Next()
-	n.ok(err)
-	for _, e := range batch {
+	entries, _ := n.journal()
+	for _, e := range entries {
 		if e.ContainerID == id {
 			told = append(told, e)
 		}
 	}
 	return told
+}
+
+// journal is what has been told since the node was heard, and its epoch.
+func (n *node) journal() ([]model.JournalEntry, string) {
+	n.Helper()
+	s, err := n.client.Journal(n.Context(), n.heard)
+	n.ok(err)
+	defer s.Close()
+	batch, err := s.Next() // one is enough for what a few containers do
+	n.ok(err)
+	return batch, s.Epoch()
+}
+
+// hear takes note of all that the journal has told.
+func (n *node) hear() {
+	n.Helper()
+	if entries, epoch := n.journal(); len(entries) > 0 {
+		n.heard = wire.Ack{Epoch: epoch, Seq: entries[len(entries)-1].Seq}
+	}
 }
 
 func (n *node) last(id, action string) (last model.JournalEntry, found bool) {

@@ -49,6 +49,7 @@ type node struct {
 	stderr   *bytes.Buffer
 	image    model.Image
 	nextHost byte
+	heard    wire.Ack // of the journal, what a head would have by now
 }
 
 // newNode makes a machine that is enrolled, and runs no agent yet.
