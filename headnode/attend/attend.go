@@ -94,8 +94,9 @@ func (a *Attendant) Run(ctx context.Context) {
 	tick := time.NewTicker(a.Interval)
 	defer tick.Stop()
 	for {
+		began := time.Now()
 		a.round(ctx)
-		a.lost(ctx)
+		a.lost(ctx, began)
 		a.rescue(ctx)
 		a.remake(ctx, &making)
 		select {

@@ -15,11 +15,12 @@ import (
 const lossReason = "the container's node is lost, and its files with it; remove it and create it again"
 
 // lost carries an operator's word out that nodes do not come back: what cannot
-// be started elsewhere is dead.
-func (a *Attendant) lost(ctx context.Context) {
+// be started elsewhere is dead. A node that has answered in this round is there
+// against that word, and what it runs is not dead.
+func (a *Attendant) lost(ctx context.Context, round time.Time) {
 	v := a.Store.View()
 	for _, n := range v.Nodes() {
-		if !n.Lost {
+		if !n.Lost || a.answered(n.ID).After(round) {
 			continue
 		}
 		for _, c := range v.ContainersOnNode(n.ID) {
@@ -35,6 +36,13 @@ func (a *Attendant) lost(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// answered is when a node answered last in this term.
+func (a *Attendant) answered(nodeID string) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.of(nodeID).answered
 }
 
 // rescue gives containers to other nodes whose own is lost, or is cut off for
