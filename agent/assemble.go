@@ -146,7 +146,7 @@ func openParts(ctx context.Context, cfg Config, undo *revert.Stack) (*parts, err
 	p.network, err = network.Open(ctx, network.Config{
 		RunDir: filepath.Join(cfg.RunDir, "net"), Prefix: cfg.NetworkPrefix, Uplinks: cfg.NICTags, Logger: cfg.Logger,
 		Underlay: cfg.Fabric.Address, VXLANPort: cfg.Fabric.Port, Protected: cfg.Fabric.Protected,
-		Connections: cfg.Fabric.Connections,
+		Connections:  cfg.Fabric.Connections,
 		NamesCommand: cfg.NamesCommand, Version: cfg.Version,
 	})
 	if err != nil {
