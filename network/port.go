@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"reflect"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -53,12 +52,6 @@ func portOf(nic model.NIC, n *model.Network) port {
 func (p port) sameVeth(o port) bool {
 	return p.Segment == o.Segment && p.Interface == o.Interface && p.MAC == o.MAC && p.MTU == o.MTU &&
 		p.Address == o.Address && p.Address6 == o.Address6
-}
-
-// equal tells whether two ports are the same in all but their outer names.
-func (p port) equal(o port) bool {
-	p.Outer, p.Limited = o.Outer, o.Limited
-	return reflect.DeepEqual(p, o)
 }
 
 func (p port) hardware() (net.HardwareAddr, error) {

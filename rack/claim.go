@@ -5,11 +5,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
+	"github.com/spearheadcloud/spearhead/internal/bootid"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -26,7 +26,7 @@ func claimPath(index int) string { return filepath.Join(racksDir, fmt.Sprintf("%
 
 // readClaims reads the claims of this boot by their index.
 func readClaims() (map[int]claim, error) {
-	boot, err := bootID()
+	boot, err := bootid.Read()
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func isThere(path string) bool {
 }
 
 func (r *Rack) writeClaim() error {
-	boot, err := bootID()
+	boot, err := bootid.Read()
 	if err != nil {
 		return err
 	}
@@ -167,12 +167,4 @@ func takenSubnets() ([]netip.Prefix, error) {
 		}
 	}
 	return taken, nil
-}
-
-func bootID() (string, error) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("cannot tell this boot from others: %w", err)
-	}
-	return strings.TrimSpace(string(id)), nil
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/bootid"
 )
 
 // openWay lets the rack's hosts and containers speak to the world under this
@@ -99,7 +101,7 @@ func enableForwarding() error {
 	if strings.TrimSpace(string(now)) != "0" {
 		return nil
 	}
-	boot, err := bootID()
+	boot, err := bootid.Read()
 	if err != nil {
 		return err
 	}
@@ -115,7 +117,7 @@ func enableForwarding() error {
 // restoreForwarding is for when the last rack goes. A record of a former boot
 // says nothing about this one.
 func restoreForwarding() error {
-	boot, err := bootID()
+	boot, err := bootid.Read()
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package build
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
+	"github.com/spearheadcloud/spearhead/internal/bootid"
 )
 
 // A builder does not wait for the disk: what it keeps is a cache, and its kernel
@@ -19,26 +19,17 @@ import (
 // boot's is one that the machine went down with, and not to be trusted.
 const unsyncedFile = "unsynced"
 
-// bootID tells this boot of the machine from all others.
-func bootID() ([]byte, error) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return nil, fmt.Errorf("cannot tell which boot of the machine this is: %w", err)
-	}
-	return bytes.TrimSpace(id), nil
-}
-
 // openCache makes an account's cache ready for a builder. One that the machine
 // went down with is emptied.
 func (b *Builders) openCache(accountID string) error {
 	dir := b.cacheDir(accountID)
-	boot, err := bootID()
+	boot, err := bootid.Read()
 	if err != nil {
 		return err
 	}
 	before, err := os.ReadFile(filepath.Join(dir, unsyncedFile))
 	switch {
-	case err == nil && !bytes.Equal(before, boot):
+	case err == nil && string(before) != boot:
 		b.cfg.Logger.Warn("the machine went down in the middle of a build; the account's cache begins anew", "op", "build", "account", accountID)
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("cannot remove a cache that the machine went down with: %w", err)
@@ -49,7 +40,7 @@ func (b *Builders) openCache(accountID string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the builder's cache: %w", err)
 	}
-	if err := atomicfile.Write(filepath.Join(dir, unsyncedFile), boot, 0o600); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, unsyncedFile), []byte(boot), 0o600); err != nil {
 		return fmt.Errorf("cannot note that the cache is in use: %w", err)
 	}
 	return nil
@@ -58,13 +49,13 @@ func (b *Builders) openCache(accountID string) error {
 // settleCache writes an account's cache out to the disk. No builder may use it.
 func (b *Builders) settleCache(accountID string) error {
 	dir := b.cacheDir(accountID)
-	boot, err := bootID()
+	boot, err := bootid.Read()
 	if err != nil {
 		return err
 	}
 	note := filepath.Join(dir, unsyncedFile)
 	before, err := os.ReadFile(note)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !bytes.Equal(before, boot) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && string(before) != boot {
 		return nil
 	}
 	if err != nil {

@@ -1,12 +1,11 @@
 package standing
 
 import (
-	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spearheadcloud/spearhead/internal/bootid"
 )
 
 // Clock tells the time since the machine's boot, and which boot that was.
@@ -20,11 +19,11 @@ type machine struct{ boot string }
 
 // Machine returns the clock of this machine.
 func Machine() (Clock, error) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	id, err := bootid.Read()
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell one boot of the machine from another: %w", err)
+		return nil, err
 	}
-	return machine{strings.TrimSpace(string(id))}, nil
+	return machine{id}, nil
 }
 
 // Boot implements Clock.

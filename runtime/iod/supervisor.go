@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/internal/atomicfile"
+	"github.com/spearheadcloud/spearhead/internal/bootid"
 )
 
 // execMemory is how long an ended exec is remembered.
@@ -39,7 +40,7 @@ type supervisor struct {
 }
 
 func newSupervisor(ctx context.Context, cfg Config) (*supervisor, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := bootid.Read()
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve: %w", err)
 	}
@@ -48,7 +49,7 @@ func newSupervisor(ctx context.Context, cfg Config) (*supervisor, error) {
 		return nil, err
 	}
 	s := &supervisor{
-		cfg: cfg, boot: strings.TrimSpace(string(boot)), reaper: r, keeper: newKeeper(),
+		cfg: cfg, boot: boot, reaper: r, keeper: newKeeper(),
 		units: map[string]*unit{}, changed: make(chan struct{}),
 		chunks: sync.Pool{New: func() any { return &chunk{buf: make([]byte, chunkSize)} }},
 	}
