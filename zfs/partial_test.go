@@ -3,11 +3,13 @@ package zfs_test
 import (
 	"bytes"
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -143,39 +145,90 @@ func TestTokensOfOtherSnapshots(t *testing.T) {
 	}
 }
 
-// Where ZFS keeps nothing a stream begins anew.
-func TestStreamsBeginAnewOnZFSFuse(t *testing.T) {
+// On the ZFS that is here a stream goes on where it broke, if that keeps what has come, or
+// else begins anew; and what came of another snapshot is never gone on with.
+func TestBrokenStreamsArriveWhole(t *testing.T) {
 	t.Parallel()
-	p, ctx := openPool(t, fusepooltest.Start(t, poolSize)), t.Context()
-	if _, err := p.Create(ctx, "from", nil); err != nil {
+	d := fusepooltest.Start(t, poolSize)
+	p, ctx := openPool(t, d), t.Context()
+	dir, err := p.Create(ctx, "from", nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Snapshot(ctx, "from@one"); err != nil {
-		t.Fatal(err)
-	}
-	receive := func(limit int64) error {
-		stream, err := p.Send(ctx, "from@one", "")
-		if err != nil {
+	sent := make([]byte, 4<<20)
+	_, _ = crand.Read(sent)
+	write(t, filepath.Join(dir, "file"), string(sent))
+	for _, snapshot := range []string{"from@one", "from@two"} {
+		if err := p.Snapshot(ctx, snapshot); err != nil {
 			t.Fatal(err)
 		}
-		defer stream.Close()
-		if limit >= 0 {
-			return p.ReceiveKept(ctx, "to", broken(stream, limit))
-		}
-		return p.ReceiveKept(ctx, "to", stream)
 	}
-	for _, limit := range []int64{0, 100, 1000} {
-		if err := receive(limit); !model.IsKind(err, model.KindUnavailable) || errors.Is(err, context.Canceled) {
-			t.Errorf("a stream that breaks after %d bytes: %v", limit, err)
+	keeps := exec.CommandContext(ctx, "zfs", "version").Run() == nil // which zfs-fuse does not know
+	kept := 0
+	for _, part := range []int64{0, 100, 1 << 20, 1 << 20, 1 << 20} {
+		if keptToken(t, p) {
+			kept++
 		}
-		if token, err := p.ResumeToken(ctx, "to"); err != nil || token != "" {
-			t.Errorf("its token is %q, %v", token, err)
-		}
-		if err := p.DropPartial(ctx, "to"); err != nil {
-			t.Error(err)
+		if err := receiveRest(t, p, part); !model.IsKind(err, model.KindUnavailable) || errors.Is(err, context.Canceled) {
+			t.Errorf("a stream that breaks after %d bytes: %v", part, err)
 		}
 	}
-	if err := receive(-1); err != nil {
+	if keeps != (kept > 0) {
+		t.Errorf("%d times something was kept of a stream", kept)
+	}
+	if err := receiveRest(t, p, -1); err != nil {
+		t.Fatal(err)
+	}
+	if dir, err = p.Mount(ctx, "to"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes have come, %v", len(got), err)
+	}
+	if keptToken(t, p) {
+		t.Error("all has come, and yet there is something to go on with")
+	}
+	if err := p.DropPartial(ctx, "to"); err != nil {
 		t.Error(err)
 	}
+}
+
+// keptToken tells whether there is something to go on with, which must be of from@one.
+func keptToken(t *testing.T, p *zfs.Pool) bool {
+	t.Helper()
+	token, err := p.ResumeToken(t.Context(), "to")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token == "" {
+		return false
+	}
+	if stream, err := p.SendRest(t.Context(), "from@two", token); !model.IsKind(err, model.KindConflict) {
+		t.Errorf("a token of another snapshot: %v, %v", stream, err)
+	}
+	return true
+}
+
+// receiveRest receives from@one, or the rest of it, from a stream that breaks after so many
+// bytes, or from a whole one if that is negative.
+func receiveRest(t *testing.T, p *zfs.Pool, after int64) error {
+	t.Helper()
+	token, err := p.ResumeToken(t.Context(), "to")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stream io.ReadCloser
+	if token == "" {
+		stream, err = p.Send(t.Context(), "from@one", "")
+	} else {
+		stream, err = p.SendRest(t.Context(), "from@one", token)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if after < 0 {
+		return p.ReceiveKept(t.Context(), "to", stream)
+	}
+	return p.ReceiveKept(t.Context(), "to", broken(stream, after))
 }

@@ -47,6 +47,7 @@ func TestPoolsAreMadeAndShown(t *testing.T) {
 		_ = exec.Command(command[0], append(command[1:len(command)-1:len(command)-1], "zpool", "destroy", "-f", "tank")...).Run()
 	})
 	all, err := p.List(ctx)
+	all = slices.DeleteFunc(all, func(i zfs.PoolInfo) bool { return i.Name != "tank" && i.Name != d.Pool }) // the machine's own
 	if i := slices.IndexFunc(all, func(i zfs.PoolInfo) bool { return i.Name == "tank" }); err != nil || len(all) != 2 ||
 		all[i].Health != "ONLINE" || all[i].Size < 64<<20 || all[i].Free > all[i].Size || all[i].Full() > 10 {
 		t.Errorf("pools are %+v, %v", all, err)
