@@ -20,8 +20,9 @@ echo $! >$2
 `
 
 // The tests of the packages that drive ZFS, which run on zfs-fuse elsewhere, run on OpenZFS
-// here. Left out are those that stop or kill zfs-fuse itself, and those of deadlines
-// that a machine without the processor's help does not keep.
+// here. Left out are those that stop or kill zfs-fuse itself, those of deadlines that a machine
+// without the processor's help does not keep, and those that need no ZFS: plain directories, and
+// commands that stand in for it.
 func TestTheDriversOnOpenZFS(t *testing.T) {
 	s := tests.site(t)
 	ctx := t.Context()
@@ -30,8 +31,9 @@ func TestTheDriversOnOpenZFS(t *testing.T) {
 	}
 	s.root(t, "chmod 755 /usr/local/sbin/zfs-fuse")
 	for name, without := range map[string]string{
-		"zfs":           "StorageThatHangs|SuspendedPoolIsTold|OutlivesItsDaemon|ManyCommandsAtOnce|StreamsThatHang",
-		"agent/volumes": "^$",
+		"zfs": "StorageThatHangs|SuspendedPoolIsTold|OutlivesItsDaemon|ManyCommandsAtOnce|StreamsThatHang|" +
+			"F29Hanging|HangingCommand|StuckCommands|JustDivided|GoneOnWith|HalfAStream|OtherSnapshots",
+		"agent/volumes": "F29|ReceivesGoOn|HalvesGo|Directories|Parts|CutShort|ManyAtOnce",
 	} {
 		t.Run(name, func(t *testing.T) {
 			binary := filepath.Join(t.TempDir(), "test")
