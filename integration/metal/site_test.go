@@ -248,7 +248,20 @@ func (s *site) as(t *testing.T) *site {
 			t.Logf("the machine's journal: %v\n%s", err, said.Stdout)
 		}
 	})
+	s.well(t)
 	return s
+}
+
+// well waits until the first node is there and nothing is wrong with its storage.
+func (s *site) well(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		shown := s.root(t, "spearhead node ls | grep '^node-1 '; true")
+		if !strings.Contains(shown, " ready ") || strings.Contains(shown, "its storage") {
+			return fmt.Errorf("the node is still\n%s", shown)
+		}
+		return nil
+	})
 }
 
 // root runs a command as root on the machine, which must succeed.

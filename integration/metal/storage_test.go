@@ -26,12 +26,33 @@ func (s *site) told(t *testing.T, what string) {
 	})
 }
 
+// pull takes disks out of the machine. What it returns puts them back, which the test's end does
+// at the latest, so that those after it have a whole machine.
+func (s *site) pull(t *testing.T, disks ...int) (plug func()) {
+	t.Helper()
+	out := map[int]bool{}
+	plug = func() {
+		for disk := range out {
+			if err := s.machine.Plug(cleanContext(t), disk); err != nil {
+				t.Error(err)
+			}
+			delete(out, disk)
+		}
+	}
+	for _, disk := range disks {
+		if err := s.machine.Pull(t.Context(), disk); err != nil {
+			t.Fatal(err)
+		}
+		out[disk] = true
+	}
+	t.Cleanup(plug)
+	return plug
+}
+
 func TestADiskThatIsLostIsNotMissed(t *testing.T) {
 	s := tests.site(t)
 	name := s.volume(t, "mirrored", "-o", "size=32m")
-	if err := s.machine.Pull(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	plug := s.pull(t, 1)
 	s.once(t, name, "echo kept > /data/file; sync")
 	eventually(t, func() error {
 		if shown := s.root(t, "spearhead pool show bay"); !strings.Contains(shown, "DEGRADED") {
@@ -40,9 +61,7 @@ func TestADiskThatIsLostIsNotMissed(t *testing.T) {
 		return nil
 	})
 	s.works(t)
-	if err := s.machine.Plug(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	plug()
 	eventually(t, func() error {
 		if _, err := s.machine.Run(t.Context(), "test -e /dev/disk/by-id/virtio-disk-1 && zpool online bay /dev/disk/by-id/virtio-disk-1"); err != nil {
 			return err
@@ -102,17 +121,6 @@ func TestDisksThatHang(t *testing.T) {
 	s.Try(t, "volume", "rm", "-f", "stalled")
 }
 
-// well waits until nothing is wrong with the node's storage.
-func (s *site) well(t *testing.T) {
-	t.Helper()
-	eventually(t, func() error {
-		if shown := s.root(t, "spearhead node ls"); strings.Contains(shown, "its storage") {
-			return fmt.Errorf("the node is still\n%s", shown)
-		}
-		return nil
-	})
-}
-
 // A pool that has lost its last disk is suspended: the kernel keeps what was written and waits
 // for the disk. After the operator has put it back and booted, all is there.
 func TestAPoolThatIsSuspended(t *testing.T) {
@@ -125,11 +133,7 @@ func TestAPoolThatIsSuspended(t *testing.T) {
 		}
 		return nil
 	})
-	for disk := range 2 {
-		if err := s.machine.Pull(t.Context(), disk); err != nil {
-			t.Fatal(err)
-		}
-	}
+	plug := s.pull(t, 0, 1)
 	// Nothing is written to it before somebody does.
 	s.Try(t, "exec", "-d", back, "sh", "-c", "echo more > /data/more; sync")
 	s.told(t, "is suspended")
@@ -143,11 +147,7 @@ func TestAPoolThatIsSuspended(t *testing.T) {
 		}
 		return nil
 	})
-	for disk := range 2 {
-		if err := s.machine.Plug(t.Context(), disk); err != nil {
-			t.Fatal(err)
-		}
-	}
+	plug()
 	if err := s.machine.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}
