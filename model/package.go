@@ -72,6 +72,26 @@ func (p *Package) ShortID() string {
 
 const shortUUID = 8
 
+// IndexPackage finds a package by its id, by its name, or by the first eight
+// digits of its id, in this order. It returns -1 if there is none.
+func IndexPackage(packages []*Package, ref string) int {
+	lower := strings.ToLower(ref)
+	for _, is := range []func(*Package) bool{
+		func(p *Package) bool { return p.ID != "" && p.ID == lower },
+		func(p *Package) bool { return p.Name == ref },
+		func(p *Package) bool { return p.ID != "" && p.ShortID() == lower },
+	} {
+		if i := slices.IndexFunc(packages, is); i >= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// MaxCPUShares is the largest weight of a container's processor time that the
+// kernel takes (cpu.shares of control groups).
+const MaxCPUShares = 262144
+
 var packageRule = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_.-]+)?[a-zA-Z0-9]$`)
 
 // CheckPackageName returns an error of KindInvalid if name cannot name a

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
@@ -137,7 +138,7 @@ func makeWorkingDir(root *os.File, dir string) error {
 	}
 	h, err := pathrs.MkdirAllHandle(root, dir, 0o755)
 	if err != nil {
-		return model.WrapError(model.KindInvalid, err, "cannot create the working directory %q in the image", dir)
+		return notInImage(err, "the working directory "+strconv.Quote(dir))
 	}
 	return h.Close()
 }

@@ -48,6 +48,10 @@ func TestRunningContainerIsSteered(t *testing.T) {
 	n.ok(err)
 	s, _ := n.container(id)
 	n.wantAsTheKernel(crash{operation: "update"}, id, s)
+	_, err = n.client.Update(t.Context(), id, model.ContainerUpdate{Limits: &model.Limits{CPUQuota: 1}})
+	if !model.IsKind(err, model.KindInvalid) || strings.Count(model.UserText(err), id) != 1 {
+		t.Errorf("a quota too small: %v", err)
+	}
 
 	_, err = n.client.Pause(t.Context(), id)
 	n.ok(err)

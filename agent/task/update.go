@@ -79,13 +79,9 @@ func (t *Task) relimit(limits *model.Limits, undo *revert.Stack) error {
 		return err
 	}
 	undo.Add(t.restoreLimits)
-	err := t.between("agent/update-recorded", func(ctx context.Context, id string) error {
-		return t.node.Runtime.Update(ctx, id, limits)
+	return t.between("agent/update-recorded", func(ctx context.Context, id string) error {
+		return t.node.Runtime.Update(ctx, id, limits) // its errors are in Docker's words
 	}, "agent/update-applied")
-	if err != nil {
-		return t.refusal("update", err)
-	}
-	return nil
 }
 
 // restoreLimits sets the limits that the request says. A container that has

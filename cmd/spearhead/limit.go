@@ -51,7 +51,10 @@ func limitFields() []limitField {
 	sizes := func(n int64) string { return units.BytesSize(float64(n)) }
 	cpus := func(text string) (int64, error) {
 		n, err := strconv.ParseFloat(text, 64)
-		return int64(n * 1000), err
+		if err != nil {
+			return 0, err
+		}
+		return inThousandths(n)
 	}
 	return []limitField{
 		{"containers", count, plain}, {"memory", units.RAMInBytes, sizes},

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -69,7 +70,7 @@ func createPackage(c *cli.Context) error {
 		return usageErrorf("--io-weight %d: it is from 10 to 1000", weight)
 	}
 	made := model.Package{
-		Name: args[0], CPUCap: int64(c.Float64("cpus") * 1000), CPUShares: c.Int64("cpu-shares"), Pids: c.Int64("pids"),
+		Name: args[0], CPUShares: c.Int64("cpu-shares"), Pids: c.Int64("pids"),
 		IOWeight: uint16(c.Uint("io-weight")), Family: c.String("family"), Rank: c.Int("rank"), Version: c.String("package-version"),
 		Traits: c.StringSlice("trait"), Active: !c.Bool("inactive"), Default: c.Bool("default"),
 	}
@@ -82,6 +83,11 @@ func createPackage(c *cli.Context) error {
 		{"network-rate", &made.NetworkRate, units.FromHumanSize},
 	} {
 		if err := readSize(c, field.flag, field.into, field.read); err != nil {
+			return err
+		}
+	}
+	if most := c.Float64("cpus"); most != 0 {
+		if made.CPUCap, err = inThousandths(most); err != nil {
 			return err
 		}
 	}
@@ -103,7 +109,7 @@ func readSize(c *cli.Context, flag string, into *int64, read func(string) (int64
 		return nil
 	}
 	value, err := read(text)
-	if err != nil || value < 0 {
+	if err != nil || value < 0 || value == 0 && strings.ContainsAny(text, "123456789") { // less than one
 		return usageErrorf("--%s %s is not a size such as 512m or 2g", flag, text)
 	}
 	*into = value
@@ -163,15 +169,18 @@ func showPackage(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	named := func(p *model.Package) bool { return p.Name == args[0] || p.ID == args[0] || p.ShortID() == args[0] }
 	none := model.Errorf(model.KindNotFound, "no package %q; list them with: spearhead package ls", args[0])
 	return bySide(c, func(own *accountapi.Client) error {
 		packages, err := own.Packages(c.Context)
 		if err != nil {
 			return err
 		}
-		if i := slices.IndexFunc(packages, func(p model.Package) bool { return named(&p) }); i >= 0 {
-			return printPackage(c, &packages[i], nil)
+		plain := make([]*model.Package, len(packages))
+		for i := range packages {
+			plain[i] = &packages[i]
+		}
+		if i := model.IndexPackage(plain, args[0]); i >= 0 {
+			return printPackage(c, plain[i], nil)
 		}
 		return none
 	}, func(head *adminapi.Client) error {
@@ -179,7 +188,11 @@ func showPackage(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(packages, func(p adminapi.PackageStatus) bool { return named(&p.Package) })
+		plain := make([]*model.Package, len(packages))
+		for i := range packages {
+			plain[i] = &packages[i].Package
+		}
+		i := model.IndexPackage(plain, args[0])
 		if i < 0 {
 			return none
 		}
@@ -245,6 +258,16 @@ func cores(thousandths int64) string {
 		return ""
 	}
 	return fmt.Sprintf("%g", float64(thousandths)/1000)
+}
+
+// inThousandths counts processors as the data center does. What would be none
+// is an error: none is without limit.
+func inThousandths(cores float64) (int64, error) {
+	n := math.Round(cores * 1000)
+	if n >= 1 && n <= 1<<40 {
+		return int64(n), nil
+	}
+	return 0, usageErrorf("%g is not a number of processors, of 0.001 at least", cores)
 }
 
 func number(n int64) string {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -25,8 +27,15 @@ type PackageRequest struct {
 	Owners  []string      `json:"owners,omitempty"`
 }
 
-// minPackageMemory is what Docker also takes for the least: 6 MiB.
-const minPackageMemory = 6 << 20
+// Bounds of packages: the least memory is what Docker also takes for it, 6 MiB,
+// and rates are what the kernel's token buckets can count.
+const (
+	minPackageMemory = 6 << 20
+	minPackageDisk   = 1 << 20
+	minNetworkRate   = 8_000           // bits a second
+	maxNetworkRate   = 200_000_000_000 // bits a second
+	maxPackageText   = 64
+)
 
 func (s *server) packages(*http.Request) ([]PackageStatus, error) {
 	v := s.Store.View()
@@ -93,6 +102,20 @@ func checkNewPackage(p *model.Package) error {
 	}
 	if p.Memory < minPackageMemory {
 		return model.Errorf(model.KindInvalid, "package %s has %d bytes of memory; at least %d are needed", p.Name, p.Memory, minPackageMemory)
+	}
+	switch {
+	case p.Disk > 0 && p.Disk < minPackageDisk:
+		return model.Errorf(model.KindInvalid, "package %s has %d bytes of disk; at least %d are needed, or 0 for no quota", p.Name, p.Disk, minPackageDisk)
+	case p.CPUShares > model.MaxCPUShares:
+		return model.Errorf(model.KindInvalid, "package %s has %d CPU shares; the kernel takes at most %d", p.Name, p.CPUShares, model.MaxCPUShares)
+	case p.NetworkRate > 0 && (p.NetworkRate < minNetworkRate || p.NetworkRate > maxNetworkRate):
+		return model.Errorf(model.KindInvalid, "package %s has a network rate of %d bits a second; it is from %d to %d, or 0 for no limit",
+			p.Name, p.NetworkRate, minNetworkRate, maxNetworkRate)
+	}
+	for name, text := range map[string]string{"family": p.Family, "version": p.Version} {
+		if len(text) > maxPackageText || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return model.Errorf(model.KindInvalid, "package %s: the %s %.32q is not at most %d bytes that can be printed", p.Name, name, text, maxPackageText)
+		}
 	}
 	for _, trait := range p.Traits {
 		if err := model.CheckTrait(trait); err != nil {

@@ -67,6 +67,12 @@ func TestPackagesComeAndGo(t *testing.T) {
 		{model.Package{Name: "-x", Memory: 1 << 30}, model.KindInvalid, "invalid package name"},
 		{model.Package{Name: "tiny", Memory: 1}, model.KindInvalid, "at least"},
 		{model.Package{Name: "odd", Memory: 1 << 30, Disk: -1}, model.KindInvalid, "disk is out of range"},
+		{model.Package{Name: "odd", Memory: 1 << 30, Disk: 1 << 10}, model.KindInvalid, "1024 bytes of disk; at least 1048576"},
+		{model.Package{Name: "odd", Memory: 1 << 30, CPUShares: 262145}, model.KindInvalid, "the kernel takes at most 262144"},
+		{model.Package{Name: "odd", Memory: 1 << 30, NetworkRate: 1}, model.KindInvalid, "a network rate of 1 bits a second"},
+		{model.Package{Name: "odd", Memory: 1 << 30, NetworkRate: 1 << 50}, model.KindInvalid, "a network rate of"},
+		{model.Package{Name: "odd", Memory: 1 << 30, Family: "a\nb"}, model.KindInvalid, `the family "a\nb"`},
+		{model.Package{Name: "odd", Memory: 1 << 30, Version: strings.Repeat("v", 65)}, model.KindInvalid, "the version"},
 		{model.Package{Name: "odd", Memory: 1 << 30, Traits: []string{"a b"}}, model.KindInvalid, "invalid trait"},
 	} {
 		_, err := put(bad.p)

@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -21,10 +22,12 @@ type plan struct {
 	networks []model.Network // the first has the container's default route; none of none, host, and another container's
 	nics     []model.NIC     // on them, with the addresses that were asked for
 	nodeID   string          // the only node allowed; "" is any
+	heldDisk bool            // its disk size is the request's own
 	local    bool            // the image is at no registry, only on its holders
 	links    []target
 	rules    []string // of affinity
 	traits   []string // that the node must have
+	warnings []string // of what the container gets otherwise than asked for
 }
 
 // admit judges a request by everything that does not depend on nodes: first
@@ -41,7 +44,7 @@ func admit(v *state.View, a model.Account, r model.CreateContainer) (plan, error
 		return plan{}, err
 	}
 	p := plan{account: a, request: r}
-	for _, step := range []func(*state.View) error{p.findRules, p.findImage, p.findPackage, p.findTraits, p.findSharedNamespaces, p.findVolumes, p.findNetworks, p.findLinks, p.checkSize} {
+	for _, step := range []func(*state.View) error{p.findRules, p.findPackage, p.findImage, p.findTraits, p.findSharedNamespaces, p.findVolumes, p.findNetworks, p.findLinks, p.checkSize} {
 		if err := step(v); err != nil {
 			return plan{}, err
 		}
@@ -72,6 +75,10 @@ func (p *plan) findImage(v *state.View) error {
 	if len(p.rules) == 0 {
 		delete(p.request.Spec.Labels, affinity.Label)
 	}
+	// What a package is called is said each time that the container is looked
+	// at, and an image chooses none.
+	delete(p.request.Spec.Labels, model.LabelPackage)
+	delete(p.request.Spec.Labels, model.LabelPackageTriton)
 	if p.request.PublishAll {
 		publishAll(p.request.Spec.Ports)
 	}
@@ -85,11 +92,16 @@ func (p *plan) findPackage(v *state.View) error {
 	if err != nil {
 		return err
 	}
-	p.pkg = pkg
+	p.pkg, p.heldDisk = pkg, spec.Limits.Disk > 0
+	if p.heldDisk && !slices.ContainsFunc(v.Nodes(), func(n *model.Node) bool { return n.Info.DiskQuota }) {
+		return model.Errorf(model.KindInvalid,
+			"invalid value for HostConfig.StorageOpt[\"size\"]: no node of the data center can hold a container to a disk size; leave it out, or ask the operator for nodes with ZFS")
+	}
+	unbound := spec.Limits.Pids < 0 && !trusted
 	p.need = applyPackage(&spec.Limits, pkg, trusted)
-	// What it is called is said each time that the container is looked at.
-	delete(spec.Labels, model.LabelPackage)
-	delete(spec.Labels, model.LabelPackageTriton)
+	if unbound {
+		p.warnings = append(p.warnings, fmt.Sprintf("this account's containers cannot have any number of processes: package %s bounds them at %d", pkg.Name, spec.Limits.Pids))
+	}
 	return nil
 }
 

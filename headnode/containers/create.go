@@ -53,7 +53,7 @@ func (s *Service) Create(ctx context.Context, a model.Account, r model.CreateCon
 		return model.Container{}, nil, err
 	}
 	c, err := s.created(ctx, reserved.ID)
-	return c, p.warnings(s.store.View(), c), err
+	return c, p.warnings, err
 }
 
 // createOnNode has the node make the reserved container, and the image's bytes
@@ -132,13 +132,4 @@ func Discard(ctx context.Context, store Proposer, agent wire.Agent, id, reason s
 		return nil
 	}
 	return err
-}
-
-// warnings tells what the node cannot hold the container to.
-func (p plan) warnings(v *state.View, c model.Container) []string {
-	n, ok := v.Node(c.NodeID)
-	if ok && !n.Info.DiskQuota && p.need.Disk > 0 && p.pkg.Disk != p.need.Disk {
-		return []string{"the disk size is not enforced on the container's node"}
-	}
-	return nil
 }

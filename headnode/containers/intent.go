@@ -25,6 +25,9 @@ type Intent struct {
 	LocalImage bool `json:"local_image,omitempty"`
 	// Traits are those that the node must have, and no others.
 	Traits []string `json:"traits,omitempty"`
+	// HeldDisk says that the account asked for a disk size itself, so that only
+	// a node will do that holds the container to it.
+	HeldDisk bool `json:"held_disk,omitempty"`
 	// Rules are expressions of affinity; see model/affinity.
 	Rules []string `json:"rules,omitempty"`
 	// Volumes are those to be made with the container, for mounts that name
@@ -77,7 +80,7 @@ func (p plan) intent(v *state.View, draw int) Intent {
 			Package: p.pkg.Name, Reserved: p.need, Spec: spec, State: model.ContainerState{Status: model.StatusCreated},
 			Operation: p.request.Operation, DockerRequest: p.request.DockerRequest,
 		},
-		Platform: p.image.Architecture, NodeID: p.nodeID, LocalImage: p.local, Rules: p.rules, Traits: p.traits, Volumes: p.request.Volumes,
+		Platform: p.image.Architecture, NodeID: p.nodeID, LocalImage: p.local, Rules: p.rules, Traits: p.traits, HeldDisk: p.heldDisk, Volumes: p.request.Volumes,
 	}
 	in.Container.NICs = p.nics
 	return in

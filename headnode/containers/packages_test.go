@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
 	"github.com/spearheadcloud/spearhead/headnode/headtest"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -131,4 +132,97 @@ func TestLimitsHoldAmongRequestsAtOnce(t *testing.T) {
 			create(t, c, jack, request("mine"))
 		})
 	}
+}
+
+// What is asked for chooses the package or is refused with its name; nothing of
+// it is taken and not done.
+func TestWhatIsAskedForIsHadOrRefused(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a)
+	c.Propose(command.PutPackage{Package: model.Package{Name: "plain", Memory: 64 << 20, Active: true}})
+	limited := func(pkg string, l model.Limits) model.CreateContainer {
+		r := request("")
+		r.Spec.Limits, r.Spec.Labels = l, map[string]string{model.LabelPackage: pkg}
+		return r
+	}
+	for _, tc := range []struct {
+		pkg  string
+		l    model.Limits
+		text string
+	}{
+		{"", model.Limits{CPUShares: 129}, "package small has 128 CPU shares, fewer than the 129 asked for"},
+		{"plain", model.Limits{CPUShares: 1025}, "package plain has 1024 CPU shares"},
+		{"small", model.Limits{MemoryReservation: 200 << 20}, "package small has 134217728 bytes of memory, less than the 209715200 asked for"},
+		{"", model.Limits{MemoryReservation: 2 << 30}, "no package supports the given container constraints: memory=2147483648 bytes"},
+		{"", model.Limits{Memory: 64 << 20, Pids: 5000}, "package large allows 4096 processes, fewer than the 5000 asked for"},
+		{"", model.Limits{Memory: 64 << 20, MemorySwap: 8 << 30}, "package large has 1073741824 bytes of swap beside memory"},
+	} {
+		_, _, err := c.Containers.Create(ctx, a, limited(tc.pkg, tc.l))
+		wantKind(t, err, model.KindInvalid, tc.text)
+	}
+	m := create(t, c, a, limited("", model.Limits{MemoryReservation: 200 << 20}))
+	if l := m.Spec.Limits; m.Package != "large" || l.Memory != 1<<30 || l.MemoryReservation != 200<<20 {
+		t.Errorf("200 MiB to be reserved are had by package %s, %+v", m.Package, l)
+	}
+	m, warnings, err := c.Containers.Create(ctx, a, limited("small", model.Limits{Pids: -1}))
+	if err != nil || m.Spec.Limits.Pids != 1024 || len(warnings) != 1 || !strings.Contains(warnings[0], "package small bounds them at 1024") {
+		t.Errorf("any number of processes: %d, %q, %v", m.Spec.Limits.Pids, warnings, err)
+	}
+	for _, name := range []string{"small", "large", "plain"} {
+		c.Propose(command.RemovePackage{Name: name})
+	}
+	_, _, err = c.Containers.Create(ctx, a, request(""))
+	wantKind(t, err, model.KindInvalid, "no package is offered to this account")
+}
+
+// An image is somebody else's: it does not say how large a container is.
+func TestImagesChooseNoPackage(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a)
+	create(t, c, a, request("web"))
+	for value, label := range map[string]string{"large": model.LabelPackage, "nosuch": model.LabelPackageTriton} {
+		name := "docker.io/library/" + value + ":v1"
+		if _, err := c.Containers.Commit(ctx, a, "web", dockerapi.CommitRequest{Name: name, Changes: []string{"LABEL " + label + "=" + value}}); err != nil {
+			t.Fatal(err)
+		}
+		r := request("")
+		r.Spec.Image = value + ":v1"
+		if m := create(t, c, a, r); m.Package != "small" || m.Spec.Labels[label] != "" {
+			t.Errorf("an image with %s=%s chose %s, labels %v", label, value, m.Package, m.Spec.Labels)
+		}
+	}
+}
+
+// A disk size is of use only where it is held, unlike a package's, which is
+// only as good as the node.
+func TestADiskSizeNeedsANodeThatHoldsIt(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 0)
+	c.AddNode("plain", func(i *model.NodeInfo) { i.DiskQuota = false })
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a)
+	sized := request("")
+	sized.Spec.Limits.Disk = 1 << 20
+	_, _, err := c.Containers.Create(ctx, a, sized)
+	wantKind(t, err, model.KindInvalid, `HostConfig.StorageOpt["size"]: no node of the data center can hold a container to a disk size`)
+	create(t, c, a, request(""))
+	c.AddNode("zfs")
+	for range 3 {
+		m := create(t, c, a, sized)
+		if n, _ := c.Store.View().Node(m.NodeID); n.Name != "zfs" {
+			t.Errorf("a container with a disk size is on %s", n.Name)
+		}
+	}
+	for _, n := range c.Store.View().Nodes() {
+		if n.Name == "zfs" {
+			n.Cordoned = true
+			c.Propose(command.PutNode{Node: *n})
+		}
+	}
+	_, _, err = c.Containers.Create(ctx, a, sized)
+	wantKind(t, err, model.KindExhausted, "1 cannot hold containers to a disk size")
 }

@@ -136,7 +136,7 @@ func (s *Service) placementRequest(v *state.View, in *Intent) (placement.Request
 	img, _ := v.Image(c.Spec.ImageID)
 	r := placement.Request{
 		AccountID: c.AccountID, Need: c.Reserved, Platform: in.Platform, NodeID: in.NodeID,
-		Traits: in.Traits, Holders: img.Holders, Demands: demands, Beside: beside,
+		Traits: in.Traits, HeldDisk: in.HeldDisk, Holders: img.Holders, Demands: demands, Beside: beside,
 	}
 	r.NICTags, r.Fabric = in.wires(v)
 	if in.LocalImage { // any node can take it from a holder that can be reached

@@ -3,7 +3,6 @@ package containers
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
 )
@@ -11,6 +10,8 @@ import (
 const (
 	cpuPeriod   = 100_000 // microseconds, Docker's and the kernel's usual
 	defaultPids = 1024
+	// defaultShares are the kernel's, of a package that has none of its own.
+	defaultShares = 1024
 )
 
 // choosePackage finds the package of a request: the one that it names, else
@@ -27,13 +28,13 @@ func choosePackage(packages []*model.Package, a model.Account, spec *model.Conta
 		if model.CheckPackageName(name) != nil {
 			return model.Package{}, model.Errorf(model.KindInvalid, "invalid value for %s: %.64q cannot name a package", label, name)
 		}
-		p := named(offered, name)
-		if p == nil {
+		i := model.IndexPackage(offered, name)
+		if i < 0 {
 			return model.Package{}, model.Errorf(model.KindInvalid, "no package %q: see the operator's list of packages", name)
 		}
-		return *p, exceeds(p, spec.Limits, trusted)
+		return *offered[i], exceeds(offered[i], spec.Limits, trusted)
 	}
-	if l := &spec.Limits; l.Memory == 0 && l.CPU() == 0 && l.Disk == 0 {
+	if l := &spec.Limits; leastMemory(l) == 0 && l.CPU() == 0 && l.Disk == 0 {
 		if i := slices.IndexFunc(offered, func(p *model.Package) bool { return p.Default }); i >= 0 {
 			return *offered[i], exceeds(offered[i], spec.Limits, trusted)
 		}
@@ -44,21 +45,6 @@ func choosePackage(packages []*model.Package, a model.Account, spec *model.Conta
 // offeredTo are the packages that new containers of an account may have.
 func offeredTo(packages []*model.Package, accountID string) []*model.Package {
 	return slices.DeleteFunc(slices.Clone(packages), func(p *model.Package) bool { return !p.OfferedTo(accountID) })
-}
-
-// named finds a package by its id, by its name, or by the first eight digits of
-// its id, in this order.
-func named(packages []*model.Package, ref string) *model.Package {
-	for _, is := range []func(*model.Package) bool{
-		func(p *model.Package) bool { return p.ID != "" && p.ID == strings.ToLower(ref) },
-		func(p *model.Package) bool { return p.Name == ref },
-		func(p *model.Package) bool { return p.ID != "" && p.ShortID() == strings.ToLower(ref) },
-	} {
-		if i := slices.IndexFunc(packages, is); i >= 0 {
-			return packages[i]
-		}
-	}
-	return nil
 }
 
 // familyOf is the family of the default package.
@@ -81,9 +67,7 @@ func smallestFor(offered []*model.Package, family string, l model.Limits, truste
 		}
 	}
 	if len(fit) == 0 {
-		return model.Package{}, model.Errorf(model.KindInvalid,
-			"no package supports the given container constraints: memory=%d bytes, cpus=%g, disk=%d bytes; ask for less, or ask the operator for a larger package",
-			l.Memory, float64(l.CPU())/1000, l.Disk)
+		return model.Package{}, noneFits(offered, l, trusted)
 	}
 	other := func(p *model.Package) int {
 		if p.Family == family {
@@ -92,11 +76,37 @@ func smallestFor(offered []*model.Package, family string, l model.Limits, truste
 		return 1
 	}
 	smallest := slices.MinFunc(fit, func(a, b *model.Package) int {
-		return cmp.Or(cmp.Compare(other(a), other(b)), cmp.Compare(a.Memory, b.Memory), cmp.Compare(cpuOrder(a), cpuOrder(b)),
-			cmp.Compare(a.Disk, b.Disk), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(other(a), other(b)), bySize(a, b))
 	})
 	return *smallest, nil
 }
+
+// noneFits says what is asked for that no package offers. Where some have the
+// memory, CPU and disk, it is what the largest of these lacks.
+func noneFits(offered []*model.Package, l model.Limits, trusted bool) error {
+	if len(offered) == 0 {
+		return model.Errorf(model.KindInvalid, "no package is offered to this account, so that its containers can have no size; ask the operator for one")
+	}
+	plain := model.Limits{Memory: leastMemory(&l), NanoCPUs: l.NanoCPUs, CPUPeriod: l.CPUPeriod, CPUQuota: l.CPUQuota, Disk: l.Disk}
+	for _, p := range slices.Backward(slices.SortedFunc(slices.Values(offered), bySize)) {
+		if exceeds(p, plain, trusted) == nil {
+			return exceeds(p, l, trusted)
+		}
+	}
+	return model.Errorf(model.KindInvalid,
+		"no package supports the given container constraints: memory=%d bytes, cpus=%g, disk=%d bytes; ask for less, or ask the operator for a larger package",
+		plain.Memory, float64(l.CPU())/1000, l.Disk)
+}
+
+// bySize orders packages by memory, CPU, disk, the operator's rank, and name.
+func bySize(a, b *model.Package) int {
+	return cmp.Or(cmp.Compare(a.Memory, b.Memory), cmp.Compare(cpuOrder(a), cpuOrder(b)),
+		cmp.Compare(a.Disk, b.Disk), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Name, b.Name))
+}
+
+// leastMemory is the memory that a package must have for what is asked: what is
+// to be reserved must be there, too.
+func leastMemory(l *model.Limits) int64 { return max(l.Memory, l.MemoryReservation) }
 
 // cpuOrder puts packages without a cap after all others.
 func cpuOrder(p *model.Package) int64 {
@@ -109,15 +119,17 @@ func cpuOrder(p *model.Package) int64 {
 // exceeds returns an error of KindInvalid that names what l asks beyond p. A
 // trusted account may ask for any number of processes and any swap.
 func exceeds(p *model.Package, l model.Limits, trusted bool) error {
-	switch cpu := l.CPU(); {
-	case l.Memory > p.Memory:
-		return model.Errorf(model.KindInvalid, "package %s has %d bytes of memory, less than the %d asked for: choose a larger package", p.Name, p.Memory, l.Memory)
+	switch cpu, memory := l.CPU(), leastMemory(&l); {
+	case memory > p.Memory:
+		return model.Errorf(model.KindInvalid, "package %s has %d bytes of memory, less than the %d asked for: choose a larger package", p.Name, p.Memory, memory)
 	case p.CPUCap > 0 && cpu > p.CPUCap:
 		return model.Errorf(model.KindInvalid, "package %s has %g CPUs, less than the %g asked for: choose a larger package", p.Name, float64(p.CPUCap)/1000, float64(cpu)/1000)
 	case p.Disk > 0 && l.Disk > p.Disk:
 		return model.Errorf(model.KindInvalid, "package %s has %d bytes of disk, less than the %d asked for: choose a larger package", p.Name, p.Disk, l.Disk)
 	case trusted:
 		return nil
+	case l.CPUShares > cmp.Or(p.CPUShares, defaultShares):
+		return model.Errorf(model.KindInvalid, "package %s has %d CPU shares, fewer than the %d asked for: choose a larger package", p.Name, cmp.Or(p.CPUShares, defaultShares), l.CPUShares)
 	case p.IOWeight > 0 && l.BlkioWeight > p.IOWeight:
 		return model.Errorf(model.KindInvalid, "package %s has an I/O weight of %d, less than the %d asked for: choose another package", p.Name, p.IOWeight, l.BlkioWeight)
 	case l.Pids > cmp.Or(p.Pids, defaultPids):
@@ -134,7 +146,6 @@ func exceeds(p *model.Package, l model.Limits, trusted bool) error {
 func applyPackage(l *model.Limits, p model.Package, trusted bool) model.Resources {
 	l.Memory = cmp.Or(l.Memory, p.Memory)
 	l.MemorySwap = cmp.Or(l.MemorySwap, l.Memory+p.Swap)
-	l.MemoryReservation = min(l.MemoryReservation, l.Memory)
 	if l.CPU() == 0 && p.CPUCap > 0 { // as by --cpus, which updates can then change
 		l.NanoCPUs, l.CPUPeriod, l.CPUQuota = p.CPUCap*1_000_000, cpuPeriod, p.CPUCap*cpuPeriod/1000
 	}

@@ -160,6 +160,9 @@ func newLimits(v *state.View, a model.Account, c model.Container, change func(*m
 		return limits, model.Package{}, err
 	}
 	pkg, ok := v.Package(c.Package)
+	if before := c.Spec.Limits; ok && !trusted && limits.Memory < before.Memory && limits.MemorySwap == before.MemorySwap {
+		limits.MemorySwap = min(limits.MemorySwap, limits.Memory+pkg.Swap) // less memory makes no more swap
+	}
 	if !ok || exceeds(&pkg, limits, trusted) != nil {
 		var err error
 		if pkg, err = smallestFor(offeredTo(v.Packages(), a.ID), pkg.Family, limits, trusted); err != nil {
@@ -172,6 +175,9 @@ func newLimits(v *state.View, a model.Account, c model.Container, change func(*m
 		limits.Pids = 0 // its package is for a creation that says nothing
 	}
 	limits.Disk = c.Spec.Limits.Disk // a root keeps its size
+	if c.Spec.Limits.CPU() > 0 {     // one that has no limit may stay without
+		return limits, pkg, state.CheckProcessors(&a, limits.CPU())
+	}
 	return limits, pkg, nil
 }
 

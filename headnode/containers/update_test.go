@@ -86,6 +86,51 @@ func TestUpdateLeavesWhatItDoesNotName(t *testing.T) {
 	promised(t, c)
 }
 
+// Less memory is no more swap, so that a container that shrinks keeps its
+// package.
+func TestUpdateToLessMemoryKeepsThePackage(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	c.Propose(command.PutPackage{Package: model.Package{Name: "tight", Memory: 100 << 20, Swap: 20 << 20, Active: true}})
+	pull(t, c, a)
+	r := request("web")
+	r.Spec.Labels = map[string]string{model.LabelPackage: "tight"}
+	create(t, c, a, r)
+	less := func(l *model.Limits) error { l.Memory = 50 << 20; return nil }
+	if _, err := c.Containers.Update(ctx, a, "web", less, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := c.Containers.Get(ctx, a, "web"); got.Package != "tight" || got.Spec.Limits.MemorySwap != 70<<20 {
+		t.Errorf("package %s, limits %+v", got.Package, got.Spec.Limits)
+	}
+	promised(t, c)
+}
+
+// An account whose processors are limited cannot take the limit of a container
+// off after it was made.
+func TestUpdateKeepsALimitOfProcessorsWhereTheAccountHasOne(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a)
+	create(t, c, a, request("free"))
+	c.Propose(command.SetAccountLimits{AccountID: a.ID, Limits: model.AccountLimits{CPU: 1000}})
+	a, _ = c.Store.View().Account(a.ID)
+	r := request("web")
+	r.Spec.Limits.CPUQuota = 50_000
+	create(t, c, a, r)
+	_, err := c.Containers.Update(ctx, a, "web", func(l *model.Limits) error { l.CPUQuota = 0; return nil }, nil)
+	wantKind(t, err, model.KindExhausted, "Quota exceeded: this account may use 1 CPUs, and the container would have no limit of its own")
+	if got, _ := c.Containers.Get(ctx, a, "web"); got.Spec.Limits.CPU() != 500 {
+		t.Errorf("the container has %d thousandths of a core", got.Spec.Limits.CPU())
+	}
+	if _, err := c.Containers.Update(ctx, a, "free", memory(64<<20), nil); err != nil {
+		t.Errorf("one that was made before: %v", err)
+	}
+	promised(t, c)
+}
+
 func TestUpdateIsRefusedForGoodReasons(t *testing.T) {
 	t.Parallel()
 	c := headtest.New(t, 0)
@@ -134,7 +179,9 @@ func TestUpdatesAtOnceAreAllCarriedOut(t *testing.T) {
 	c := headtest.New(t, 1)
 	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
 	pull(t, c, a)
-	create(t, c, a, request("web"))
+	r := request("web")
+	r.Spec.Limits.CPUShares = 100
+	create(t, c, a, r)
 	var all sync.WaitGroup
 	for range updates {
 		all.Go(func() {
@@ -150,7 +197,7 @@ func TestUpdatesAtOnceAreAllCarriedOut(t *testing.T) {
 	}
 	all.Wait()
 	got, _ := c.Containers.Get(ctx, a, "web")
-	if got.Spec.Limits.CPUShares != 128+updates || got.Reserved.Memory != (128+updates)<<20 {
+	if got.Spec.Limits.CPUShares != 100+updates || got.Reserved.Memory != (128+updates)<<20 {
 		t.Errorf("after %d updates: limits %+v, reserved %+v", updates, got.Spec.Limits, got.Reserved)
 	}
 	promised(t, c)

@@ -336,6 +336,8 @@ var badCreates = []struct {
 	{inHost(`"Memory":16777216,"MemorySwap":8388608`), 400, "Minimum memoryswap limit should be larger than memory limit"},
 	{inHost(`"Memory":16777216,"MemoryReservation":33554432`), 400, "memory reservation"},
 	{inHost(`"MemorySwappiness":101`), 400, "valid memory swappiness range is 0-100"},
+	{inHost(`"CpuShares":262145`), 400, "the maximum allowed cpu-shares is 262144"},
+	{inHost(`"CpuQuota":18446744073719552`), 400, "CpuQuota: no machine has so many CPUs"}, // a thousand times as much is little again
 	{inHost(`"CpuRealtimePeriod":1000,"CpuRealtimeRuntime":2000`), 400, "cannot be higher than cpu real-time period"},
 	{inHost(`"BlkioWeightDevice":[{"Path":"/dev/sda","Weight":5}]`), 400, "BlkioWeightDevice"},
 	{inHost(`"BlkioWeightDevice":[null]`), 400, "BlkioWeightDevice"},

@@ -17,6 +17,10 @@ const leastMemory = 6 << 20
 // cpuPeriod is the period, in microseconds, that a number of CPUs is counted in.
 const cpuPeriod = 100_000
 
+// maxCPUQuota, in microseconds, is more than the kernel has use for, and so
+// little that the number of CPUs can be worked out from it.
+const maxCPUQuota = 1 << 40
+
 // checkResources refuses limits that no container can have, in Docker's words.
 func checkResources(r *container.Resources) error {
 	for _, check := range []func(*container.Resources) error{checkMemory, checkCPUs, checkBlkio} {
@@ -107,8 +111,12 @@ func checkCPUs(r *container.Resources) error {
 		return invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
 	case r.CPUQuota != 0 && r.CPUQuota != -1 && r.CPUQuota < 1000:
 		return invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+	case r.CPUQuota > maxCPUQuota:
+		return invalid("invalid value for HostConfig.CpuQuota: no machine has so many CPUs")
 	case r.CPUShares < 0:
 		return invalid("invalid value for HostConfig.CpuShares: it is negative")
+	case r.CPUShares > model.MaxCPUShares:
+		return invalid("invalid value for HostConfig.CpuShares: the maximum allowed cpu-shares is %d", model.MaxCPUShares)
 	case r.CPURealtimePeriod < 0 || r.CPURealtimeRuntime < 0:
 		return invalid("invalid value for HostConfig.CpuRealtimePeriod or HostConfig.CpuRealtimeRuntime: it is negative")
 	case r.CPURealtimePeriod != 0 && r.CPURealtimeRuntime > r.CPURealtimePeriod:

@@ -58,7 +58,7 @@ func newVolume(name, driver string, options, labels map[string]string) (model.Vo
 // volumeSize reads a size with Docker's units, 512m or 10G, of 1024 each.
 func volumeSize(text string) (int64, error) {
 	size, err := units.RAMInBytes(text)
-	if err != nil {
+	if err != nil || size < 0 { // what overflows is negative
 		return 0, invalid("invalid size: '%.64s'; use a number with a unit, such as 512m or 10G", text)
 	}
 	if size < leastVolume {

@@ -15,13 +15,16 @@ type Request struct {
 	// VolumeDisk is the size of the volumes that come to be on the node with
 	// it, in bytes; 0 is none, or none with a size.
 	VolumeDisk int64
-	NICTags    []string // of the external networks that it has a NIC on
-	Fabric     bool     // it has a NIC on a fabric
-	Traits     []string // the node must have these and no others
-	Platform   string   // GOARCH of the image; "" is any
-	Storage    string   // how the node keeps containers' files; "" is any
-	NodeID     string   // the only node allowed, as for a shared namespace; "" is any
-	Holders    []string // ids of the nodes that hold the image
+	// HeldDisk asks for a node that holds the container to its disk. Without
+	// it, one that cannot will do, and promises none.
+	HeldDisk bool
+	NICTags  []string // of the external networks that it has a NIC on
+	Fabric   bool     // it has a NIC on a fabric
+	Traits   []string // the node must have these and no others
+	Platform string   // GOARCH of the image; "" is any
+	Storage  string   // how the node keeps containers' files; "" is any
+	NodeID   string   // the only node allowed, as for a shared namespace; "" is any
+	Holders  []string // ids of the nodes that hold the image
 	// OnlyHolders says that no registry has the image, and that no holder can
 	// be reached.
 	OnlyHolders bool

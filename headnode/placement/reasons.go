@@ -26,6 +26,7 @@ const (
 	noCPU
 	noDisk
 	noVolumeQuota
+	noDiskQuota
 	reasons
 )
 
@@ -49,6 +50,7 @@ var reasonTexts = [reasons]string{
 	noCPU:          "lack CPU",
 	noDisk:         "lack disk",
 	noVolumeQuota:  "cannot hold volumes to a size",
+	noDiskQuota:    "cannot hold containers to a disk size",
 }
 
 // refuses tells why the node at i cannot have the container, and for a broken
@@ -97,6 +99,8 @@ func (s *scan) lacks(n *vital) reason {
 		return noCPU
 	case r.VolumeDisk > 0 && !n.volumeQuota:
 		return noVolumeQuota
+	case r.HeldDisk && !n.quota:
+		return noDiskQuota
 	case disk > 0 && disk > n.free.Disk:
 		return noDisk
 	}

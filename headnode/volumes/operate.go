@@ -115,6 +115,9 @@ func (s *Service) Resize(ctx context.Context, a model.Account, name string, size
 		return err
 	}
 	if vol.NodeID == "" {
+		if size > 0 && !s.sized() {
+			return errNoSizes
+		}
 		return promise()
 	}
 	agent := s.agents.Agent(vol.NodeID)
@@ -131,6 +134,8 @@ func (s *Service) Resize(ctx context.Context, a model.Account, name string, size
 	return agent.ResizeVolume(ctx, vol.ID, size)
 }
 
+var errNoSizes = model.Errorf(model.KindConflict, "no node of the data center can hold a volume to a size: that needs ZFS")
+
 // SetDefaultSize decides how much a volume may hold that is made without a
 // size, from now on; 0 is without bound.
 func (s *Service) SetDefaultSize(ctx context.Context, size int64) error {
@@ -138,7 +143,7 @@ func (s *Service) SetDefaultSize(ctx context.Context, size int64) error {
 		return model.Errorf(model.KindInvalid, "a size of volumes is negative")
 	}
 	if size > 0 && !s.sized() {
-		return model.Errorf(model.KindConflict, "no node of the data center can hold a volume to a size: that needs ZFS")
+		return errNoSizes
 	}
 	_, err := s.store.Propose(ctx, command.SetSetting{Name: model.SettingVolumeSize, Value: strconv.FormatInt(size, 10)})
 	return err

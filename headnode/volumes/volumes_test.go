@@ -367,3 +367,22 @@ func TestHeadDiesInAMove(t *testing.T) {
 		})
 	}
 }
+
+// Without ZFS anywhere, a volume that is on no node yet could come to be on none
+// once it had a size.
+func TestResizeNeedsSomeNodeThatHoldsSizes(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 1)
+	b := &bed{c, t, c.Account("jill", model.PolicyTenant)}
+	ctx := headtest.Context(t)
+	if _, err := b.Volumes.CreateVolume(ctx, b.a, model.Volume{Name: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	err := b.Volumes.Resize(ctx, b.a, "data", 1<<30)
+	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "no node of the data center can hold a volume to a size") {
+		t.Errorf("got %v", err)
+	}
+	if size := b.volume("data").Size; size != 0 {
+		t.Errorf("its size is %d", size)
+	}
+}

@@ -14,6 +14,7 @@ func TestSizesNeedStorageThatHasThem(t *testing.T) {
 	t.Parallel()
 	b := setting.Shared(t)
 	refused(t, b, "no node of the data center can hold", "volume", "create", "-o", "size=1g", unique(t))
+	refused(t, b, "no node of the data center can hold a container to a disk size", "run", "--rm", "--storage-opt", "size=1g", b.Image, "true")
 	refused(t, b, "cannot hold volumes to a size", "run", "--rm", "--mount", "type=volume,source="+unique(t)+",target=/d,volume-opt=size=1g", b.Image, "true")
 	if got := b.Docker(t, "volume", "ls", "-q", "--filter", "name="+unique(t)); got != "" {
 		t.Errorf("made anyway: %s", got)

@@ -55,12 +55,22 @@ func (v *View) CheckLimits(a *model.Account, c *model.Container) error {
 		return err
 	}
 	size := sizeOf(c)
-	if a.Limits.CPU != model.Unlimited && size.CPU == 0 {
-		return model.Errorf(model.KindExhausted,
-			"Quota exceeded: this account may use %s CPUs, and the container would have no limit of its own; give it one with --cpus, or choose a package that has one",
-			coresText(max(a.Limits.CPU, 0)))
+	if err := CheckProcessors(a, size.CPU); err != nil {
+		return err
 	}
 	return v.checkHoldings(a, size)
+}
+
+// CheckProcessors refuses a container without a limit of processors to an
+// account that has one. cpu is the container's, in thousandths of a core; 0 is
+// none.
+func CheckProcessors(a *model.Account, cpu int64) error {
+	if a.Limits.CPU == model.Unlimited || cpu != 0 {
+		return nil
+	}
+	return model.Errorf(model.KindExhausted,
+		"Quota exceeded: this account may use %s CPUs, and the container would have no limit of its own; give it one with --cpus, or choose a package that has one",
+		coresText(max(a.Limits.CPU, 0)))
 }
 
 // checkHoldings refuses more resources than an account may have.
