@@ -65,23 +65,37 @@ func (n *node) killed(id string) {
 // Points at which a start has begun and is not recorded as done.
 var startPoints = []string{"iod/start-recorded", "iod/runtime-begun", "iod/start-created"}
 
+// cutShort runs a container on a node whose supervisor is killed at a point of
+// the next start.
+func cutShort(t *testing.T, point string) (n *node, id string) {
+	t.Helper()
+	n = newNode(t)
+	spec := sh("sleep 4444 & wait")
+	id = n.create(spec)
+	n.start(id, spec)
+	n.armNext(point)
+	return n, id
+}
+
+// execRuns starts an exec, which must then run.
+func (n *node) execRuns(id string, exec runtime.ExecSpec) {
+	n.Helper()
+	if _, err := n.ExecStart(n.ctx, id, exec); err != nil {
+		n.Fatal(err)
+	}
+	if st, err := n.ExecState(n.ctx, exec.ID); err != nil || !st.Running {
+		n.Fatalf("the exec is %+v: %v", st, err)
+	}
+}
+
 func TestSupervisorKilledInTheMiddleOfAnExec(t *testing.T) {
 	for _, point := range startPoints {
 		t.Run(point, func(t *testing.T) {
-			n := newNode(t)
-			spec := sh("sleep 4444 & wait")
-			id := n.create(spec)
-			n.start(id, spec)
-			n.armNext(point)
+			n, id := cutShort(t, point)
 			exec := model.NewID()
 			// It counts how often it runs, in a file of the container's.
 			script := `echo once >> /tmp/` + exec + `; until [ -e /tmp/go-` + exec + ` ]; do usleep 5000; done; exit 23`
-			if _, err := n.ExecStart(n.ctx, id, runtime.ExecSpec{ID: exec, Detach: true, Args: []string{"sh", "-c", script}}); err != nil {
-				t.Fatal(err)
-			}
-			if st, err := n.ExecState(n.ctx, exec); err != nil || !st.Running {
-				t.Fatalf("the exec is %+v: %v", st, err)
-			}
+			n.execRuns(id, runtime.ExecSpec{ID: exec, Detach: true, Args: []string{"sh", "-c", script}})
 			n.eventually("the command to run", func() bool { return n.count(id, "once >> /tmp/"+exec) == 1 })
 			n.killIod() // it is as well supervised as any other
 			if err := os.WriteFile(n.rootfs+"/tmp/go-"+exec, nil, 0o600); err != nil {
@@ -103,18 +117,8 @@ func TestSupervisorKilledInTheMiddleOfAnExec(t *testing.T) {
 func TestSupervisorKilledInTheMiddleOfAnExecWithATerminal(t *testing.T) {
 	for _, point := range startPoints {
 		t.Run(point, func(t *testing.T) {
-			n := newNode(t)
-			spec := sh("sleep 4444 & wait")
-			id := n.create(spec)
-			n.start(id, spec)
-			n.armNext(point)
-			exec := runtime.ExecSpec{ID: model.NewID(), Detach: true, Tty: true, Args: []string{"sh", "-c", "trap '' HUP; while :; do sleep 3333; done"}}
-			if _, err := n.ExecStart(n.ctx, id, exec); err != nil {
-				t.Fatal(err)
-			}
-			if st, err := n.ExecState(n.ctx, exec.ID); err != nil || !st.Running {
-				t.Fatalf("the exec is %+v: %v", st, err)
-			}
+			n, id := cutShort(t, point)
+			n.execRuns(id, runtime.ExecSpec{ID: model.NewID(), Detach: true, Tty: true, Args: []string{"sh", "-c", "trap '' HUP; while :; do sleep 3333; done"}})
 			n.eventually("one such command to run", func() bool { return n.count(id, "trap ''") == 1 && n.count(id, "sleep 3333") >= 1 })
 			n.killed(id)
 		})
@@ -124,11 +128,7 @@ func TestSupervisorKilledInTheMiddleOfAnExecWithATerminal(t *testing.T) {
 func TestSupervisorKilledInTheMiddleOfAProbe(t *testing.T) {
 	for _, point := range startPoints {
 		t.Run(point, func(t *testing.T) {
-			n := newNode(t)
-			spec := sh("sleep 4444 & wait")
-			id := n.create(spec)
-			n.start(id, spec)
-			n.armNext(point)
+			n, id := cutShort(t, point)
 			ctx, cancel := context.WithCancel(n.ctx)
 			ended := make(chan error, 1)
 			go func() {

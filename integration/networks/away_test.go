@@ -84,18 +84,25 @@ func TestTheNetworkNeedsNoAgent(t *testing.T) {
 	})
 }
 
-// listening are the TCP ports that a process's network namespace listens at,
-// beyond its loopback (proc_net_tcp in the kernel's documentation).
-func listening(t *testing.T, pid int) (ports []string) {
+// What a socket says of itself where it listens, by its protocol
+// (proc_net_tcp in the kernel's documentation).
+const (
+	listeningTCP = "0A"
+	boundUDP     = "07"
+)
+
+// portsOf are the ports of a protocol, tcp or udp, at which a process's network
+// namespace listens, beyond its loopback.
+func portsOf(t *testing.T, pid int, protocol, state string) (ports []string) {
 	t.Helper()
-	for _, file := range []string{"tcp", "tcp6"} {
+	for _, file := range []string{protocol, protocol + "6"} {
 		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "net", file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(string(text)) {
 			fields := strings.Fields(line)
-			if len(fields) < 4 || fields[3] != "0A" || strings.HasPrefix(fields[1], "0100007F") {
+			if len(fields) < 4 || fields[3] != state || strings.HasPrefix(fields[1], "0100007F") {
 				continue
 			}
 			_, hex, _ := strings.Cut(fields[1], ":")
@@ -123,7 +130,7 @@ func TestContainersScanNothingOpen(t *testing.T) {
 		if h.Pid == 0 {
 			continue // an agent is being killed by another test
 		}
-		ports := listening(t, h.Pid)
+		ports := portsOf(t, h.Pid, "tcp", listeningTCP)
 		if len(ports) == 0 {
 			t.Fatalf("%s listens nowhere", h.Name)
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,33 +15,6 @@ import (
 	"github.com/spearheadcloud/spearhead/integration/bed"
 	"github.com/spearheadcloud/spearhead/network/namespace"
 )
-
-// bound are the UDP ports at which a process's network namespace listens,
-// beyond its loopback.
-func bound(t *testing.T, pid int) (ports []string) {
-	t.Helper()
-	for _, file := range []string{"udp", "udp6"} {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			fields := strings.Fields(line)
-			if len(fields) < 4 || fields[3] != "07" || strings.HasPrefix(fields[1], "0100007F") {
-				continue
-			}
-			_, hex, _ := strings.Cut(fields[1], ":")
-			port, err := strconv.ParseUint(hex, 16, 16)
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
-			if p := strconv.FormatUint(port, 10); !slices.Contains(ports, p) {
-				ports = append(ports, p)
-			}
-		}
-	}
-	return ports
-}
 
 // ear hears every datagram that a host takes in, behind its firewall and at
 // whatever port (raw(7)).
@@ -150,7 +122,7 @@ func TestDatagramsReachNoMachine(t *testing.T) {
 			continue // an agent is being killed by another test
 		}
 		ears[h.Address] = hear(t, h.Pid)
-		ports := bound(t, h.Pid)
+		ports := portsOf(t, h.Pid, "udp", boundUDP)
 		if len(ports) == 0 {
 			t.Fatalf("%s listens nowhere by UDP", h.Name)
 		}

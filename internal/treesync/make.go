@@ -23,7 +23,6 @@ func (p *Puller) make(ctx context.Context, all []entry, from Source, stats *Stat
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		name := string(e.Path)
 		if e.kind() == unix.S_IFDIR {
 			if err := p.directory(e, stats); err != nil {
 				return err
@@ -38,7 +37,7 @@ func (p *Puller) make(ctx context.Context, all []entry, from Source, stats *Stat
 			}
 			first[e.Inode] = e
 		}
-		if here := p.here[name]; here != nil && here.version != "" && here.version == e.Version {
+		if here := p.here[string(e.Path)]; here != nil && here.version != "" && here.version == e.Version {
 			continue
 		}
 		if e.kind() == unix.S_IFREG {

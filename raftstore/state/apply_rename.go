@@ -2,8 +2,6 @@ package state
 
 import (
 	"maps"
-	"slices"
-	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -18,13 +16,8 @@ func (t *transaction) renameVolume(cmd command.RenameVolume) error {
 	if err := model.CheckVolumeName(cmd.Name); err != nil {
 		return err
 	}
-	if users := t.ContainersOfVolume(v.ID); len(users) > 0 {
-		names := make([]string, len(users))
-		for i, c := range users {
-			names[i] = c.Name
-		}
-		slices.Sort(names)
-		return model.Errorf(model.KindConflict, "rename %s: volume is in use - [%s]", v.Name, strings.Join(names, ", "))
+	if err := t.unused(&v, "rename", func(c *model.Container) string { return c.Name }); err != nil {
+		return err
 	}
 	if _, taken := t.VolumeByName(v.AccountID, cmd.Name); taken {
 		return model.Errorf(model.KindConflict, "a volume named %s already exists", cmd.Name)

@@ -160,15 +160,25 @@ func (t *transaction) removeVolume(cmd command.RemoveVolume) error {
 	if !ok || v.Removing {
 		return nil
 	}
-	if users := t.ContainersOfVolume(v.ID); len(users) > 0 {
-		ids := make([]string, len(users))
-		for i, c := range users {
-			ids[i] = c.ID
-		}
-		slices.Sort(ids)
-		return model.Errorf(model.KindConflict, "remove %s: volume is in use - [%s]", v.Name, strings.Join(ids, ", "))
+	if err := t.unused(&v, "remove", func(c *model.Container) string { return c.ID }); err != nil {
+		return err
 	}
 	return t.dropVolume(v, cmd.Time)
+}
+
+// unused refuses to do what verb says to a volume that containers mount,
+// running or not, and says which, in Docker's words.
+func (t *transaction) unused(v *model.Volume, verb string, shown func(*model.Container) string) error {
+	users := t.ContainersOfVolume(v.ID)
+	if len(users) == 0 {
+		return nil
+	}
+	names := make([]string, len(users))
+	for i, c := range users {
+		names[i] = shown(c)
+	}
+	slices.Sort(names)
+	return model.Errorf(model.KindConflict, "%s %s: volume is in use - [%s]", verb, v.Name, strings.Join(names, ", "))
 }
 
 // dropVolume takes a volume's name away and, if no node has it, all of it.
