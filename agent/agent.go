@@ -51,9 +51,11 @@ type Agent struct {
 	exits   <-chan runtime.Exit
 	changed chan struct{}           // holds one when the load may have changed
 	storage atomic.Pointer[storage] // how it did last; nil before it was asked
-	stop    context.CancelFunc
-	loops   sync.WaitGroup // the owner loop, pulls and watchers of execs
-	running context.Context
+
+	poolHealth func(context.Context) (metrics.Pool, error) // nil without a pool
+	stop       context.CancelFunc
+	loops      sync.WaitGroup // the owner loop, pulls and watchers of execs
+	running    context.Context
 
 	networks networks
 	moves    *moves
@@ -87,6 +89,9 @@ type Options struct {
 	ExitGrace time.Duration
 	// Metrics counts what the agent does; nil counts nothing.
 	Metrics *metrics.Metrics
+	// PoolHealth asks how the pool is that the storage is made of; nil is for
+	// storage without one.
+	PoolHealth func(context.Context) (metrics.Pool, error)
 }
 
 // New opens the node's records and brings the node to where they say it should
@@ -114,10 +119,11 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		moves:   newMoves(),
 		shipper: logship.New(logship.Config{Logger: o.Logger}),
 
-		standing:  o.Standing,
-		peer:      o.Peer,
-		exitGrace: o.ExitGrace,
-		metrics:   o.Metrics,
+		standing:   o.Standing,
+		peer:       o.Peer,
+		exitGrace:  o.ExitGrace,
+		metrics:    o.Metrics,
+		poolHealth: o.PoolHealth,
 	}
 	if a.exitGrace == 0 {
 		a.exitGrace = defaultExitGrace

@@ -65,8 +65,9 @@ func Run(ctx context.Context, cfg Config) error {
 	meters := metrics.New(cfg.Name, cfg.Version)
 	a, err := New(ctx, Options{
 		NodeID: identity.ID(), StateDir: cfg.StateDir, RunDir: cfg.RunDir, Info: info, Logger: log, Metrics: meters,
-		Drivers:  Drivers{Runtime: p.runtime, Images: p.images, Network: p.network, Volumes: p.volumes},
-		Standing: keeper,
+		PoolHealth: p.poolHealth(cfg),
+		Drivers:    Drivers{Runtime: p.runtime, Images: p.images, Network: p.network, Volumes: p.volumes},
+		Standing:   keeper,
 		Peer: func(h wire.Holder) PeerClient {
 			return wire.NewClient("https://"+h.Address, identity.ClientTLS(pki.RoleNode, h.NodeID))
 		},

@@ -104,6 +104,30 @@ func (p *Pools) list(ctx context.Context, names ...string) ([]PoolInfo, error) {
 	return pools, nil
 }
 
+// Health asks for the state of one pool, as in PoolInfo. While an earlier
+// command hangs in the kernel it is KindUnavailable at once.
+func (p *Pools) Health(ctx context.Context, name string) (string, error) {
+	if n := p.run.stuck.Load(); n > 0 {
+		return "", unavailable(fmt.Errorf("%d commands hang in the kernel", n))
+	}
+	infos, err := p.list(ctx, name)
+	if err != nil || len(infos) == 0 {
+		return "", cmp.Or(err, model.Errorf(model.KindNotFound, "there is no pool %s", name))
+	}
+	return infos[0].Health, nil
+}
+
+// PoolsCommand is the argv of the zpool that belongs to a zfs command, as in
+// Config: the two are always installed side by side.
+func PoolsCommand(command []string) []string {
+	if len(command) == 0 {
+		return nil
+	}
+	last := len(command) - 1
+	dir, _ := filepath.Split(command[last])
+	return append(slices.Clone(command[:last]), dir+"zpool")
+}
+
 // Show describes one pool; KindNotFound if it is not imported.
 func (p *Pools) Show(ctx context.Context, name string) (PoolStatus, error) {
 	if !poolRule.MatchString(name) {

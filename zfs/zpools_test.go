@@ -37,7 +37,7 @@ func TestPoolsAreMadeAndShown(t *testing.T) {
 	t.Parallel()
 	d := fusepooltest.Start(t, poolSize)
 	command := d.Command()
-	p := zfs.NewPools(append(command[:len(command)-1:len(command)-1], "zpool"), nil)
+	p := zfs.NewPools(zfs.PoolsCommand(command), nil)
 	ctx, dir := t.Context(), filepath.Dir(d.Mountpoint)
 	files := disks(t, t.TempDir(), 4)
 	if err := p.Create(ctx, zfs.CreatePool{Name: "tank", Layout: "mirror", Disks: files[:2], Mountpoint: filepath.Join(dir, "tank")}); err != nil {
@@ -69,6 +69,9 @@ func TestPoolsAreMadeAndShown(t *testing.T) {
 	if _, err := p.Show(ctx, "none"); !model.IsKind(err, model.KindNotFound) {
 		t.Errorf("a missing pool: %v", err)
 	}
+	if _, err := p.Health(ctx, "none"); !model.IsKind(err, model.KindNotFound) {
+		t.Errorf("the health of a missing pool: %v", err)
+	}
 	err = p.Create(ctx, zfs.CreatePool{Name: "tank", Layout: "stripe", Disks: files[2:3], Mountpoint: filepath.Join(dir, "again")})
 	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "there is a pool tank already") {
 		t.Errorf("a taken name: %v", err)
@@ -81,6 +84,14 @@ func TestPoolsAreMadeAndShown(t *testing.T) {
 	err = p.Create(ctx, zfs.CreatePool{Name: "other", Layout: "raidz", Disks: []string{files[1], files[2], files[3]}})
 	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "is part of active pool") {
 		t.Errorf("a disk in use: %v", err)
+	}
+	for _, tc := range []struct{ verb, health string }{{"offline", "DEGRADED"}, {"online", "ONLINE"}} {
+		if out, err := exec.Command(command[0], append(command[1:len(command)-1:len(command)-1], "zpool", tc.verb, "tank", files[0])...).CombinedOutput(); err != nil {
+			t.Fatalf("zpool %s: %s, %v", tc.verb, out, err)
+		}
+		if health, err := p.Health(ctx, "tank"); err != nil || health != tc.health {
+			t.Errorf("with a disk of the mirror %s the pool is %s, %v", tc.verb, health, err)
+		}
 	}
 }
 

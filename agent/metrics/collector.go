@@ -26,6 +26,8 @@ type Node interface {
 	// Storage tells what was last found wrong with the storage ("" is nothing)
 	// and how many bytes are free; false if it was not asked yet.
 	Storage() (fault model.StorageFault, free int64, known bool)
+	// Pool asks how the pool is that the storage is made of.
+	Pool(ctx context.Context) (Pool, error)
 }
 
 // Container is one of the node's.
@@ -84,7 +86,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		containerRunning, containerRestarts, cpuSeconds, cpuThrottled, cpuLimit, memoryUsed, memoryCache, memoryLimit, memoryFailures,
-		processes, netReceived, netSent, netDropped, diskRead, diskWritten, diskLimit, supervisorUp, supervised, namesUp, namesResolvers, namesQuestions, journalSeq, storageFault, storageFree, unsampled,
+		processes, netReceived, netSent, netDropped, diskRead, diskWritten, diskLimit, supervisorUp, supervised, namesUp, namesResolvers, namesQuestions, journalSeq, storageFault, storageFree, poolHealth, unsampled,
 	} {
 		out <- d
 	}
@@ -97,6 +99,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	e := emitter{out: out}
 	e.gauge(journalSeq, float64(c.node.JournalSeq()))
 	e.storage(c.node)
+	c.pool(ctx, &e)
 	n, err := c.node.Supervised(ctx)
 	e.gauge(supervised, float64(n))
 	up := 1.0

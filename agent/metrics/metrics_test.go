@@ -21,6 +21,7 @@ type node struct {
 	looks atomic.Int32
 	fails error
 	fault model.StorageFault
+	pool  Pool
 }
 
 func (n *node) Metered() []Container {
@@ -46,6 +47,7 @@ func (n *node) Stats(_ context.Context, id string) (model.Stats, error) {
 func (n *node) Supervised(context.Context) (int, error)    { return 1, n.fails }
 func (n *node) JournalSeq() uint64                         { return 42 }
 func (n *node) Storage() (model.StorageFault, int64, bool) { return n.fault, 7 << 30, true }
+func (n *node) Pool(context.Context) (Pool, error)         { return n.pool, n.fails }
 
 func scrape(t *testing.T, h http.Handler) string {
 	t.Helper()
@@ -93,6 +95,30 @@ func TestContainersAreToldWithTheirOwners(t *testing.T) {
 	}
 	if strings.Contains(text, "cpu_seconds_total"+jack) {
 		t.Error("a container that does not run uses something")
+	}
+}
+
+// A pool that works on without one of its disks is told before the next one
+// fails. One that does not answer is not asked.
+func TestTheHealthOfThePoolIsTold(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	text := scrape(t, New("node-1", "v1").Handler(&node{pool: Pool{Name: "tank", Health: "DEGRADED"}}, log))
+	for _, want := range []string{
+		`spearhead_agent_pool_health{pool="tank",state="degraded"} 1`, `spearhead_agent_pool_health{pool="tank",state="online"} 0`,
+		`spearhead_agent_pool_health{pool="tank",state="faulted"} 0`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the answer lacks %s", want)
+		}
+	}
+	for name, n := range map[string]*node{
+		"without a pool": {}, "does not answer": {pool: Pool{Name: "tank", Health: "ONLINE"}, fault: model.StorageSilent},
+		"no answer": {pool: Pool{Name: "tank"}, fails: errors.New("no answer")},
+	} {
+		if text := scrape(t, New("node-1", "v1").Handler(n, log)); strings.Contains(text, "spearhead_agent_pool_health{") {
+			t.Errorf("%s: the health of a pool is told", name)
+		}
 	}
 }
 
