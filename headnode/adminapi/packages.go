@@ -28,12 +28,13 @@ type PackageRequest struct {
 }
 
 // Bounds of packages: the least memory is what Docker also takes for it, 6 MiB,
-// and rates are what the kernel's token buckets can count.
+// and rates are what the token buckets of the kernel can count, those of traffic
+// control and of the firewall.
 const (
 	minPackageMemory = 6 << 20
 	minPackageDisk   = 1 << 20
 	minNetworkRate   = 8_000           // bits a second
-	maxNetworkRate   = 200_000_000_000 // bits a second
+	maxNetworkRate   = 100_000_000_000 // bits a second
 	maxPackageText   = 64
 )
 

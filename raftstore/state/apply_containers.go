@@ -174,6 +174,9 @@ func (t *transaction) dropContainer(c *model.Container) error {
 	if err := t.promise(c, -1); err != nil {
 		return err
 	}
+	if err := t.forgetPackage(c.Package); err != nil {
+		return err
+	}
 	if err := t.dropLinksTo(c); err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (t *transaction) updateContainer(c *model.Container, u *model.ContainerUpda
 }
 
 // putReserved changes what is promised to a container, which was before, and
-// writes it.
+// writes it. It may have another package now.
 func (t *transaction) putReserved(before, c *model.Container, r model.Resources) error {
 	if err := t.promise(before, -1); err != nil {
 		return err
@@ -88,7 +88,10 @@ func (t *transaction) putReserved(before, c *model.Container, r model.Resources)
 		return err
 	}
 	t.touch(c.AccountID)
-	return t.insert(tableContainers, c)
+	if err := t.insert(tableContainers, c); err != nil {
+		return err
+	}
+	return t.forgetPackage(before.Package)
 }
 
 func larger(a, b model.Resources) model.Resources {

@@ -137,6 +137,55 @@ func TestPackageInUseKeepsItsSizes(t *testing.T) {
 	j.must(command.PutPackage{Package: larger}, command.RemovePackage{Name: "small"})
 }
 
+// What changes of a container, or where it is, leaves it its package, also one
+// that was removed and that nobody else has.
+func TestARemovedPackageStaysWithItsLastContainer(t *testing.T) {
+	t.Parallel()
+	j, id := movable(t)
+	r := reservation(1, "web")
+	update := func(op, pkg string) {
+		c, _ := j.View().Container(id)
+		j.must(command.ReserveUpdate{ID: id, Operation: op, Package: pkg, Before: c.Spec.Limits, Needs: c.Reserved, Time: epoch}, j.updated(r, op, c.Spec.Limits))
+	}
+	there := func(name string) bool {
+		_, ok := j.View().Package(name)
+		return ok
+	}
+	for _, name := range []string{"old", "older"} {
+		j.must(command.PutPackage{Package: model.Package{Name: name, Memory: 10, Active: true}})
+	}
+	update("u1", "older")
+	update("u2", "old")
+	j.must(command.RemovePackage{Name: "old"})
+	update("u3", "old")
+	if !there("old") {
+		t.Fatal("an update forgot the package")
+	}
+	j.must(move(id, 1))
+	if c, _ := j.View().Container(id); c.Package != "old" || c.NodeID != "node-2" || !there("old") {
+		t.Fatalf("a move forgot the package of %+v", c)
+	}
+	j.must(ranOn("node-2", 1, "create", "destroy"))
+	if there("old") || !there("older") {
+		t.Errorf("after its last container: old %t, older, which was not removed, %t", there("old"), there("older"))
+	}
+}
+
+// A container that outgrows a removed package may have been its last one.
+func TestARemovedPackageGoesWhenItsLastContainerHasAnother(t *testing.T) {
+	t.Parallel()
+	j := newJournal(t)
+	j.must(command.PutPackage{Package: model.Package{Name: "small", Memory: 10, Active: true}})
+	r := reservation(1, "web")
+	r.Container.Package = "small"
+	j.must(r, entries("e", entry(j.seq(), r, "create")), command.RemovePackage{Name: "small"})
+	c, _ := j.View().Container(r.Container.ID)
+	j.must(command.ReserveUpdate{ID: c.ID, Operation: "u1", Package: "big", Before: c.Spec.Limits, Needs: c.Reserved, Time: epoch}, j.updated(r, "u1", c.Spec.Limits))
+	if p, ok := j.View().Package("small"); ok {
+		t.Errorf("a removed package that nobody has: %+v", p)
+	}
+}
+
 // The first packages come once, and take nothing from an operator who was
 // quicker, or who has changed or removed them since.
 func TestPackagesAreSeededOnce(t *testing.T) {

@@ -51,7 +51,7 @@ func nodeChangesTable() *tables.Table {
 }
 
 // hold adds a container to the sums of its account and its package; sign is 1
-// or -1. A package that was removed goes with the last container that has it.
+// or -1.
 func (t *transaction) hold(c *model.Container, sign int) error {
 	h, _ := first[holding](t.txn, tableHoldings, indexID, c.AccountID)
 	h.AccountID = c.AccountID
@@ -63,13 +63,18 @@ func (t *transaction) hold(c *model.Container, sign int) error {
 	s, _ := first[packageUse](t.txn, tableSized, indexID, c.Package)
 	s.Package = c.Package
 	s.Containers += sign
-	if err := t.keep(tableSized, &s, s.Containers > 0); err != nil || s.Containers > 0 {
-		return err
+	return t.keep(tableSized, &s, s.Containers > 0)
+}
+
+// forgetPackage deletes a package that was removed, once no container has it
+// any more. The sums alone do not say that: they are taken and put back
+// whenever something of a container changes.
+func (t *transaction) forgetPackage(name string) error {
+	p, ok := t.Package(name)
+	if !ok || !p.Removed || t.Sized(name) > 0 {
+		return nil
 	}
-	if p, ok := t.Package(c.Package); ok && p.Removed {
-		return t.delete(tablePackages, &p)
-	}
-	return nil
+	return t.delete(tablePackages, &p)
 }
 
 // sizeOf is what a container counts as among those of its account. Its disk
