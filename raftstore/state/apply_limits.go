@@ -109,8 +109,11 @@ func checkCount(limit, have int64, what string) error {
 	if limit == model.Unlimited || have < limit {
 		return nil
 	}
+	if limit < 0 {
+		return model.Errorf(model.KindExhausted, "Quota exceeded: this account may have no %s; ask the operator for a higher limit", what)
+	}
 	return model.Errorf(model.KindExhausted,
-		"Quota exceeded: this account may have %d %s and has %d; remove some, or ask the operator for a higher limit", max(limit, 0), what, have)
+		"Quota exceeded: this account may have %d %s and has %d; remove some, or ask the operator for a higher limit", limit, what, have)
 }
 
 // sizeText shows a size in the largest unit that leaves a number of 1 or more.

@@ -53,7 +53,7 @@ func TestAccountLimits(t *testing.T) {
 	limit(model.AccountLimits{Memory: 20, CPU: 20, Disk: 20, Containers: 2})
 	j.must(reservation(2, "db"))
 	limit(model.AccountLimits{Containers: model.NoneAllowed})
-	wantRefused(t, j.try(reservation(4, "new")), model.KindExhausted, "may have 0 containers and has 2")
+	wantRefused(t, j.try(reservation(4, "new")), model.KindExhausted, "may have no containers; ask the operator")
 	if n, r := j.View().Holdings("account-1"); n != 2 || r.Memory != 20 {
 		t.Errorf("the account holds %d and %+v", n, r)
 	}
