@@ -73,7 +73,7 @@ func Run(ctx context.Context, cfg Config) error {
 		},
 		Build: &build.Config{
 			StateDir: filepath.Join(cfg.StateDir, "build"), RunDir: filepath.Join(cfg.RunDir, "build"), CgroupParent: cfg.CgroupParent,
-			Network: p.network, Registry: p.images.RegistryTransport, Logger: log,
+			Mounts: p.mountDirs(cfg), Network: p.network, Registry: p.images.RegistryTransport, Logger: log,
 		},
 	})
 	if err != nil {
@@ -188,6 +188,16 @@ func (p *parts) openVolumes(ctx context.Context, cfg Config) (err error) {
 	}
 	p.volumes, err = volumes.Open(ctx, config)
 	return err
+}
+
+// mountDirs are the folders below which everything is that is mounted for
+// containers: roots, volumes, network namespaces.
+func (p *parts) mountDirs(cfg Config) []string {
+	dirs := []string{cfg.StateDir, cfg.RunDir}
+	if p.pool != nil {
+		dirs = append(dirs, p.pool.Root())
+	}
+	return dirs
 }
 
 // info describes the node.

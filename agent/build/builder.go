@@ -132,8 +132,13 @@ func (one *builder) start(program string, r wire.BuilderRequest, made *revert.St
 	}
 	defer listener.Close()
 	listener.SetUnlinkOnClose(false)
-	return startProcess(listener, group, program,
-		"-root", cache, "-run", run, "-cgroup", group.steps(), "-resolv-conf", resolvConf, "-nameserver", resolver.Address.String(), "-netns", netns)
+	args := []string{
+		"-root", cache, "-run", run, "-cgroup", group.steps(), "-resolv-conf", resolvConf, "-nameserver", resolver.Address.String(), "-netns", netns,
+	}
+	for _, dir := range b.cfg.Mounts {
+		args = append(args, "-hide", dir)
+	}
+	return startProcess(listener, group, program, args...)
 }
 
 // cutShortFile is what a builder leaves in its folder when a client went away

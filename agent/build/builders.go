@@ -37,8 +37,12 @@ type Images interface {
 
 // Config says what builders stand on.
 type Config struct {
-	StateDir     string // of caches, a folder an account
-	RunDir       string // of sockets
+	StateDir string // of caches, a folder an account
+	RunDir   string // of sockets
+	// Mounts are the folders below which the node mounts what containers use.
+	// Builders let go of all that: as long as one has a copy of such a mount,
+	// what it shows cannot be destroyed.
+	Mounts       []string
 	CgroupParent string // below each hierarchy's root
 	CgroupRoot   string // "" is /sys/fs/cgroup
 	Program      string // "" is found beside this program, or in PATH

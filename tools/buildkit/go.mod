@@ -6,6 +6,7 @@ require (
 	github.com/containerd/containerd/v2 v2.3.6
 	github.com/containerd/errdefs v1.0.0
 	github.com/moby/buildkit v0.33.1
+	github.com/moby/sys/mountinfo v0.7.2
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/sys v0.47.0
 	google.golang.org/grpc v1.83.2
@@ -134,7 +135,6 @@ require (
 	github.com/moby/profiles/seccomp v0.2.3 // indirect
 	github.com/moby/sys/capability v0.4.0 // indirect
 	github.com/moby/sys/mount v0.3.5 // indirect
-	github.com/moby/sys/mountinfo v0.7.2 // indirect
 	github.com/moby/sys/reexec v0.1.0 // indirect
 	github.com/moby/sys/sequential v0.7.0 // indirect
 	github.com/moby/sys/signal v0.7.1 // indirect

@@ -39,6 +39,7 @@ type flags struct {
 	resolvConf string
 	nameserver string
 	netns      string
+	hide       folders
 	keepBytes  int64
 }
 
@@ -50,6 +51,7 @@ func main() {
 	flag.StringVar(&f.resolvConf, "resolv-conf", "", "file to see as /etc/resolv.conf")
 	flag.StringVar(&f.nameserver, "nameserver", "", "name server in the network namespace, which the steps of builds ask")
 	flag.StringVar(&f.netns, "netns", "", "network namespace to run in")
+	flag.Var(&f.hide, "hide", "folder below which all mounts are let go of but those that the builder's own folders lie on; may be repeated")
 	flag.Int64Var(&f.keepBytes, "keep-bytes", 10<<30, "size that the cache is kept below")
 	flag.Parse()
 	if err := run(f); err != nil {
@@ -62,7 +64,7 @@ func run(f flags) error {
 	if f.netns != "" {
 		return enter(f.netns)
 	}
-	if err := privateMounts(f.resolvConf); err != nil {
+	if err := ownMounts(f); err != nil {
 		return err
 	}
 	if err := withoutSync(); err != nil {
@@ -101,22 +103,4 @@ func enter(path string) error {
 		return fmt.Errorf("cannot enter the network namespace: %w", err)
 	}
 	return syscall.Exec("/proc/self/exe", append(os.Args, "-netns="), os.Environ())
-}
-
-// privateMounts makes the mount namespace that the agent started the builder
-// in its own: what builds mount is seen by nobody else and goes with it.
-func privateMounts(resolvConf string) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("cannot make mounts private: %w", err)
-	}
-	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("cannot mount /proc: %w", err)
-	}
-	if resolvConf == "" {
-		return nil
-	}
-	if err := unix.Mount(resolvConf, "/etc/resolv.conf", "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("cannot mount /etc/resolv.conf: %w", err)
-	}
-	return nil
 }
