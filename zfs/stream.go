@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,13 +157,29 @@ func (p *Pool) receive(ctx context.Context, name string, stream io.Reader, optio
 
 var errHangs = errors.New("zfs neither took nor gave anything for too long")
 
+// streamFaults are what zfs says of streams, in the words that OpenZFS and
+// zfs-fuse share, and what that means to who sent one.
+var streamFaults = []struct{ said, means string }{
+	{"bad magic number", "this is no stream of a volume"},
+	{"unsupported feature", "the stream is of another version of ZFS, which this node cannot read; send it from a node with an older one"},
+	{"unsupported version", "the stream is of another version of ZFS, which this node cannot read; send it from a node with an older one"},
+	{"incremental", "the stream has only what changed since a snapshot, which is not the newest one here; receive first what comes before it"},
+	{"failed to read from stream", "the stream ends too early; send it again"},
+	{"", "the stream is damaged or ends too early; send it again"},
+}
+
 // receiveFailure blames the stream for what zfs does not know a better name of.
 func receiveFailure(err error) error {
-	if errors.Is(err, errBusy) { // such as with the end of a receive that was killed
+	incremental := strings.Contains(err.Error(), "incremental")
+	switch {
+	case errors.Is(err, errBusy): // such as with the end of a receive that was killed
 		return model.WrapError(model.KindUnavailable, err, "the dataset is busy")
-	}
-	if model.IsKind(err, model.KindInternal) {
-		return model.WrapError(model.KindInvalid, err, "the stream is damaged, ends too early, or does not follow what is there")
+	case model.IsKind(err, model.KindInternal), model.IsKind(err, model.KindNotFound) && incremental:
+		for _, fault := range streamFaults {
+			if strings.Contains(err.Error(), fault.said) {
+				return model.WrapError(model.KindInvalid, err, "%s", fault.means)
+			}
+		}
 	}
 	return err
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"io"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/docker/go-units"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/internal/idset"
@@ -217,18 +217,22 @@ func (d *datasets) list(ctx context.Context) ([]string, error) {
 }
 
 func (d *datasets) used(ctx context.Context, id string) (model.VolumeUsage, bool, error) {
-	var u model.VolumeUsage
-	values, err := d.tree.Get(ctx, volumeDataset(id), "referenced", "usedbysnapshots")
+	u, err := d.usage(ctx, volumeDataset(id))
 	if model.IsKind(err, model.KindNotFound) {
 		return u, false, noSuchVolume()
 	}
+	return u, true, err
+}
+
+func (d *datasets) usage(ctx context.Context, name string) (u model.VolumeUsage, err error) {
+	values, err := d.tree.Get(ctx, name, "referenced", "usedbysnapshots")
 	if err == nil {
 		u.Used, err = strconv.ParseInt(values["referenced"], 10, 64)
 	}
 	if err == nil {
 		u.Snapshots, err = strconv.ParseInt(values["usedbysnapshots"], 10, 64)
 	}
-	return u, true, err
+	return u, err
 }
 
 func (d *datasets) quota() bool { return true }
@@ -238,10 +242,15 @@ func (d *datasets) resize(ctx context.Context, id string, size int64) error {
 	if err != nil {
 		return err
 	}
-	if size > 0 && used.Used > size {
-		return model.Errorf(model.KindConflict, "the volume holds %d bytes, which is more than %d", used.Used, size)
+	return d.hold(ctx, volumeDataset(id), used.Used, size)
+}
+
+// hold holds a dataset with so many bytes to a size.
+func (d *datasets) hold(ctx context.Context, name string, used, size int64) error {
+	if size > 0 && used > size {
+		return model.Errorf(model.KindConflict, "the volume holds %s, which is more than %s", units.BytesSize(float64(used)), units.BytesSize(float64(size)))
 	}
-	return d.tree.Set(ctx, volumeDataset(id), sizeProperties(size))
+	return d.tree.Set(ctx, name, sizeProperties(size))
 }
 
 func (d *datasets) snapshot(ctx context.Context, id, name string) error {
@@ -327,103 +336,4 @@ func (d *datasets) clone(ctx context.Context, id, name, to string, size int64) e
 		return noSuchSnapshot(name)
 	}
 	return err
-}
-
-// send drops the snapshot that it takes, if it takes one, with the stream.
-func (d *datasets) send(ctx context.Context, id, name, base string) (io.ReadCloser, error) {
-	own := name == ""
-	if own {
-		var err error
-		if name, err = d.ownSnapshot(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	snapshot := volumeDataset(id) + "@" + name
-	stream, err := d.tree.Send(ctx, snapshot, base)
-	if !own {
-		return stream, err
-	}
-	drop := func() { _ = d.tree.RemoveSnapshot(context.WithoutCancel(ctx), snapshot) } // else it is hidden, and goes with the volume
-	if err != nil {
-		drop()
-		return nil, err
-	}
-	return &sent{stream, drop}, nil
-}
-
-// sent is a stream of a snapshot that goes when the stream is closed.
-type sent struct {
-	io.ReadCloser
-	drop func()
-}
-
-// Close implements io.Closer.
-func (s *sent) Close() error {
-	err := s.ReadCloser.Close()
-	s.drop()
-	return err
-}
-
-func (d *datasets) receive(ctx context.Context, id string, size int64, onto bool, stream io.Reader) error {
-	if onto {
-		return d.receiveOnto(ctx, id, size, stream)
-	}
-	if _, err := d.dir(ctx, id); err == nil {
-		return model.Errorf(model.KindConflict, "the node has the volume already")
-	}
-	if err := d.tree.Destroy(ctx, incomingDataset+"/"+id); err != nil {
-		return err
-	}
-	err := d.tree.Receive(ctx, incomingDataset+"/"+id, stream)
-	if err == nil {
-		err = d.settle(ctx, id, size, "volumes.received")
-	}
-	if err != nil {
-		_ = d.tree.Destroy(context.WithoutCancel(ctx), incomingDataset+"/"+id) // else Open does it
-		return err
-	}
-	d.dropHidden(ctx, []string{id}) // the snapshots that the sender took for itself
-	return nil
-}
-
-// settle puts a volume that was received whole, beside its place, there. The
-// failpoint step lies between the two.
-func (d *datasets) settle(ctx context.Context, id string, size int64, step string) error {
-	half := incomingDataset + "/" + id
-	err := failpoint.Hit(step)
-	if err == nil {
-		err = d.tree.Set(ctx, half, sizeProperties(size))
-	}
-	if err == nil {
-		err = d.tree.Rename(ctx, half, volumeDataset(id))
-	}
-	if err != nil {
-		return err
-	}
-	return d.checkReceived(ctx, id)
-}
-
-// checkReceived refuses a stream that was not one of a volume.
-func (d *datasets) checkReceived(ctx context.Context, id string) error {
-	dir, err := d.tree.Mount(ctx, volumeDataset(id))
-	if err != nil {
-		return err
-	}
-	if st, err := os.Lstat(filepath.Join(dir, dataName)); err != nil || !st.IsDir() {
-		_ = d.tree.Destroy(ctx, volumeDataset(id))
-		return model.Errorf(model.KindInvalid, "the stream is of a dataset that is no volume of Spearhead's")
-	}
-	return nil
-}
-
-func (d *datasets) receiveOnto(ctx context.Context, id string, size int64, stream io.Reader) error {
-	if _, err := d.dir(ctx, id); err != nil {
-		return err
-	}
-	err := d.replace(ctx, id, func() error { return d.tree.Receive(ctx, volumeDataset(id), stream) })
-	if err != nil {
-		return err
-	}
-	d.dropHidden(ctx, []string{id})
-	return d.tree.Set(ctx, volumeDataset(id), sizeProperties(size))
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -97,6 +100,48 @@ func TestOperatorIsToldWhyThereIsNoHead(t *testing.T) {
 		if code != 1 || !strings.Contains(stderr, "no head runs behind "+socket) {
 			t.Errorf("code %d, stderr %q", code, stderr)
 		}
+	}
+}
+
+// A file that the command cannot open is not taken for a head that is not there.
+func TestFilesOfStreamsAreNamed(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "head.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for what, args := range map[string][]string{
+		"cannot write the stream": {"send", "jill/data", "-o"},
+		"cannot read the stream":  {"receive", "jill/data", "-i"},
+	} {
+		path := filepath.Join(t.TempDir(), "none", "file")
+		_, stderr, code := call(t, append(append([]string{"volume"}, args...), path, "--socket", socket)...)
+		if code != 1 || !strings.Contains(stderr, what) || !strings.Contains(stderr, path) {
+			t.Errorf("%v: code %d, stderr %q", args, code, stderr)
+		}
+	}
+}
+
+func TestFilesThatAreWrittenInPartGo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stream")
+	half := errors.New("half")
+	err := writeNew(path, func(to io.Writer) error {
+		_, err := io.WriteString(to, "begin")
+		return errors.Join(half, err)
+	})
+	if _, there := os.Lstat(path); !errors.Is(err, half) || !errors.Is(there, fs.ErrNotExist) {
+		t.Errorf("a stream that broke off: %v, and its file: %v", err, there)
+	}
+	whole := func(to io.Writer) error { _, err := io.WriteString(to, "all"); return err }
+	if err := writeNew(path, whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeNew(path, whole); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a file that is there: %v", err)
+	}
+	if got, err := os.ReadFile(path); string(got) != "all" || err != nil {
+		t.Errorf("the file holds %q, %v", got, err)
 	}
 }
 

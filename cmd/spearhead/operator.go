@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -48,7 +49,9 @@ func operator(c *cli.Context, call func(*adminapi.Client) error) error {
 	case os.Getenv(profileVariable) != "":
 		otherwise = "; this command is for operators, whatever " + profileVariable + " says"
 	}
+	var dial *net.OpError
 	switch {
+	case !errors.As(err, &dial): // it may be of a file that the command reads or writes
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("you may not use the operator's socket %s: run the command as root%s", path, otherwise)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):

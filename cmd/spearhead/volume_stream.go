@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,27 +36,32 @@ func receiveCommand() *cli.Command {
 	}
 }
 
-// sendVolume leaves no half file behind.
 func sendVolume(c *cli.Context) error {
-	return onAnyVolume(c, nil, func(head *adminapi.Client, login, name string, _ []string) (err error) {
-		to, path := c.App.Writer, c.String("output")
-		if path != "" {
-			file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			if err != nil {
-				return fmt.Errorf("cannot write the stream: %w", err)
-			}
-			defer func() {
-				if closed := file.Close(); err == nil {
-					err = closed
-				}
-				if err != nil {
-					_ = os.Remove(path) // it is told that there is none
-				}
-			}()
-			to = file
+	return onAnyVolume(c, nil, func(head *adminapi.Client, login, name string, _ []string) error {
+		send := func(to io.Writer) error {
+			return head.SendVolume(c.Context, login, name, c.String("snapshot"), c.String("base"), to)
 		}
-		return head.SendVolume(c.Context, login, name, c.String("snapshot"), c.String("base"), to)
+		if path := c.String("output"); path != "" {
+			return writeNew(path, send)
+		}
+		return send(c.App.Writer)
 	})
+}
+
+// writeNew makes a file of what write writes. Where that fails it leaves none:
+// half a stream must not be taken for a backup.
+func writeNew(path string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot write the stream: %w", err)
+	}
+	if err = write(file); err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 func receiveVolume(c *cli.Context) error {
