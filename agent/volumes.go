@@ -90,7 +90,7 @@ func (a *Agent) RemoveSnapshot(ctx context.Context, id, snapshot string) error {
 // RestoreVolume implements wire.Agent.
 func (a *Agent) RestoreVolume(ctx context.Context, id, snapshot string) error {
 	if _, running := a.users(id, ""); running > 0 {
-		return model.Errorf(model.KindConflict, "the volume is in use by %d running containers; stop them first", running)
+		return model.Errorf(model.KindConflict, "running containers mount the volume (%d); stop them first", running)
 	}
 	return a.drivers.Volumes.Restore(ctx, id, snapshot)
 }

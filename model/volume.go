@@ -105,7 +105,9 @@ func CheckVolumeName(name string) error {
 	switch {
 	case len(name) == 1:
 		return Errorf(KindInvalid, "volume name is too short, names should be at least two alphanumeric characters")
-	case len(name) > maxVolumeName || !volumeNameRule.MatchString(name):
+	case len(name) > maxVolumeName:
+		return Errorf(KindInvalid, "create %s: the volume's name is too long: it has %d characters at most", clip(name), maxVolumeName)
+	case !volumeNameRule.MatchString(name):
 		return Errorf(KindInvalid, "create %s: %q includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. "+
 			"If you intended to pass a host directory, use absolute path", clip(name), clip(name))
 	}

@@ -3,6 +3,8 @@ package runtime_test
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -180,6 +182,29 @@ func TestUnknownCommandsSayWhatDockerSays(t *testing.T) {
 		_, err := n.startErr(id, spec)
 		if !model.IsKind(err, model.KindInvalid) || !strings.Contains(model.UserText(err), want) {
 			t.Errorf("%s: %v", command, err)
+		}
+		n.remove(id)
+	}
+}
+
+// A directory, such as a volume, cannot be mounted on a file of the image, nor a
+// file on a directory.
+func TestMountsOfTheWrongSortSayWhatDockerSays(t *testing.T) {
+	n := newNode(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for target, source := range map[string]string{"/etc/passwd": dir, "/etc": file} {
+		spec := sh("true")
+		spec.Mounts = []model.Mount{{Type: model.MountBind, Source: source, Target: target}}
+		id := n.create(spec)
+		_, err := n.startErr(id, spec)
+		text := model.UserText(err)
+		if !model.IsKind(err, model.KindInvalid) || strings.Contains(text, dir) ||
+			!strings.Contains(text, fmt.Sprintf("at %q: not a directory: Are you trying to mount a directory onto a file", target)) {
+			t.Errorf("%s: %v", target, err)
 		}
 		n.remove(id)
 	}

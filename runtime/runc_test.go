@@ -9,6 +9,7 @@ func TestWithRunc(t *testing.T) {
 		"output":   TestContainerWritesAndEnds,
 		"codes":    TestExitCodes,
 		"commands": TestUnknownCommandsSayWhatDockerSays,
+		"mounts":   TestMountsOfTheWrongSortSayWhatDockerSays,
 		"terminal": TestTerminal,
 		"size":     TestTerminalHasItsSizeFromTheFirstMoment,
 		"exec":     TestExec,

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -208,7 +210,11 @@ func startFailure(err error, command string) error {
 	}
 	text := strings.ToLower(refused.text)
 	const prefix = "failed to create task for container: OCI runtime create failed: unable to start container process: "
+	target := mountTarget(refused.text)
 	switch {
+	case target != "" && strings.Contains(text, "not a directory"):
+		return model.WrapError(model.KindInvalid, err,
+			prefix+"error mounting at %q: not a directory: Are you trying to mount a directory onto a file (or vice-versa)?", target)
 	case strings.Contains(text, "executable file") && strings.Contains(text, "permission denied"),
 		strings.Contains(text, "open executable") && strings.Contains(text, "permission denied"),
 		strings.Contains(text, "exec:") && strings.Contains(text, "permission denied"):
@@ -226,4 +232,18 @@ func startFailure(err error, command string) error {
 		return model.WrapError(model.KindInvalid, err, prefix+"exec: %q: executable file not found in $PATH", command)
 	}
 	return model.WrapError(model.KindInternal, err, "failed to create task for container: the OCI runtime failed; the operator finds the cause in the node's log")
+}
+
+// mountWords are what crun and runc say of a mount that has failed: where in
+// the container it was to be.
+var mountWords = regexp.MustCompile("mount `.*` to `([^`]*)`|error mounting .* to rootfs at \"([^\"]*)\"")
+
+// mountTarget finds the place in the container of the mount that a start has
+// failed over; "" if it was not a mount.
+func mountTarget(text string) string {
+	found := mountWords.FindStringSubmatch(text)
+	if found == nil {
+		return ""
+	}
+	return path.Join("/", cmp.Or(found[1], found[2]))
 }

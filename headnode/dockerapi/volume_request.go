@@ -14,8 +14,11 @@ import (
 var volumeDrivers = []string{"", model.VolumeDriver, "tritonnfs"}
 
 // leastVolume is the smallest size that a volume can have: file systems need
-// some of it for themselves.
-const leastVolume = 1 << 20
+// some of it for themselves. mostVolume is the largest one that can be promised.
+const (
+	leastVolume = 1 << 20
+	mostVolume  = 1 << 60
+)
 
 // newVolume checks what is asked of a new volume. An empty name is one that the
 // caller chooses. Node and account are not decided here.
@@ -58,11 +61,14 @@ func newVolume(name, driver string, options, labels map[string]string) (model.Vo
 // volumeSize reads a size with Docker's units, 512m or 10G, of 1024 each.
 func volumeSize(text string) (int64, error) {
 	size, err := units.RAMInBytes(text)
-	if err != nil || size < 0 { // what overflows is negative
+	if err != nil {
 		return 0, invalid("invalid size: '%.64s'; use a number with a unit, such as 512m or 10G", text)
 	}
+	if size < 0 || size > mostVolume { // no text that can be read is of a negative number: it is too large for an int64
+		return 0, invalid("invalid size: '%.64s': a volume has at most 1EiB", text)
+	}
 	if size < leastVolume {
-		return 0, invalid("invalid size: '%.64s': a volume has at least %d bytes", text, leastVolume)
+		return 0, invalid("invalid size: '%.64s': a volume has at least 1MiB", text)
 	}
 	return size, nil
 }

@@ -43,17 +43,19 @@ func TestVolumesAreMade(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"Name":"a"}`:      "volume name is too short",
 		`{"Name":"no/way"}`: "includes invalid characters for a local volume name",
-		`{"Name":"` + strings.Repeat("x", 256) + `"}`:             "includes invalid characters",
+		`{"Name":"` + strings.Repeat("x", 256) + `"}`:             "too long: it has 255 characters at most",
 		`{"Name":"data2","Driver":"nfs"}`:                         `error looking up volume plugin nfs`,
 		`{"Name":"data2","DriverOpts":{"size":""}}`:               "invalid size: ''",
-		`{"Name":"data2","DriverOpts":{"size":"0"}}`:              "at least",
+		`{"Name":"data2","DriverOpts":{"size":"0"}}`:              "at least 1MiB",
+		`{"Name":"data2","DriverOpts":{"size":"8e18"}}`:           "at most 1EiB",
+		`{"Name":"data2","DriverOpts":{"size":"1e20"}}`:           "at most 1EiB",
 		`{"Name":"data2","DriverOpts":{"size":"10X"}}`:            "invalid size: '10X'",
 		`{"Name":"data2","DriverOpts":{"size":"-5G"}}`:            "invalid size: '-5G'",
-		`{"Name":"data2","DriverOpts":{"size":"9999999999999G"}}`: "invalid size: '9999999999999G'; use a number",
 		`{"Name":"data2","DriverOpts":{"type":"tmpfs","o":"x"}}`:  `invalid option: \"o\"`,
 		`{"Name":"data2","DriverOpts":{"device":"/etc"}}`:         `invalid option: \"device\"`,
 		`{"Name":"data2","DriverOpts":{"shared":"true"}}`:         `invalid option: \"shared\"`,
 		`{"Name":"data2","ClusterVolumeSpec":{"Group":"g"}}`:      "ClusterVolumeSpec",
+		`{"Name":"data2","DriverOpts":{"size":"9999999999999G"}}`: "at most 1EiB",
 		`{"Name":7}`: "Name",
 	} {
 		if code, answer := request(t, s, "POST", "/volumes/create", body); code < 400 || code == 500 || !strings.Contains(answer, want) {

@@ -80,7 +80,7 @@ func (s *Service) ResizeWithin(ctx context.Context, a model.Account, name string
 	bounded := a.Limits.Disk != model.Unlimited || s.DefaultSize() > 0
 	switch {
 	case size < 0 || size > 0 && size < leastSize:
-		return model.Errorf(model.KindInvalid, "invalid size: a volume has at least %d bytes", leastSize)
+		return model.Errorf(model.KindInvalid, "invalid size: a volume has at least 1MiB")
 	case size == 0 && bounded:
 		return model.Errorf(model.KindForbidden, "a volume without bound is not for this account: its volumes have sizes; ask for one, or ask your operator")
 	}
