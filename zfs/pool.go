@@ -215,6 +215,20 @@ func (p *Pool) shows(ctx context.Context, dir string) (bool, error) {
 	return p.run.look(ctx, func() bool { return isMountpoint(dir) })
 }
 
+// Ask has work look at, or make, a few files of the tree. Where they hang it is
+// given up as a command is, and ends unheard when the storage answers again.
+func (p *Pool) Ask(ctx context.Context, work func() error) error {
+	failed := make(chan error, 1)
+	_, err := p.run.look(ctx, func() bool {
+		failed <- work()
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return <-failed
+}
+
 // isMountpoint tells whether dir lies on another file system than its parent,
 // which is true of every mounted dataset.
 func isMountpoint(dir string) bool {

@@ -44,6 +44,7 @@ type Datasets interface {
 	ResumeToken(ctx context.Context, name string) (string, error)
 	SendRest(ctx context.Context, snapshot, token string) (io.ReadCloser, error)
 	DropPartial(ctx context.Context, name string) error
+	Ask(ctx context.Context, work func() error) error
 }
 
 // Where volumes are in the tree, and those that a stream is still making.
@@ -119,7 +120,12 @@ func (d *datasets) create(ctx context.Context, id string, size int64) error {
 	if err := failpoint.Hit("volumes.make"); err != nil {
 		return err
 	}
-	return makeData(dir)
+	return d.makeData(ctx, dir)
+}
+
+// makeData makes the data directory of a volume that may have none yet.
+func (d *datasets) makeData(ctx context.Context, dir string) error {
+	return d.tree.Ask(ctx, func() error { return makeData(dir) })
 }
 
 func (d *datasets) dir(ctx context.Context, id string) (string, error) {
@@ -130,7 +136,7 @@ func (d *datasets) dir(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, makeData(dir) // a crash may have come after the dataset
+	return dir, d.makeData(ctx, dir) // a crash may have come after the dataset
 }
 
 // remove destroys a volume. Clones of it are made independent of it first, and
@@ -325,13 +331,17 @@ func (d *datasets) clone(ctx context.Context, id, name, to string, size int64) e
 	if _, err := d.dir(ctx, to); err == nil {
 		return nil
 	}
-	if name == "" {
+	own := name == ""
+	if own {
 		var err error
 		if name, err = d.ownSnapshot(ctx, id); err != nil {
 			return err
 		}
 	}
 	_, err := d.tree.Clone(ctx, volumeDataset(id)+"@"+name, volumeDataset(to), sizeProperties(size))
+	if err != nil && own {
+		_ = d.tree.RemoveSnapshot(context.WithoutCancel(ctx), volumeDataset(id)+"@"+name) // else openDatasets drops it
+	}
 	if model.IsKind(err, model.KindNotFound) {
 		return noSuchSnapshot(name)
 	}

@@ -1,16 +1,55 @@
 package volumes_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 	"github.com/spearheadcloud/spearhead/zfs/fusepool/fusepooltest"
 )
+
+// F29: storage that hangs is given up by what looks at a volume's files, too,
+// and the volume can be used when it answers again.
+func TestF29FilesThatHangAreGivenUp(t *testing.T) {
+	t.Parallel()
+	d := fusepooltest.Start(t, 512<<20)
+	b := onPool(t, d.Command())
+	b.make(t, "v", 0)
+	pid, err := strconv.Atoi(strings.Split(d.Command()[1], "/")[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	resume := sync.OnceFunc(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	t.Cleanup(resume)
+	soon, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	given := make(chan error, 1)
+	go func() { given <- b.Snapshot(soon, "v", "one") }()
+	select {
+	case err := <-given:
+		if !model.IsKind(err, model.KindUnavailable) {
+			t.Errorf("a snapshot of what hangs: %v", err)
+		}
+	case <-time.After(2 * time.Minute):
+		t.Error("a snapshot waits for storage that hangs")
+	}
+	resume()
+	if err := b.Snapshot(t.Context(), "v", "two"); err != nil {
+		t.Errorf("once it answers: %v", err)
+	}
+}
 
 // F29: of the zfs commands, every seventh fails. What failed can be asked for again until it is
 // done, and at the end nothing is left of anything.

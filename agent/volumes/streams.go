@@ -2,6 +2,7 @@ package volumes
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -124,11 +125,17 @@ func (d *datasets) checkReceived(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if st, err := os.Lstat(filepath.Join(dir, dataName)); err != nil || !st.IsDir() {
+	foreign := model.Errorf(model.KindInvalid, "the stream is of a dataset that is no volume of Spearhead's")
+	err = d.tree.Ask(ctx, func() error {
+		if st, err := os.Lstat(filepath.Join(dir, dataName)); err != nil || !st.IsDir() {
+			return foreign
+		}
+		return nil
+	})
+	if errors.Is(err, foreign) {
 		_ = d.tree.Destroy(ctx, volumeDataset(id))
-		return model.Errorf(model.KindInvalid, "the stream is of a dataset that is no volume of Spearhead's")
 	}
-	return nil
+	return err
 }
 
 func (d *datasets) receiveOnto(ctx context.Context, id string, size int64, stream io.Reader) error {
