@@ -24,6 +24,9 @@ func TestF29FilesThatHangAreGivenUp(t *testing.T) {
 	d := fusepooltest.Start(t, 512<<20)
 	b := onPool(t, d.Command())
 	b.make(t, "v", 0)
+	if err := b.Snapshot(t.Context(), "v", "zero"); err != nil { // the kernel knows the volume's directory now
+		t.Fatal(err)
+	}
 	pid, err := strconv.Atoi(strings.Split(d.Command()[1], "/")[2])
 	if err != nil {
 		t.Fatal(err)
