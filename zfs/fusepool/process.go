@@ -81,34 +81,61 @@ func (d *Daemon) launchHere() error {
 
 // isolate cuts this thread's new namespace off from all others, but for the
 // directory of this pool's mounts, and lets go of other pools: a namespace that
-// holds a copy of a dataset's mount keeps that dataset busy.
+// holds a copy of a dataset's mount keeps that dataset busy. Another pool may
+// mount something while this is done, which then comes here too: it is looked
+// again until nothing has.
 func (d *Daemon) isolate() error {
+	known, came := map[int]bool{}, true
+	for came {
+		mounts, err := d.foreignMounts()
+		if err != nil {
+			return err
+		}
+		if came, err = letGo(mounts); err != nil {
+			return err
+		}
+		for _, m := range mounts {
+			came = came || !known[m.ID]
+			known[m.ID] = true
+		}
+	}
+	return nil
+}
+
+// foreignMounts lists what is mounted in this thread's namespace beside this
+// pool's directory, the outer ones first.
+func (d *Daemon) foreignMounts() ([]*mountinfo.Info, error) {
 	file, err := os.Open("/proc/thread-self/mountinfo")
 	if err != nil {
-		return fmt.Errorf("cannot look at mounts: %w", err)
+		return nil, fmt.Errorf("cannot look at mounts: %w", err)
 	}
 	defer file.Close()
-	mounts, err := mountinfo.GetMountsFromReader(file, nil)
+	mounts, err := mountinfo.GetMountsFromReader(file, func(m *mountinfo.Info) (skip, stop bool) {
+		return m.Mountpoint == d.path(mountsDir), false
+	})
 	if err != nil {
-		return fmt.Errorf("cannot look at mounts: %w", err)
+		return nil, fmt.Errorf("cannot look at mounts: %w", err)
 	}
+	return mounts, nil
+}
+
+// letGo has mounts tell nothing to other namespaces and hear nothing of them,
+// and unmounts those of pools; it reports whether there were any.
+func letGo(mounts []*mountinfo.Info) (unmounted bool, err error) {
 	for _, m := range mounts {
-		if m.Mountpoint == d.path(mountsDir) {
-			continue
-		}
 		// A mount under another one cannot be reached, and cannot get in the
 		// way either.
 		err := unix.Mount("", m.Mountpoint, "", unix.MS_PRIVATE, "")
 		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTCONN) {
-			return fmt.Errorf("cannot make mount private: %w", err)
+			return false, fmt.Errorf("cannot make mount private: %w", err)
 		}
 	}
 	for _, m := range slices.Backward(mounts) {
-		if m.FSType == "fuse.zfs" {
-			unix.Unmount(m.Mountpoint, unix.MNT_DETACH) // a dead one may be gone by now
+		if m.FSType == "fuse.zfs" && unix.Unmount(m.Mountpoint, unix.MNT_DETACH) == nil { // a dead one may be gone by now
+			unmounted = true
 		}
 	}
-	return nil
+	return unmounted, nil
 }
 
 // hidePlaces puts an empty file system over each place.
