@@ -163,6 +163,7 @@ var streamFaults = []struct{ said, means string }{
 	{"bad magic number", "this is no stream of a volume"},
 	{"unsupported feature", "the stream is of another version of ZFS, which this node cannot read; send it from a node with an older one"},
 	{"unsupported version", "the stream is of another version of ZFS, which this node cannot read; send it from a node with an older one"},
+	{"destination has snapshots", "the stream is a whole one, and not what changed since a snapshot that is here; receive it under a new name"},
 	{"incremental", "the stream has only what changed since a snapshot, which is not the newest one here; receive first what comes before it"},
 	{"failed to read from stream", "the stream ends too early; send it again"},
 	{"", "the stream is damaged or ends too early; send it again"},

@@ -138,11 +138,21 @@ func (d *datasets) checkReceived(ctx context.Context, id string) error {
 	return err
 }
 
+// receiveOnto adds changes to a volume. One without a snapshot has no base that
+// they could follow: ZFS would take a whole stream there, and all that the volume
+// holds would be gone.
 func (d *datasets) receiveOnto(ctx context.Context, id string, size int64, stream io.Reader) error {
 	if _, err := d.dir(ctx, id); err != nil {
 		return err
 	}
-	err := d.replace(ctx, id, func() error { return d.tree.Receive(ctx, volumeDataset(id), stream) })
+	bases, err := d.tree.SnapshotNames(ctx, volumeDataset(id))
+	if err != nil {
+		return err
+	}
+	if len(bases) == 0 {
+		return model.Errorf(model.KindConflict, "the volume has no snapshot that changes could follow; receive the whole stream under a new name first")
+	}
+	err = d.replace(ctx, id, func() error { return d.tree.Receive(ctx, volumeDataset(id), stream) })
 	if err != nil {
 		return err
 	}

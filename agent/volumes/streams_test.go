@@ -73,7 +73,12 @@ func TestStreamsThatDoNotFitAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	told(t, "the same changes again", b.Receive(ctx, "copy", onto, bytes.NewReader(changes)), model.KindInvalid, "not the newest one here")
+	told(t, "a whole stream as changes", b.Receive(ctx, "copy", onto, bytes.NewReader(whole)), model.KindInvalid, "receive it under a new name")
 	holds(t, filepath.Join(b.data(t, "copy"), "second"), strings.Repeat("second", 1<<20))
+
+	write(t, filepath.Join(b.make(t, "bare", 0), "file"), "precious")
+	told(t, "a whole stream onto what has no snapshot", b.Receive(ctx, "bare", onto, bytes.NewReader(whole)), model.KindConflict, "no snapshot that changes could follow")
+	holds(t, filepath.Join(b.data(t, "bare"), "file"), "precious")
 
 	for what, c := range map[string]struct {
 		ask  wire.SendVolumeRequest
