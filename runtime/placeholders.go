@@ -26,24 +26,15 @@ func makePlaceholders(root *os.File) error {
 	for _, name := range placeholders {
 		dir, err := pathrs.MkdirAllHandle(root, path.Dir(name), 0o755)
 		if err != nil {
-			return notInImage(err, path.Dir(name))
+			return model.WrapError(model.KindInvalid, err, "cannot create %s in the image", path.Dir(name))
 		}
 		err = makeEmpty(dir, path.Base(name))
 		dir.Close()
 		if err != nil {
-			return notInImage(err, name)
+			return model.WrapError(model.KindInvalid, err, "cannot create %s in the image", name)
 		}
 	}
 	return nil
-}
-
-// notInImage says why a file could not be made in a root.
-func notInImage(err error, name string) error {
-	if errors.Is(err, unix.EDQUOT) {
-		return model.WrapError(model.KindInvalid, err,
-			"the container's disk is full, so that %s cannot be created: the image needs a larger one; ask for it with --storage-opt size, or choose a larger package", name)
-	}
-	return model.WrapError(model.KindInvalid, err, "cannot create %s in the image", name)
 }
 
 func makeEmpty(dir *os.File, name string) error {

@@ -11,7 +11,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 
 	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
@@ -140,7 +139,7 @@ func makeWorkingDir(root *os.File, dir string) error {
 	}
 	h, err := pathrs.MkdirAllHandle(root, dir, 0o755)
 	if err != nil {
-		return notInImage(err, "the working directory "+strconv.Quote(dir))
+		return model.WrapError(model.KindInvalid, err, "cannot create the working directory %q in the image", dir)
 	}
 	return h.Close()
 }

@@ -57,6 +57,9 @@ func (d *creation) ulimits() error {
 	return nil
 }
 
+// leastDisk is room for what every container gets of its own.
+const leastDisk = 1 << 20
+
 // storageOptions decides how large the container's root may grow.
 func (d *creation) storageOptions() error {
 	options := d.asked.HostConfig.StorageOpt
@@ -68,6 +71,9 @@ func (d *creation) storageOptions() error {
 		size, err := units.RAMInBytes(options[key])
 		if err != nil || size <= 0 {
 			return invalid("invalid value for HostConfig.StorageOpt[\"size\"]: %.32q is not a size", options[key])
+		}
+		if size < leastDisk {
+			return invalid("invalid value for HostConfig.StorageOpt[\"size\"]: %.32q: a container's disk has at least %d bytes", options[key], leastDisk)
 		}
 		d.out.Spec.Limits.Disk = size
 	}

@@ -329,6 +329,7 @@ var badCreates = []struct {
 	{inHost(`"ShmSize":-1`), 400, "SHM"},
 	{inHost(`"ExtraHosts":["nocolon"]`), 400, "add-host"},
 	{inHost(`"StorageOpt":{"size":"big"}`), 400, "StorageOpt"},
+	{inHost(`"StorageOpt":{"size":"1k"}`), 400, "a container's disk has at least 1048576 bytes"},
 	{inHost(`"OomScoreAdj":1001`), 400, "oom score"},
 	{inHost(`"LogConfig":{"Type":"none","Config":{"max-size":"1m"}}`), 400, "unknown log opt 'max-size' for none log driver"},
 	{inHost(`"LogConfig":{"Type":"splunk"}`), 400, "no log driver named 'splunk' is registered"},
