@@ -148,7 +148,10 @@ func (p *Pool) mount(ctx context.Context, dataset, dir string) error {
 	if mounted, err := shows(ctx); mounted || err != nil {
 		return err
 	}
-	_, err := p.run.zfs(ctx, "mount", dataset)
+	err := p.retryBusy(ctx, func() error { // the kernel may still be ending its last mount
+		_, err := p.run.zfs(ctx, "mount", dataset)
+		return err
+	})
 	if err != nil && !errors.Is(err, errMounted) {
 		return fmt.Errorf("cannot mount dataset: %w", err)
 	}

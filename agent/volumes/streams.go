@@ -142,6 +142,11 @@ func (d *datasets) checkReceived(ctx context.Context, id string) error {
 // they could follow: ZFS would take a whole stream there, and all that the volume
 // holds would be gone.
 func (d *datasets) receiveOnto(ctx context.Context, id string, size int64, stream io.Reader) error {
+	// A container that has just ended may still be letting go of it. It cannot be
+	// mounted anew before that is over, which Mount waits for.
+	if err := d.tree.Unmount(ctx, volumeDataset(id)); err != nil {
+		return err
+	}
 	if _, err := d.dir(ctx, id); err != nil {
 		return err
 	}

@@ -47,7 +47,8 @@ func v02CreateIsIdempotent(t *testing.T, b *bed.Bed) {
 func v03BadNames(t *testing.T, b *bed.Bed) {
 	for want, names := range map[string][]string{
 		"volume name is too short":    {"x", "1"},
-		"includes invalid characters": {"no/way", "-dash", ".dot", "sp ace", "ümlaut", "a:b", strings.Repeat("x", 256)},
+		"includes invalid characters": {"no/way", "-dash", ".dot", "sp ace", "ümlaut", "a:b"},
+		"255 characters at most":      {strings.Repeat("x", 256)},
 	} {
 		for _, name := range names {
 			refused(t, b, want, "volume", "create", "--name="+name)
