@@ -238,7 +238,12 @@ func (c *Client) send(ctx context.Context, method, path string, in any, upgrade 
 	return c.sendBody(ctx, method, path, bytes.NewReader(encoded), contentJSON, upgrade)
 }
 
-// sendBody is send for a body that is not encoded, or nil.
+// upload is send for a stream.
+func (c *Client) upload(ctx context.Context, path string, in io.Reader) (*http.Response, error) {
+	return c.sendBody(ctx, http.MethodPost, path, upload{in}, contentRaw, "")
+}
+
+// sendBody is send for a body that is encoded, or nil.
 func (c *Client) sendBody(ctx context.Context, method, path string, in io.Reader, content, upgrade string) (resp *http.Response, err error) {
 	ctx, end := c.waiting.enter(ctx)
 	defer func() {

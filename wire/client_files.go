@@ -35,7 +35,7 @@ func (c *Client) WriteArchive(ctx context.Context, id string, r WriteArchiveRequ
 	if err != nil {
 		return err
 	}
-	resp, err := c.sendBody(ctx, http.MethodPost, at, tar, contentRaw, "")
+	resp, err := c.upload(ctx, at, tar)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (c *Client) ImportImage(ctx context.Context, r ImportRequest, tar io.Reader
 	if err != nil {
 		return img, err
 	}
-	resp, err := c.sendBody(ctx, http.MethodPost, path, tar, contentRaw, "")
+	resp, err := c.upload(ctx, path, tar)
 	if err != nil {
 		return img, err
 	}

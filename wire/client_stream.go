@@ -132,7 +132,7 @@ func (c *Client) lines(ctx context.Context, path string, in any) (*lineStream, e
 // node may say nothing for long: what it reads is its sign of life.
 func (c *Client) linesFor(ctx context.Context, path string, in io.Reader) (*lineStream, error) {
 	return c.follow(ctx, func(ctx context.Context) (*http.Response, error) {
-		return c.sendBody(ctx, http.MethodPost, path, in, contentRaw, "")
+		return c.upload(ctx, path, in)
 	})
 }
 

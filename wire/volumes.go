@@ -141,7 +141,7 @@ func (c *Client) ReceiveVolume(ctx context.Context, id string, r ReceiveVolumeRe
 	if err != nil {
 		return err
 	}
-	resp, err := c.sendBody(ctx, http.MethodPost, at, stream, contentRaw, "")
+	resp, err := c.upload(ctx, at, stream)
 	if err != nil {
 		return err
 	}

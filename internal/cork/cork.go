@@ -67,17 +67,19 @@ func (l Listener) Accept() (net.Conn, error) {
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.holding && len(p) <= room-c.held {
-		if c.room == nil {
-			c.room = rooms.Get().(*[room]byte)
+	if !c.holding || len(p) > room-c.held {
+		if err := c.flush(); err != nil {
+			return 0, err
 		}
-		c.held += copy(c.room[c.held:], p)
-		return len(p), nil
 	}
-	if err := c.flush(); err != nil {
-		return 0, err
+	if !c.holding || len(p) > room {
+		return c.Conn.Write(p)
 	}
-	return c.Conn.Write(p)
+	if c.room == nil {
+		c.room = rooms.Get().(*[room]byte)
+	}
+	c.held += copy(c.room[c.held:], p)
+	return len(p), nil
 }
 
 // Hold has what is written wait for Release, or until it is much.
