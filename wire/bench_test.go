@@ -3,7 +3,9 @@ package wire_test
 import (
 	"context"
 	"io"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spearheadcloud/spearhead/wire"
 	"github.com/spearheadcloud/spearhead/wire/wiretest"
@@ -50,3 +52,36 @@ func (endless) Read(b []byte) (int, error)  { return len(b), nil }
 func (endless) Write(b []byte) (int, error) { return len(b), nil }
 func (endless) CloseWrite() error           { return nil }
 func (endless) Close() error                { return nil }
+
+// BenchmarkUpload is a body of 1 GiB with TLS, from the head, where it comes by
+// records of TLS, to the agent: the processor time of both.
+func BenchmarkUpload(b *testing.B) {
+	const size = 1 << 30
+	client := overHTTP(b, &filing{write: func(_ context.Context, tar io.Reader) error {
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{tar}, make([]byte, 1<<20))
+		return err
+	}}, true)
+	b.SetBytes(size)
+	before := processorTime(b)
+	for b.Loop() {
+		body := io.LimitReader(records{}, size)
+		if err := client.WriteArchive(b.Context(), "any", wire.WriteArchiveRequest{}, body); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric((processorTime(b)-before).Seconds()/float64(b.N), "cpu-s/op")
+}
+
+// records is a body without end that is read by records of TLS.
+type records struct{}
+
+func (records) Read(p []byte) (int, error) { return min(len(p), 16<<10), nil }
+
+// processorTime is what this process has had.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -76,7 +76,7 @@ func (c *Client) upgrade(ctx context.Context, path string, in any) (Stream, erro
 		resp.Body.Close()
 		return nil, model.Errorf(model.KindUnavailable, "the node did not open the stream that was asked for")
 	}
-	s := &clientStream{Stream: conn, below: below}
+	s := &clientStream{Stream: conn, in: cork.NewReader(conn, below)}
 	s.unbind = context.AfterFunc(ctx, func() { conn.Close() })
 	return s, nil
 }
@@ -84,27 +84,12 @@ func (c *Client) upgrade(ctx context.Context, path string, in any) (Stream, erro
 // clientStream is an upgraded connection that its context closes.
 type clientStream struct {
 	Stream
-	below  cork.Cork
-	failed error // of a read that had something first
+	in     *cork.Reader
 	unbind func() bool
 }
 
-// Read implements io.Reader. It fills p with what is there: each of the
-// connection's own reads returns one record at most.
-func (s *clientStream) Read(p []byte) (n int, err error) {
-	if s.failed != nil {
-		return 0, s.failed
-	}
-	n, err = s.Stream.Read(p)
-	for err == nil && n < len(p) && s.below.Ready() {
-		var more int
-		more, s.failed = s.Stream.Read(p[n:])
-		if n += more; s.failed != nil {
-			break
-		}
-	}
-	return n, err
-}
+// Read implements io.Reader. It fills p with what is there.
+func (s *clientStream) Read(p []byte) (int, error) { return s.in.Read(p) }
 
 func (s *clientStream) Close() error {
 	s.unbind()

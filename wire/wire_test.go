@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 	"github.com/spearheadcloud/spearhead/wire/wiretest"
@@ -35,6 +36,9 @@ func overHTTP(t testing.TB, a wire.Agent, encrypted bool) *wire.Client {
 	server := httptest.NewUnstartedServer(wire.NewHandler(a, slog.New(slog.DiscardHandler)))
 	var config *tls.Config
 	if encrypted {
+		server.Listener = cork.Listener{Listener: server.Listener}
+		server.Config.ConnContext = cork.With
+		server.TLS = &tls.Config{DynamicRecordSizingDisabled: true}
 		server.StartTLS()
 		roots := x509.NewCertPool()
 		roots.AddCert(server.Certificate())

@@ -82,7 +82,7 @@ func (s *server) writeArchive(c *call) error {
 	r := wire.WriteArchiveRequest{
 		Path: p, NoOverwriteDirNonDir: c.query.bool("noOverwriteDirNonDir"), CopyUIDGID: c.query.bool("copyUIDGID"),
 	}
-	if err := s.Files.WriteArchive(c.ctx(), c.account, found.ID, r, c.r.Body); err != nil {
+	if err := s.Files.WriteArchive(c.ctx(), c.account, found.ID, r, cork.NewReader(c.r.Body, cork.Of(c.ctx()))); err != nil {
 		return err
 	}
 	return c.done(http.StatusOK)

@@ -14,7 +14,7 @@ var rooms = sync.Pool{New: func() any { return new([room]byte) }}
 
 // Conn is a connection for TLS that can hold back what is written to it, and
 // knows whether more is there to be read. Its methods may be called by many
-// goroutines at once, but for Read and Ready.
+// goroutines at once, but for Read.
 type Conn struct {
 	net.Conn
 	in *intake // nil: what is below cannot be waited for
@@ -48,7 +48,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // connection does not wait. False tells nothing. It is for peers that send
 // nothing but data once they have begun with it, as crypto/tls does: a record
 // that changes keys would be waited behind.
-func (c *Conn) Ready() bool { return c.in != nil && c.in.ready() }
+func (c *Conn) Ready() bool { return c.in != nil && c.in.whole.Load() }
 
 // Listener gives each connection that it accepts a cork.
 type Listener struct{ net.Listener }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +22,8 @@ var basins = sync.Pool{New: func() any { return new([basin]byte) }}
 const recordHeader = 5
 
 // intake reads a connection in large pieces and hands it on record by record.
-// It takes memory only while something is there to be read. Its methods are of
-// one goroutine at a time, which a TLS connection sees to.
+// It takes memory only while something is there to be read. It is read by one
+// goroutine at a time, which a TLS connection sees to.
 type intake struct {
 	raw  syscall.RawConn
 	full *[basin]byte // nil: empty
@@ -32,6 +33,8 @@ type intake struct {
 	head [recordHeader]byte // of the record that is being handed on
 	seen int                // bytes of head that were
 	left int                // bytes that are left of the record after its head
+
+	whole atomic.Bool // a record waits
 }
 
 // read hands on no more than the rest of a record, so that what comes after it
@@ -52,6 +55,7 @@ func (i *intake) read(p []byte) (int, error) {
 		basins.Put(i.full)
 		i.full = nil
 	}
+	i.whole.Store(i.ready())
 	return n, nil
 }
 
@@ -99,10 +103,38 @@ func (i *intake) fill() error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", failed)}
 }
 
-// ready reports whether a whole record waits.
+// ready reports whether a whole record waits, and nothing of another one.
 func (i *intake) ready() bool {
 	if i.full == nil || i.left > 0 || i.seen > 0 || i.to-i.from < recordHeader {
 		return false
 	}
 	return i.to-i.from-recordHeader >= int(binary.BigEndian.Uint16(i.full[i.from+3:]))
+}
+
+// Reader reads the content of a connection with TLS, or a part of it, such as a
+// request's body, with all records that have come in one read: each of the
+// connection's own reads returns one at most. It is for one goroutine.
+type Reader struct {
+	from   io.Reader
+	cork   Cork
+	failed error // of a read that had something first
+}
+
+// NewReader returns one of what comes by the connection of a cork.
+func NewReader(from io.Reader, c Cork) *Reader { return &Reader{from: from, cork: c} }
+
+// Read implements io.Reader. It waits only for the first byte.
+func (r *Reader) Read(p []byte) (n int, err error) {
+	if r.failed != nil {
+		return 0, r.failed
+	}
+	n, err = r.from.Read(p)
+	for err == nil && n < len(p) && r.cork.Ready() {
+		var more int
+		more, r.failed = r.from.Read(p[n:])
+		if n += more; r.failed != nil {
+			break
+		}
+	}
+	return n, err
 }
