@@ -1,40 +1,36 @@
 package accountapi
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/spearheadcloud/spearhead/internal/apicall"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
-const maxAnswer = 64 << 20
-
 // Client calls a head as an account. It may be used by many goroutines at once.
 // Its errors are those of the head, as model.Error, or those of getting there.
-type Client struct {
-	at   string
-	http *http.Client
-}
+type Client struct{ api *apicall.Client }
 
 // NewClient returns a client of the head at a URL such as
 // https://dc.example.org:2376, which trusts and proves what config says. It
 // connects when it is first used.
 func NewClient(at string, config *tls.Config) *Client {
-	return &Client{at: strings.TrimSuffix(at, "/") + Prefix, http: &http.Client{
-		Transport: &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment},
+	return &Client{&apicall.Client{
+		Base:      strings.TrimSuffix(at, "/") + Prefix,
+		HTTP:      &http.Client{Transport: &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment}},
+		Unreached: func(err error) error { return err },
+		Refused:   refusal,
 	}}
 }
 
 // Close lets go of idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.api.HTTP.CloseIdleConnections() }
 
 // Usage tells what the account may have, and what it has.
 func (c *Client) Usage(ctx context.Context) (Usage, error) {
@@ -120,43 +116,11 @@ func (c *Client) CloneVolume(ctx context.Context, name, snapshot, to string) err
 }
 
 func ask[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
-	var out T
-	err := c.call(ctx, method, path, in, &out)
-	return out, err
+	return apicall.Ask[T](ctx, c.api, method, path, in)
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("cannot encode request: %w", err)
-		}
-		body = bytes.NewReader(data)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.at+path, body)
-	if err != nil {
-		return fmt.Errorf("cannot make request: %w", err)
-	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
-	if resp.StatusCode >= http.StatusBadRequest {
-		return refusal(resp.StatusCode, answer)
-	}
-	if out == nil {
-		return nil
-	}
-	if err := answer.Decode(out); err != nil {
-		return fmt.Errorf("cannot read the data center's answer: %w", err)
-	}
-	return nil
+	return c.api.Call(ctx, method, path, in, out)
 }
 
 // refusal is the error that a head answers with. One that is older than these

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -162,18 +161,14 @@ func (s *server) fail(c *call, w *response, err error) {
 	w.write(dockerapi.Status(kind), failure{kind, text})
 }
 
-// recoverPanic keeps a defect in one request from ending others.
 func (s *server) recoverPanic(c *call, w *response) {
 	p := recover()
 	if p == nil {
 		return
 	}
-	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(p)
-	}
-	s.Logger.Error("panic in a request", slog.String("op", c.Method+" "+c.URL.Path), slog.String("account", c.account.Login),
-		slog.String("err", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
-	w.write(http.StatusInternalServerError, failure{model.KindInternal, "internal error (request " + requestid.Of(c.Context()) + ")"})
+	id := requestid.Of(c.Context())
+	dockerapi.Survive(p, s.Logger, slog.String("op", c.Method+" "+c.URL.Path), slog.String("account", c.account.Login), slog.String(requestid.Key, id))
+	w.write(http.StatusInternalServerError, failure{model.KindInternal, "internal error (request " + id + ")"})
 }
 
 // served counts a request that was answered, and writes into the log who

@@ -1,7 +1,6 @@
 package adminapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,29 +9,35 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/spearheadcloud/spearhead/internal/apicall"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki/join"
 )
 
 // Client calls the head behind an operator's socket. It may be used by many
 // goroutines at once.
-type Client struct {
-	http *http.Client
-}
+type Client struct{ api *apicall.Client }
 
 // NewClient returns a client of the head whose operator's socket is at path.
 // It connects when it is first used.
 func NewClient(path string) *Client {
 	var d net.Dialer
-	return &Client{http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return d.DialContext(ctx, "unix", path)
+	return &Client{&apicall.Client{
+		Base: "http://head",
+		HTTP: &http.Client{Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return d.DialContext(ctx, "unix", path)
+			},
+		}},
+		Unreached: func(err error) error {
+			return model.WrapError(model.KindUnavailable, err, "cannot reach the head on this machine; is it running, and are you root?")
 		},
-	}}}
+		Refused: refusal,
+	}}
 }
 
 // Close lets go of idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.api.HTTP.CloseIdleConnections() }
 
 // Ping succeeds when the head answers.
 func (c *Client) Ping(ctx context.Context) error {
@@ -100,54 +105,23 @@ func (c *Client) Nodes(ctx context.Context) ([]NodeStatus, error) {
 }
 
 func ask[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
-	var out T
-	err := c.call(ctx, method, path, in, &out)
-	return out, err
+	return apicall.Ask[T](ctx, c.api, method, path, in)
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("cannot encode request: %w", err)
-		}
-		body = bytes.NewReader(data)
-	}
-	resp, err := c.send(ctx, method, path, body)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if out == nil {
-		return nil
-	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return fmt.Errorf("cannot read the head's answer: %w", err)
-	}
-	return nil
+	return c.api.Call(ctx, method, path, in, out)
 }
 
 // send makes a request and returns its answer if it is a success.
 func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://head"+path, body)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make request: %w", err)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, model.WrapError(model.KindUnavailable, err, "cannot reach the head on this machine; is it running, and are you root?")
-	}
-	if resp.StatusCode < 400 {
-		return resp, nil
-	}
-	defer resp.Body.Close()
+	return c.api.Send(ctx, method, path, body)
+}
+
+// refusal is the error that a head answers with.
+func refusal(status int, body *json.Decoder) error {
 	var e errorBody
-	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
-		return nil, fmt.Errorf("cannot read the head's answer (status %d): %w", resp.StatusCode, err)
+	if err := body.Decode(&e); err != nil {
+		return fmt.Errorf("cannot read the head's answer (status %d): %w", status, err)
 	}
-	return nil, &model.Error{Kind: e.Kind, Text: e.Text}
+	return &model.Error{Kind: e.Kind, Text: e.Text}
 }

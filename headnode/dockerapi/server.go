@@ -223,13 +223,18 @@ func (s *server) recoverPanic(c *call, w *response) {
 	if p == nil {
 		return
 	}
+	Survive(p, s.Logger, slog.String("op", string(c.route)), slog.String("account", c.account.Login), slog.String(requestid.Key, c.id))
+	if !w.hijacked {
+		s.fail(c, w, model.Errorf(model.KindInternal, "internal error"))
+	}
+}
+
+// Survive keeps a defect in one request from ending others: it writes what was
+// recovered into the log, with what is given of the request. Requests that are
+// aborted on purpose go on to be.
+func Survive(p any, log *slog.Logger, request ...any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
-	s.Logger.Error("panic in a request", "op", string(c.route), "account", c.account.Login,
-		"request", c.id, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
-	if w.hijacked {
-		return
-	}
-	s.fail(c, w, model.Errorf(model.KindInternal, "internal error"))
+	log.With(request...).Error("panic in a request", slog.String("err", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 }
