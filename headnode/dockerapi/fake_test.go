@@ -113,10 +113,12 @@ func (f *fake) changedNow() {
 	f.changed = make(chan struct{})
 }
 
-func (f *fake) handler() http.Handler {
-	return New(Config{
+func (f *fake) handler() http.Handler { return New(f.config()) }
+
+func (f *fake) config() Config {
+	return Config{
 		Auth: f, Containers: f, Control: f, Usage: f, Files: f, Execs: f, Builds: fakeBuilds{f}, Images: fakeImages{f}, Pruner: f, Transfers: fakeImages{f}, Registries: fakeImages{f}, Networks: f, Connections: f, Volumes: fakeVolumes{f}, System: f, Version: "0.1.0",
-	})
+	}
 }
 
 // serve starts the API in front of f.

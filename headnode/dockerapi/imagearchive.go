@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/spearheadcloud/spearhead/internal/cork"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -103,7 +104,8 @@ func (s *server) upload(c *call) (*upload, error) {
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, fmt.Errorf("cannot answer while the request is read: %w", err)
 	}
-	return &upload{from: http.MaxBytesReader(c.w, c.r.Body, s.maxUpload)}, nil
+	body := http.MaxBytesReader(c.w, c.r.Body, s.maxUpload)
+	return &upload{from: cork.NewReader(body, cork.Of(c.ctx()))}, nil
 }
 
 func (u *upload) Read(p []byte) (int, error) {

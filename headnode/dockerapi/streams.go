@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
@@ -129,9 +131,14 @@ func (message) CloseWrite() error           { return nil }
 func (message) Close() error                { return nil }
 
 // join takes the connection over and joins it to the stream until the stream
-// ends, the client has gone, or the server stops. It closes both.
+// ends, the client has gone, or the server stops. It closes both. What broke a
+// stream off is its error, for the log: the client sees no more than an end.
 func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
-	end := sync.OnceFunc(func() { stream.Close() })
+	var ended atomic.Bool // by us
+	end := sync.OnceFunc(func() {
+		ended.Store(true)
+		stream.Close()
+	})
 	defer end()
 	conn, buffered, err := http.NewResponseController(c.w).Hijack()
 	if err != nil {
@@ -150,13 +157,19 @@ func (c *call) join(stream wire.Stream, mediaType string, stdin bool) error {
 		defer close(inputEnd)
 		copyInput(stream, end, input(buffered.Reader, conn), stdin)
 	}()
-	relay(cork.NewWriter(conn, cork.Below(conn)), stream, func() {}, end) // ends with the stream, or when the client has gone
+	broken := relay(cork.NewWriter(conn, cork.Below(conn)), stream, func() {}, end) // ends with the stream, or when the client has gone
+	if ended.Load() {
+		broken = nil // it is our own doing
+	}
 	end()
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
 	conn.SetReadDeadline(time.Now().Add(lingerTime))
 	<-inputEnd
+	if broken != nil {
+		return fmt.Errorf("cannot carry the stream to its end: %w", broken)
+	}
 	return nil
 }
 

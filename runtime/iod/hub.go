@@ -2,6 +2,8 @@ package iod
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -71,7 +73,11 @@ func (h *hub) publish(stream byte, c *chunk) {
 	}
 	for _, cl := range to {
 		c.refs.Add(1)
-		if !cl.put(stream, c) {
+		err := cl.put(stream, c)
+		if errors.Is(err, errStalled) {
+			h.logger.Warn("an attached client is cut off", "err", err)
+		}
+		if err != nil {
 			c.release()
 			h.remove(cl)
 		}
@@ -101,7 +107,7 @@ func (h *hub) join(cl *client, withCarry bool) (last time.Time) {
 			}
 			c := &chunk{buf: append([]byte(nil), rest...), n: len(rest)}
 			c.refs.Store(1)
-			cl.put(byte(stream), c)
+			_ = cl.put(byte(stream), c) // there is room in a new client
 		}
 	}
 	h.clients[cl] = struct{}{}
@@ -166,16 +172,22 @@ func newClient(conn *net.UnixConn, stdout, stderr, frame bool) *client {
 	}
 }
 
+var (
+	errGone    = errors.New("the client has gone")
+	errStalled = fmt.Errorf("it has read nothing for %v while its process waited for it", stallLimit)
+)
+
 // put queues a chunk, for which the caller has added a reference. While the
 // queue is full it waits, as a pipe would, for a client that goes on reading;
-// it returns false when the client does not.
-func (cl *client) put(stream byte, c *chunk) bool {
+// it returns errStalled when the client does not, and errGone when it is not
+// there any more.
+func (cl *client) put(stream byte, c *chunk) error {
 	var stall *time.Timer
 	for {
 		cl.mu.Lock()
 		if cl.dead {
 			cl.mu.Unlock()
-			return false
+			return errGone
 		}
 		if cl.bytes < clientBuffer {
 			p := piece{c: c}
@@ -185,7 +197,7 @@ func (cl *client) put(stream byte, c *chunk) bool {
 			cl.bytes += c.n
 			cl.mu.Unlock()
 			notify(cl.wake)
-			return true
+			return nil
 		}
 		cl.mu.Unlock()
 		if stall == nil {
@@ -195,9 +207,9 @@ func (cl *client) put(stream byte, c *chunk) bool {
 		select {
 		case <-cl.room:
 		case <-cl.done:
-			return false
+			return errGone
 		case <-stall.C:
-			return false
+			return errStalled
 		}
 	}
 }
