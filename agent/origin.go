@@ -49,6 +49,17 @@ func (a *Agent) part(ctx context.Context, t *task.Task, part string) (dir string
 	return "", nil, model.Errorf(model.KindInvalid, "a container has no part %.80q", part)
 }
 
+// writtenByOthers reports whether a part is a volume that running containers
+// mount: others than the one that brings it may still write to it.
+func (a *Agent) writtenByOthers(part string) bool {
+	volume, ok := strings.CutPrefix(part, partVolume)
+	if !ok {
+		return false
+	}
+	_, running := a.users(volume, "")
+	return running > 0
+}
+
 // notOfLog tells what in the directory of a log is of its node alone: how the
 // container's streams are treated, ends that were not acknowledged, and files
 // that are being written.
@@ -66,7 +77,7 @@ func (a *Agent) OfferedTree(ctx context.Context, id, part string) (io.ReadCloser
 	if err != nil {
 		return nil, err
 	}
-	how := treesync.Listing{Skip: skip, Still: t.Snapshot().Phase == state.PhaseIdle}
+	how := treesync.Listing{Skip: skip, Still: t.Snapshot().Phase == state.PhaseIdle && !a.writtenByOthers(part)}
 	return written(func(w io.Writer) error { return treesync.List(ctx, dir, how, w) }), nil
 }
 

@@ -3,6 +3,7 @@ package model
 import (
 	"net/netip"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -207,6 +208,16 @@ type TerminalSize struct {
 // Args is the command line that the container's first process gets.
 func (s *ContainerSpec) Args() []string {
 	return append(append([]string(nil), s.Entrypoint...), s.Cmd...)
+}
+
+// Joins are the ids of the containers in whose namespaces this one lives.
+func (s *ContainerSpec) Joins() (ids []string) {
+	for _, mode := range []string{s.Network, s.PidMode, s.IpcMode} {
+		if id, joined := strings.CutPrefix(mode, "container:"); joined {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // RestartPolicy says when a node starts an ended container again.

@@ -7,11 +7,17 @@ import "time"
 // head goes the way step by step, and whoever leads next goes on with it.
 type Transfer struct {
 	Operation string `json:"operation"` // tells one from the next
+	// With are the ids of all that go this way together, this container among
+	// them, in order. The first is who carries the way: what is asked of it and
+	// recorded of it is so of all. It is empty where heads that moved containers
+	// one by one have begun the way.
+	With []string `json:"with,omitempty"`
 	// To is the id of the new node, "" until it is chosen: Node is then the
 	// one that was asked for, "" for any.
 	To   string `json:"to,omitempty"`
 	Node string `json:"node,omitempty"`
-	// Reserved is what the container and its volumes take of To.
+	// Reserved is what the container takes of To, with the volumes that it
+	// brings along: of those that several mount, the first brings each.
 	Reserved Resources    `json:"reserved"`
 	Step     TransferStep `json:"step"`
 	// Start says that it ran when it was to be stopped for its way, and is to
@@ -36,6 +42,18 @@ const (
 
 // Halted reports whether the transfer keeps the container from running.
 func (t *Transfer) Halted() bool { return t != nil && t.Step == TransferStopping }
+
+// Company are the ids of all that go the way together with the container id,
+// itself among them. Without a way it is alone.
+func (t *Transfer) Company(id string) []string {
+	if t == nil || len(t.With) == 0 {
+		return []string{id}
+	}
+	return t.With
+}
+
+// CarriedBy reports whether the container id is the one that carries the way.
+func (t *Transfer) CarriedBy(id string) bool { return t.Company(id)[0] == id }
 
 // TransferEnd is what became of a container's latest transfer.
 type TransferEnd struct {

@@ -77,6 +77,12 @@ func (s *ContainerSpec) MountsVolumes() bool {
 	return slices.ContainsFunc(s.Mounts, func(m Mount) bool { return m.Type == MountVolume })
 }
 
+// MountsVolume reports whether the container sees files of the volume with that
+// id.
+func (s *ContainerSpec) MountsVolume(id string) bool {
+	return slices.ContainsFunc(s.Mounts, func(m Mount) bool { return m.Type == MountVolume && m.VolumeID == id })
+}
+
 // VolumeUsage is what a volume takes of its node.
 type VolumeUsage struct {
 	Used int64 `json:"used"` // bytes of its files, snapshots left out

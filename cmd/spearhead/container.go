@@ -23,7 +23,8 @@ func containerCommand() *cli.Command {
 				Name: "move", Usage: "bring a container to another node", ArgsUsage: "CONTAINER [NODE]",
 				Description: "Its files, volumes and log go with it while it runs; then it is stopped, what has changed since\n" +
 					"follows, and it starts on the other node with its name, id and addresses. Without NODE it goes where\n" +
-					"a new one would. If that cannot be done it stays, and runs on. The move goes on if the command is ended.",
+					"a new one would. If that cannot be done it stays, and runs on. The move goes on if the command is ended.\n" +
+					"All that share a volume or a namespace with it move along, in one move.",
 				Flags:  []cli.Flag{rateFlag()},
 				Action: moveContainer,
 			},
@@ -66,7 +67,14 @@ func moveContainer(c *cli.Context) error {
 	return operator(c, func(head *adminapi.Client) error {
 		bar := newProgress(c.App.Writer)
 		defer bar.end()
-		return head.MoveContainer(c.Context, request, func(p transfers.Progress) { bar.tell(words[0], p) })
+		told := false
+		return head.MoveContainer(c.Context, request, func(p transfers.Progress) {
+			if p.Along != "" && !told {
+				bar.note(words[0] + " shares volumes or namespaces, and moves together with " + p.Along)
+			}
+			told = true
+			bar.tell(words[0], p)
+		})
 	})
 }
 

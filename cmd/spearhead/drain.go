@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/errgroup"
@@ -18,11 +19,12 @@ func drainCommand() *cli.Command {
 	return &cli.Command{
 		Name: "drain", Usage: "move all that is on a node to others", ArgsUsage: "NODE",
 		Description: "Nothing new is placed on the node from then on. Each container moves as with spearhead container\n" +
-			"move, stopped ones too, and each volume that none mounts. What cannot move is named, with the reason,\n" +
-			"and stays; the command can be given again. With --stop nothing moves: what runs there is stopped.",
+			"move, stopped ones too, and each volume that none mounts; containers that share volumes or namespaces\n" +
+			"move together. What cannot move is named, with the reason, and stays; the command can be given again.\n" +
+			"With --stop nothing moves: what runs there is stopped.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "only show what would go where"},
-			&cli.IntFlag{Name: "at-once", Value: 2, Usage: "`COUNT` of moves at the same time"},
+			&cli.IntFlag{Name: "at-once", Value: 2, Usage: "`COUNT` of moves at the same time; containers that move together are one"},
 			rateFlag(),
 			&cli.BoolFlag{Name: "stop", Usage: "stop what runs there, and move nothing"},
 			&cli.IntFlag{Name: "timeout", Value: -1, Usage: "with --stop: `SECONDS` until a container is killed; each one's own by default"},
@@ -94,11 +96,22 @@ func printPlan(c *cli.Context, plan []adminapi.PlannedMove) error {
 		_, err := fmt.Fprintln(c.App.Writer, "there is nothing on the node")
 		return err
 	}
-	rows := newTable(c.App.Writer, "WHAT", "NAME", "STATUS", "TO", "WHY NOT")
+	rows := newTable(c.App.Writer, "WHAT", "NAME", "STATUS", "TO", "TOGETHER WITH", "WHY NOT")
 	for _, p := range plan {
-		rows.add(kindOfMove(&p), p.Account+"/"+p.Name, p.Status, p.To, p.Reason)
+		rows.add(kindOfMove(&p), p.Account+"/"+p.Name, p.Status, p.To, companions(plan, &p), p.Reason)
 	}
 	return rows.print()
+}
+
+// companions are the names of those that move with p, with commas.
+func companions(plan []adminapi.PlannedMove, p *adminapi.PlannedMove) string {
+	var names []string
+	for _, other := range plan {
+		if slices.Contains(p.With, other.ID) {
+			names = append(names, other.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 func kindOfMove(p *adminapi.PlannedMove) string {
@@ -121,15 +134,17 @@ func emptyNode(c *cli.Context, head *adminapi.Client, node string, rate int64) e
 	shown := newProgress(c.App.Writer)
 	var going errgroup.Group // one that fails holds back no other
 	going.SetLimit(c.Int("at-once"))
-	for i := range plan {
+	for _, together := range byMove(plan) {
 		if c.Context.Err() != nil {
 			break
 		}
 		going.Go(func() error {
-			p := &plan[i]
-			if err := moveOne(c.Context, head, p, rate, shown); err != nil {
-				p.Reason = err.Error()
-				shown.fail(kindOfMove(p)+" "+p.Account+"/"+p.Name, err)
+			err := moveOne(c.Context, head, &together[0], companions(plan, &together[0]), rate, shown)
+			for i := range together {
+				if p := &together[i]; err != nil {
+					p.Reason = err.Error()
+					shown.fail(kindOfMove(p)+" "+p.Account+"/"+p.Name, err)
+				}
 			}
 			return nil
 		})
@@ -139,8 +154,21 @@ func emptyNode(c *cli.Context, head *adminapi.Client, node string, rate int64) e
 	return tellDrained(c, node, plan)
 }
 
-// moveOne moves a container, or a volume that none mounts.
-func moveOne(ctx context.Context, head *adminapi.Client, p *adminapi.PlannedMove, rate int64, shown *progress) error {
+// byMove cuts a plan into moves: those that go together are in one.
+func byMove(plan []adminapi.PlannedMove) (moves [][]adminapi.PlannedMove) {
+	for len(plan) > 0 {
+		end := 1
+		for end < len(plan) && slices.Contains(plan[0].With, plan[end].ID) {
+			end++
+		}
+		moves, plan = append(moves, plan[:end]), plan[end:]
+	}
+	return moves
+}
+
+// moveOne moves a container with those that go along, or a volume that none
+// mounts.
+func moveOne(ctx context.Context, head *adminapi.Client, p *adminapi.PlannedMove, along string, rate int64, shown *progress) error {
 	if p.To == "" {
 		return errors.New(p.Reason)
 	}
@@ -152,6 +180,9 @@ func moveOne(ctx context.Context, head *adminapi.Client, p *adminapi.PlannedMove
 		}
 		shown.tell(name, transfers.Progress{Step: "done", Node: p.To})
 		return nil
+	}
+	if along != "" {
+		name += " with " + along
 	}
 	return head.MoveContainer(ctx, adminapi.MoveRequest{Container: p.ID, Rate: rate}, func(now transfers.Progress) { shown.tell(name, now) })
 }

@@ -55,6 +55,17 @@ func (p *progress) tell(name string, now transfers.Progress) {
 	p.draw()
 }
 
+// note leaves a line above the bars.
+func (p *progress) note(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	fmt.Fprintln(p.to, line)
+	if p.terminal {
+		p.draw()
+	}
+}
+
 // fail shows that a move came to nothing.
 func (p *progress) fail(name string, err error) {
 	p.mu.Lock()

@@ -41,6 +41,7 @@ type PlannedMove struct {
 	Account string       `json:"account"`          // login
 	Status  model.Status `json:"status,omitempty"` // of a container
 	Volume  bool         `json:"volume,omitempty"` // else it is a container
+	With    []string     `json:"with,omitempty"`   // ids of the containers that go with it, in one move
 	To      string       `json:"to,omitempty"`     // the node's name; "" is that it cannot go
 	Reason  string       `json:"reason,omitempty"` // why not
 }
@@ -162,7 +163,7 @@ func (s *server) plannedMoves(r *http.Request) ([]PlannedMove, error) {
 	}
 	for _, vol := range v.VolumesOnNode(n.ID) {
 		if vol.Removing || len(v.ContainersOfVolume(vol.ID)) > 0 {
-			continue // it goes with its container
+			continue // it goes with its containers
 		}
 		account, _ := v.Account(vol.AccountID)
 		p := PlannedMove{ID: vol.ID, Name: vol.Name, Account: account.Login, Volume: true}
@@ -176,7 +177,7 @@ func (s *server) plannedMoves(r *http.Request) ([]PlannedMove, error) {
 
 func (s *server) planned(v *state.View, p containers.PlannedMove) PlannedMove {
 	account, _ := v.Account(p.Container.AccountID)
-	out := PlannedMove{ID: p.Container.ID, Name: p.Container.Name, Account: account.Login, Status: p.Container.State.Status}
+	out := PlannedMove{ID: p.Container.ID, Name: p.Container.Name, Account: account.Login, Status: p.Container.State.Status, With: p.With}
 	if p.Reason != nil {
 		out.Reason = model.UserText(p.Reason)
 	}
@@ -222,7 +223,8 @@ func (c *Client) ContainerMoves(ctx context.Context) ([]MoveStatus, error) {
 	return ask[[]MoveStatus](ctx, c, http.MethodGet, "/v1/moves", nil)
 }
 
-// PlannedMoves shows where all that is on a node would go, the containers first.
+// PlannedMoves shows where all that is on a node would go, the containers first;
+// those that go together follow each other.
 func (c *Client) PlannedMoves(ctx context.Context, node string) ([]PlannedMove, error) {
 	return ask[[]PlannedMove](ctx, c, http.MethodGet, nodePath(node)+"/moves", nil)
 }

@@ -141,6 +141,19 @@ func (f *fleet) settled(c *model.Container) {
 	f.stale[c.NodeID] = true
 }
 
+// decidedAll and settledAll are for those that go to their node together.
+func (f *fleet) decidedAll(all []model.Container) {
+	for i := range all {
+		f.decided(&all[i])
+	}
+}
+
+func (f *fleet) settledAll(all []model.Container) {
+	for i := range all {
+		f.settled(&all[i])
+	}
+}
+
 // beside lists an account's containers, the pending ones too.
 func (f *fleet) beside(v *state.View, accountID string) []*model.Container {
 	all := v.Containers(accountID)

@@ -14,20 +14,18 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// PlaceTransfer chooses the node for a container that is to be moved, and
-// records it. Only the leader may call it. The rules of affinity that the
-// container was created with count.
+// PlaceTransfer chooses the node for a container that is to be moved, and for
+// all that go with it, and records it. Only the leader may call it. The rules of
+// affinity that they were created with count.
 func (s *Service) PlaceTransfer(ctx context.Context, id string) error {
 	for try := 1; ; try++ {
 		way, to, err := s.decideTransfer(id)
 		if err != nil {
 			return err
 		}
-		_, err = s.decisions.Propose(ctx, command.StepTransfer{
-			ID: id, Operation: way.Operation, Step: model.TransferCopying, To: to.NodeID, Reserved: to.Reserved,
-		})
+		_, err = s.decisions.Propose(ctx, placeStep(id, way, to))
 		s.placing.Lock()
-		s.fleet.settled(&to)
+		s.fleet.settledAll(to)
 		s.placing.Unlock()
 		if err == nil || try == reserveTries || !model.IsKind(err, model.KindConflict) && !model.IsKind(err, model.KindExhausted) {
 			return err
@@ -35,82 +33,168 @@ func (s *Service) PlaceTransfer(ctx context.Context, id string) error {
 	}
 }
 
+// placeStep records where containers go that are as in to from then on.
+func placeStep(id string, way model.Transfer, to []model.Container) command.StepTransfer {
+	step := command.StepTransfer{ID: id, Operation: way.Operation, Step: model.TransferCopying, To: to[0].NodeID}
+	for i := range to {
+		if to[i].ID == id {
+			step.Reserved = to[i].Reserved
+			continue
+		}
+		if step.Others == nil {
+			step.Others = map[string]model.Resources{}
+		}
+		step.Others[to[i].ID] = to[i].Reserved
+	}
+	return step
+}
+
 // decideTransfer chooses the node and counts what it promises as taken.
-func (s *Service) decideTransfer(id string) (way model.Transfer, to model.Container, err error) {
+func (s *Service) decideTransfer(id string) (way model.Transfer, to []model.Container, err error) {
 	s.placing.Lock()
 	defer s.placing.Unlock()
 	v := s.store.View()
 	c, ok := v.Container(id)
 	if !ok || c.Transfer == nil || c.Transfer.Step != model.TransferAsked {
-		return way, c, model.Errorf(model.KindConflict, "the move of the container is over")
+		return way, nil, model.Errorf(model.KindConflict, "the move of the container is over")
+	}
+	way = *c.Transfer
+	var group []model.Container
+	for _, member := range way.Company(id) {
+		if c, ok := v.Container(member); ok {
+			group = append(group, c)
+		}
 	}
 	see := s.sight()
 	s.fleet.follow(v, see)
-	if to, err = s.chooseTransfer(v, see, c, c.Transfer.Node); err != nil {
+	if to, err = s.chooseTransfer(v, see, group, way.Node); err != nil {
 		return way, to, err
 	}
-	s.fleet.decided(&to)
-	return *c.Transfer, to, nil
+	s.fleet.decidedAll(to)
+	return way, to, nil
 }
 
-// chooseTransfer returns the container as it would be on its new node, with its
-// volumes among what it reserves there. The caller holds placing.
-func (s *Service) chooseTransfer(v *state.View, see sight, c model.Container, nodeID string) (model.Container, error) {
-	r, err := s.transferRequest(v, c)
+// chooseTransfer returns the containers as they would be on their new node, with
+// the volumes that each brings among what it reserves there. The caller holds
+// placing.
+func (s *Service) chooseTransfer(v *state.View, see sight, group []model.Container, nodeID string) ([]model.Container, error) {
+	r, err := s.transferRequest(v, group)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
 	r.NodeID = nodeID
 	decision, err := s.fleet.choose(r, see)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
 	node, ok := v.Node(decision.NodeID)
 	if !ok {
-		return c, model.Errorf(model.KindInternal, "cannot move a container: the chosen node is unknown")
+		return nil, model.Errorf(model.KindInternal, "cannot move a container: the chosen node is unknown")
 	}
-	c.NodeID, c.Generation = node.ID, c.Generation+1
-	c.Reserved.Disk = placement.DiskNeed(&node, r.Need) + r.VolumeDisk
-	return c, nil
+	to := slices.Clone(group)
+	for i := range to {
+		c := &to[i]
+		volumes := broughtSize(v, &group[i])
+		c.NodeID, c.Generation = node.ID, c.Generation+1
+		c.Reserved.Disk = placement.DiskNeed(&node, model.Resources{Disk: diskOf(c)}) + volumes
+	}
+	return to, nil
 }
 
-// transferRequest is what placement decides on: what the container needs, its
-// volumes with it, on another node that keeps files as its own does and has
-// nothing old of it.
-func (s *Service) transferRequest(v *state.View, c model.Container) (placement.Request, error) {
-	from, ok := v.Node(c.NodeID)
+// diskOf is how much its root takes of a node that holds containers to a size.
+func diskOf(c *model.Container) int64 { return max(c.Reserved.Disk, c.Spec.Limits.Disk) }
+
+// broughtSize is how much the volumes may hold that c brings along.
+func broughtSize(v *state.View, c *model.Container) (size int64) {
+	for _, vol := range v.VolumesBrought(c) {
+		size += vol.Size
+	}
+	return size
+}
+
+// transferRequest is what placement decides on: what the containers need, their
+// volumes with them, on another node that keeps files as their own does and has
+// nothing old of them.
+func (s *Service) transferRequest(v *state.View, group []model.Container) (placement.Request, error) {
+	from, ok := v.Node(group[0].NodeID)
 	if !ok {
 		return placement.Request{}, model.Errorf(model.KindConflict, "the container's node was removed")
 	}
-	rules, _, _, err := affinity.Take(nil, c.Spec.Labels)
-	if err != nil {
-		rules = nil // it was made when rules were read in another way
-	}
-	for _, except := range append(formerNodes(v, &c), from.Name) {
-		rules = append(rules, "node!="+except)
-	}
-	img, _ := v.Image(c.Spec.ImageID)
-	pkg, _ := v.Package(c.Package)
-	bare := c // its volumes come along
-	bare.Spec.Mounts = nil
-	bare.Reserved.Disk = max(c.Reserved.Disk, c.Spec.Limits.Disk)
-	r, err := s.placementRequest(v, &Intent{
-		Container: bare, Platform: img.Architecture, LocalImage: images.Local(v, c.AccountID, img.ID), Traits: wantedTraits(pkg, &c.Spec),
-	})
-	if err != nil {
-		return r, err
+	var r placement.Request
+	for i := range group {
+		own, err := s.memberRequest(v, group[i])
+		if err != nil {
+			return r, err
+		}
+		own.VolumeDisk = broughtSize(v, &group[i])
+		if i == 0 {
+			r = own
+			continue
+		}
+		r.Join(&own)
 	}
 	r.Storage = from.Info.Storage
-	for _, vol := range v.VolumesOf(&c) {
-		r.VolumeDisk += vol.Size
+	isMember := func(o *model.Container) bool {
+		return slices.ContainsFunc(group, func(c model.Container) bool { return c.ID == o.ID })
 	}
-	r.Beside = slices.DeleteFunc(slices.Clone(r.Beside), func(o *model.Container) bool { return o.ID == c.ID })
-	parsed, err := affinity.ParseAll(rules)
-	if err != nil {
-		return r, err
-	}
-	r.Demands, err = affinity.Resolve(parsed, r.Beside)
+	r.Beside = slices.DeleteFunc(slices.Clone(r.Beside), isMember)
+	var err error
+	r.Demands, err = groupDemands(v, group, r.Beside)
 	return r, err
+}
+
+// memberRequest is what one container needs of a node, whatever it shares.
+func (s *Service) memberRequest(v *state.View, c model.Container) (placement.Request, error) {
+	img, _ := v.Image(c.Spec.ImageID)
+	pkg, _ := v.Package(c.Package)
+	c.Reserved.Disk = diskOf(&c)
+	traits := wantedTraits(pkg, &c.Spec)
+	c.Spec.Mounts = nil // its volumes come along
+	return s.placementRequest(v, &Intent{
+		Container: c, Platform: img.Architecture, LocalImage: images.Local(v, c.AccountID, img.ID), Traits: traits,
+	})
+}
+
+// groupDemands are the rules of affinity of all of a group, of which each counts
+// for all, beside the account's other containers.
+func groupDemands(v *state.View, group []model.Container, beside []*model.Container) ([]affinity.Demand, error) {
+	from, _ := v.Node(group[0].NodeID)
+	avoided := []string{"node!=" + from.Name}
+	var demands []affinity.Demand
+	for i := range group {
+		for _, name := range formerNodes(v, &group[i]) {
+			avoided = append(avoided, "node!="+name)
+		}
+		texts, _, _, err := affinity.Take(nil, group[i].Spec.Labels)
+		if err != nil {
+			continue // it was made when rules were read in another way
+		}
+		own, err := demandsBeside(texts, beside, slices.Concat(group[:i], group[i+1:]))
+		if err != nil {
+			return nil, err
+		}
+		demands = append(demands, own...)
+	}
+	slices.Sort(avoided)
+	nodes, err := demandsBeside(slices.Compact(avoided), beside, nil)
+	return append(demands, nodes...), err
+}
+
+// demandsBeside is what rules mean beside containers that stay, without those
+// that are kept because what they ask for comes along.
+func demandsBeside(texts []string, beside []*model.Container, along []model.Container) ([]affinity.Demand, error) {
+	rules, err := affinity.ParseAll(texts)
+	if err != nil {
+		return nil, err
+	}
+	comes := make([]*model.Container, len(along))
+	for i := range along {
+		comes[i] = &along[i]
+	}
+	rules = slices.DeleteFunc(rules, func(r affinity.Rule) bool {
+		return !r.AboutNodes() && !r.Not && !r.Finds(beside) && r.Finds(comes)
+	})
+	return affinity.Resolve(rules, beside)
 }
 
 // formerNodes are the names of the nodes that may have an old copy of c, or of
@@ -132,43 +216,6 @@ func formerNodes(v *state.View, c *model.Container) (names []string) {
 	return names
 }
 
-// PlannedMove is where a container of a node that is to be emptied would go.
-type PlannedMove struct {
-	Container *model.Container
-	To        string // id of the node
-	Reason    error  // why it cannot go; To is "" then
-}
-
-// PlanMoves shows where the containers of a node would go if they were moved
-// now, one after the other, as this head sees the nodes. It reserves nothing.
-func (s *Service) PlanMoves(nodeID string) []PlannedMove {
-	s.placing.Lock()
-	defer s.placing.Unlock()
-	v := s.store.View()
-	see := s.sight()
-	s.fleet.follow(v, see)
-	s.fleet.look(see)
-	var planned []PlannedMove
-	var counted []*model.Container
-	for _, c := range v.ContainersOnNode(nodeID) {
-		p := PlannedMove{Container: c}
-		to, err := model.Container{}, v.CheckTransfer(c)
-		if err == nil {
-			to, err = s.chooseTransfer(v, see, *c, "")
-		}
-		if p.Reason = err; err == nil {
-			p.To = to.NodeID
-			s.fleet.decided(&to) // so that the next one finds less
-			counted = append(counted, &to)
-		}
-		planned = append(planned, p)
-	}
-	for _, c := range counted {
-		s.fleet.settled(c)
-	}
-	return planned
-}
-
 // ComingRequest is what the node that a container is moved to is to make of it,
 // which holds its image when this returns.
 func (s *Service) ComingRequest(ctx context.Context, c model.Container) (wire.CreateRequest, error) {
@@ -180,7 +227,7 @@ func (s *Service) ComingRequest(ctx context.Context, c model.Container) (wire.Cr
 	if err != nil {
 		return r, err
 	}
-	for _, vol := range v.VolumesOf(&c) {
+	for _, vol := range v.VolumesBrought(&c) {
 		r.Volumes = append(r.Volumes, wire.VolumeRef{ID: vol.ID, Size: vol.Size})
 	}
 	return r, nil

@@ -12,6 +12,9 @@ import (
 type Request struct {
 	AccountID string
 	Need      model.Resources
+	// Count is how many containers it is about, which go to one node together;
+	// 0 is one.
+	Count int
 	// VolumeDisk is the size of the volumes that come to be on the node with
 	// it, in bytes; 0 is none, or none with a size.
 	VolumeDisk int64

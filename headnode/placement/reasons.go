@@ -89,7 +89,7 @@ func (s *scan) lacks(n *vital) reason {
 		disk += r.Need.Disk
 	}
 	switch {
-	case n.room < 1:
+	case int(n.room) < max(r.Count, 1):
 		return noRoom
 	case n.fault != none:
 		return n.fault

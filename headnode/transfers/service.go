@@ -57,6 +57,8 @@ type Config struct {
 type Service struct {
 	Config
 
+	claims claims
+
 	mu   sync.Mutex
 	busy map[string]bool // containers that somebody works on in this term
 }
@@ -94,18 +96,24 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// unfinished lists the containers with something to do.
+// unfinished lists the containers with something to do. Of those that go a way
+// together it is the one that carries it.
 func unfinished(v *state.View) (ids []string) {
-	for _, c := range v.TransferredContainers() {
-		ids = append(ids, c.ID)
-	}
-	for _, c := range v.MovingContainers() {
-		if c.Move.Fetched {
+	add := func(c *model.Container) {
+		if c.Transfer == nil || c.Transfer.CarriedBy(c.ID) {
 			ids = append(ids, c.ID)
 		}
 	}
+	for _, c := range v.TransferredContainers() {
+		add(c)
+	}
+	for _, c := range v.MovingContainers() {
+		if c.Move.Fetched {
+			add(c)
+		}
+	}
 	for _, c := range v.FormerContainers() {
-		ids = append(ids, c.ID)
+		add(c)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)

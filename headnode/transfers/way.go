@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
@@ -17,7 +19,12 @@ const (
 	// more than littleChanged bytes have come with it.
 	maxRounds     = 5
 	littleChanged = 16 << 20
+	// fetchedAtOnce are of those that go together, where no rate is asked for.
+	fetchedAtOnce = 4
 )
+
+// step is one thing to be done with a container, and with those of its company.
+type step func(context.Context, model.Container) error
 
 // finish does what is to be done with one container until there is nothing
 // more, or ctx ends.
@@ -26,12 +33,12 @@ func (s *Service) finish(ctx context.Context, id string) {
 	var failing time.Time // since when steps have failed in a row
 	complaint := ""
 	for ctx.Err() == nil {
-		c, ok := s.Store.View().Container(id)
-		step := s.next(&c)
-		if !ok || step == nil {
+		c, do, release, err := s.turn(ctx, id)
+		if err != nil || do == nil {
 			return
 		}
-		err := step(ctx, c)
+		err = do(ctx, c)
+		release()
 		switch {
 		case err == nil:
 			failing, complaint = time.Time{}, ""
@@ -55,6 +62,36 @@ func (s *Service) finish(ctx context.Context, id string) {
 	}
 }
 
+// turn waits until nobody else works on a container and its company, and tells
+// what to do with it; nil is nothing. The only error is that of ctx.
+func (s *Service) turn(ctx context.Context, id string) (c model.Container, do step, release func(), err error) {
+	for {
+		before, do := s.due(id)
+		if do == nil {
+			return before, nil, nil, nil
+		}
+		ids := before.Transfer.Company(id)
+		release, err := s.claims.take(ctx, ids)
+		if err != nil {
+			return before, nil, nil, err
+		}
+		now, do := s.due(id)
+		if do != nil && slices.Equal(ids, now.Transfer.Company(id)) {
+			return now, do, release, nil
+		}
+		release()
+	}
+}
+
+// due is a container as it is now, and what is to be done with it.
+func (s *Service) due(id string) (model.Container, step) {
+	c, ok := s.Store.View().Container(id)
+	if !ok {
+		return c, nil
+	}
+	return c, s.next(&c)
+}
+
 // pause waits before a step is tried again: no event tells that a node is well.
 func (s *Service) pause(ctx context.Context) {
 	timer := time.NewTimer(s.RetryAfter)
@@ -66,8 +103,10 @@ func (s *Service) pause(ctx context.Context) {
 }
 
 // next is what to do with a container, or nil.
-func (s *Service) next(c *model.Container) func(context.Context, model.Container) error {
+func (s *Service) next(c *model.Container) step {
 	switch {
+	case c.Transfer != nil && !c.Transfer.CarriedBy(c.ID):
+		return nil // another carries the way
 	case c.Transfer != nil && c.Transfer.Step == model.TransferAsked:
 		return func(ctx context.Context, c model.Container) error { return s.Containers.PlaceTransfer(ctx, c.ID) }
 	case c.Transfer != nil && c.Transfer.Step == model.TransferCopying:
@@ -100,17 +139,17 @@ func (s *Service) undo(ctx context.Context, c *model.Container, cause error) err
 	return err
 }
 
-// copy brings the files to the new node while the container runs.
+// copy brings the files to the new node while the containers run.
 func (s *Service) copy(ctx context.Context, c model.Container) error {
 	if err := failpoint.Hit("head.transfer.placed"); err != nil {
 		return err
 	}
 	for range maxRounds {
-		fetched, err := s.fetch(ctx, c, c.Transfer.Rate)
+		bytes, running, err := s.fetchAll(ctx, c, c.Transfer.Rate)
 		if err != nil {
 			return err
 		}
-		if fetched.Bytes <= littleChanged || !c.State.Status.Running() {
+		if bytes <= littleChanged || !running {
 			break
 		}
 	}
@@ -119,6 +158,24 @@ func (s *Service) copy(ctx context.Context, c model.Container) error {
 	}
 	_, err := s.Decisions.Propose(ctx, command.StepTransfer{ID: c.ID, Operation: c.Transfer.Operation, Step: model.TransferStopping})
 	return err
+}
+
+// fetchAll has the new node make its copies what the containers are, and tells
+// how much came with it and whether any of them runs. With a rate they come one
+// after the other, so that it holds for all together.
+func (s *Service) fetchAll(ctx context.Context, c model.Container, rate int64) (bytes int64, running bool, err error) {
+	all, atOnce := company(s.Store.View(), &c), fetchedAtOnce
+	if rate > 0 {
+		atOnce = 1
+	}
+	var come atomic.Int64
+	err = each(ctx, all, atOnce, func(ctx context.Context, c model.Container) error {
+		fetched, err := s.fetch(ctx, c, rate)
+		come.Add(fetched.Bytes)
+		return err
+	})
+	running = slices.ContainsFunc(all, func(c model.Container) bool { return c.State.Status.Running() })
+	return come.Load(), running, err
 }
 
 // fetch has the new node make its copy what the container is.
@@ -173,31 +230,58 @@ func (s *Service) whileConnected(ctx context.Context, nodeID string) (context.Co
 	}
 }
 
-// cross stops the container, brings what has changed since to the new node, and
-// makes it that node's.
+// cross stops the containers, brings what has changed since to the new node, and
+// makes them that node's.
 func (s *Service) cross(ctx context.Context, c model.Container) error {
 	if err := failpoint.Hit("head.transfer.stopping"); err != nil {
 		return err
 	}
-	ack, err := s.Agent(c.NodeID).DepartContainer(ctx, c.ID, wire.StopRequest{})
+	acks, err := s.depart(ctx, c)
 	if err != nil {
 		return err
 	}
 	if err := failpoint.Hit("head.transfer.stopped"); err != nil {
 		return err
 	}
-	if _, err := s.fetch(ctx, c, 0); err != nil {
+	if _, _, err := s.fetchAll(ctx, c, 0); err != nil {
 		return err
 	}
-	// Its end has to be in the state, which hears no more of the old node then.
-	if err := s.Containers.See(ctx, c.NodeID, ack); err != nil {
-		return err
+	// Their ends have to be in the state, which hears no more of the old node then.
+	for _, ack := range acks {
+		if err := s.Containers.See(ctx, c.NodeID, ack); err != nil {
+			return err
+		}
 	}
 	if err := failpoint.Hit("head.transfer.fetched"); err != nil {
 		return err
 	}
 	_, err = s.Decisions.Propose(ctx, command.CompleteTransfer{ID: c.ID, Operation: c.Transfer.Operation, Time: time.Now().UTC()})
 	return err
+}
+
+// depart stops the containers, those that live in namespaces of others before
+// these, and tells where the old node's journal says so.
+func (s *Service) depart(ctx context.Context, c model.Container) (acks []wire.Ack, err error) {
+	var mu sync.Mutex
+	for _, tier := range slices.Backward(tiers(company(s.Store.View(), &c))) {
+		err := each(ctx, tier, 0, func(ctx context.Context, c model.Container) error {
+			ack, err := s.Agent(c.NodeID).DepartContainer(ctx, c.ID, wire.StopRequest{})
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			acks = append(acks, ack)
+			return nil
+		})
+		if err == nil {
+			err = failpoint.Hit("head.transfer.departed")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return acks, nil
 }
 
 // arrive has the new node make the container of what it fetched, and start it.
@@ -217,6 +301,11 @@ func (s *Service) arrive(ctx context.Context, c model.Container) error {
 	if err := failpoint.Hit("head.transfer.arrived"); err != nil {
 		return err
 	}
+	if c.Move.Start {
+		if err := s.awaitJoined(ctx, &c); err != nil {
+			return err
+		}
+	}
 	stays, err := agent.StayContainer(ctx, c.ID, wire.StayRequest{Start: c.Move.Start})
 	switch {
 	case err == nil:
@@ -235,24 +324,35 @@ func (s *Service) arrive(ctx context.Context, c model.Container) error {
 	return err
 }
 
-// stay has the old node keep the container after all.
+// stay has the old node keep the containers after all.
 func (s *Service) stay(ctx context.Context, c model.Container) error {
 	if err := failpoint.Hit("head.transfer.undoing"); err != nil {
 		return err
 	}
-	ack, err := s.Agent(c.NodeID).StayContainer(ctx, c.ID, wire.StayRequest{Start: c.Transfer.Start})
+	for _, tier := range tiers(company(s.Store.View(), &c)) {
+		if err := each(ctx, tier, 0, s.stayOne); err != nil {
+			return err
+		}
+		if err := failpoint.Hit("head.transfer.stayed"); err != nil {
+			return err
+		}
+	}
+	_, err := s.Decisions.Propose(ctx, command.EndTransfer{ID: c.ID, Operation: c.Transfer.Operation, Time: time.Now().UTC()})
+	return err
+}
+
+// stayOne has the old node start a container again that ran.
+func (s *Service) stayOne(ctx context.Context, c model.Container) error {
+	ack, err := s.Agent(c.NodeID).StayContainer(ctx, c.ID, wire.StayRequest{Start: c.Transfer != nil && c.Transfer.Start})
 	switch {
 	case model.IsKind(err, model.KindUnavailable):
 		return err
 	case err != nil && !model.IsKind(err, model.KindNotFound):
 		s.Logger.Warn("a container that was not moved after all does not start again", slog.String("container", c.ID), slog.Any("err", err))
 	case err == nil:
-		if err := s.Containers.See(ctx, c.NodeID, ack); err != nil {
-			return err
-		}
+		return s.Containers.See(ctx, c.NodeID, ack)
 	}
-	_, err = s.Decisions.Propose(ctx, command.EndTransfer{ID: c.ID, Operation: c.Transfer.Operation, Time: time.Now().UTC()})
-	return err
+	return nil
 }
 
 // tidy removes copies that are not the container. Those on nodes that do not

@@ -95,6 +95,12 @@ func (r *Rule) AboutNodes() bool {
 	return r.Key == keyNode || r.Key == keyRack || r.Key == keyZone
 }
 
+// Finds reports whether a rule is about any of containers.
+func (r *Rule) Finds(containers []*model.Container) bool {
+	found, err := r.find(containers)
+	return err != nil || len(found) > 0
+}
+
 // find returns the containers that a rule is about. One that is named exactly
 // is looked for by its name, then by its id, then by the beginning of its id.
 func (r *Rule) find(containers []*model.Container) ([]*model.Container, error) {

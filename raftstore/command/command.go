@@ -182,6 +182,7 @@ var decoders = map[Number]func(envelope) (Command, error){
 	NumberStepTransfer:     fields[StepTransfer],
 	NumberCompleteTransfer: fields[CompleteTransfer],
 	NumberEndTransfer:      fields[EndTransfer],
+	NumberAskGroupTransfer: fields[AskGroupTransfer],
 	NumberDropFormer:       fields[DropFormer],
 	NumberFindContainer:    fields[FindContainer],
 	NumberCreateNetwork:    fields[CreateNetwork],

@@ -55,7 +55,11 @@ func all() []Command {
 		MoveContainer{ID: "c", From: "n", To: "m", Generation: 1, Reserved: model.Resources{Memory: 1}, Time: now},
 		SettleMove{ID: "c", Generation: 1},
 		AskTransfer{ID: "c", Operation: "o", Node: "m", Rate: 5, Time: now},
-		StepTransfer{ID: "c", Operation: "o", Step: model.TransferCopying, To: "m", Reserved: model.Resources{Memory: 1}},
+		AskGroupTransfer{ID: "c", Operation: "o", Node: "m", Rate: 5, Time: now},
+		StepTransfer{
+			ID: "c", Operation: "o", Step: model.TransferCopying, To: "m", Reserved: model.Resources{Memory: 1},
+			Others: map[string]model.Resources{"d": {Memory: 2}},
+		},
 		CompleteTransfer{ID: "c", Operation: "o", Time: now},
 		EndTransfer{ID: "c", Operation: "o", Time: now},
 		DropFormer{ID: "c", Former: model.FormerCopy{NodeID: "n", Generation: 1}},

@@ -13,11 +13,12 @@ const (
 	NumberCompleteTransfer Number = 97
 	NumberEndTransfer      Number = 98
 	NumberDropFormer       Number = 99
+	NumberAskGroupTransfer Number = 150
 )
 
-// AskTransfer asks that a container be moved to another node, or to one that
-// the leader chooses. KindConflict, in words for its owner, if it cannot be
-// moved now. The same Operation again changes nothing.
+// AskTransfer is what heads asked before AskGroupTransfer, and what logs still
+// hold: it moves one container, and is KindConflict for one that shares volumes
+// or namespaces with others.
 type AskTransfer struct {
 	ID        string    `json:"id"`
 	Operation string    `json:"operation"`
@@ -26,9 +27,22 @@ type AskTransfer struct {
 	Time      time.Time `json:"time"`
 }
 
-// StepTransfer records the next step of a transfer before it is taken. With
-// model.TransferCopying it promises Reserved of the node To, and each volume of
-// the container a copy there: KindConflict and KindExhausted if that cannot be.
+// AskGroupTransfer asks that a container, and all that its volumes and
+// namespaces bind it to, be moved to another node, or to one that the leader
+// chooses. KindConflict, in words for its owner, if one of them cannot be moved
+// now. The same Operation again changes nothing.
+type AskGroupTransfer struct {
+	ID        string    `json:"id"`
+	Operation string    `json:"operation"`
+	Node      string    `json:"node,omitempty"` // by id; "" is any
+	Rate      int64     `json:"rate,omitempty"` // see model.Transfer
+	Time      time.Time `json:"time"`
+}
+
+// StepTransfer records the next step of a transfer before it is taken, for all
+// that go together; ID is any of them, as in what follows. With
+// model.TransferCopying it promises of the node To what each takes, and each of
+// their volumes a copy there: KindConflict and KindExhausted if that cannot be.
 // With model.TransferUndoing it says why in Failure. A step that was taken
 // already changes nothing, one that cannot follow is KindConflict.
 type StepTransfer struct {
@@ -36,22 +50,24 @@ type StepTransfer struct {
 	Operation string             `json:"operation"`
 	Step      model.TransferStep `json:"step"`
 	To        string             `json:"to,omitempty"`
-	Reserved  model.Resources    `json:"reserved"`
-	Failure   string             `json:"failure,omitempty"`
+	Reserved  model.Resources    `json:"reserved"` // what ID takes of To
+	// Others is what each of the others takes, by id.
+	Others  map[string]model.Resources `json:"others,omitempty"`
+	Failure string                     `json:"failure,omitempty"`
 }
 
-// CompleteTransfer makes the container and its volumes the new node's, in one
-// step: it is of the next generation, and on its way there until SettleMove.
-// What the old node has is a former copy. KindConflict unless it is stopped for
-// that very transfer.
+// CompleteTransfer makes all that go together, and their volumes, the new
+// node's, in one step: each is of the next generation, and on its way there
+// until SettleMove. What the old node has is a former copy. KindConflict unless
+// all are stopped for that very transfer.
 type CompleteTransfer struct {
 	ID        string    `json:"id"`
 	Operation string    `json:"operation"`
 	Time      time.Time `json:"time"`
 }
 
-// EndTransfer ends a transfer that is being undone: the container stays, and
-// what the other node has of it is a former copy. A transfer that is not there
+// EndTransfer ends a transfer that is being undone: all that go together stay,
+// and what the other node has of them are former copies. A transfer that is not there
 // is no error, one that is not being undone is KindConflict.
 type EndTransfer struct {
 	ID        string    `json:"id"`
@@ -67,6 +83,9 @@ type DropFormer struct {
 
 // Number implements Command.
 func (AskTransfer) Number() Number { return NumberAskTransfer }
+
+// Number implements Command.
+func (AskGroupTransfer) Number() Number { return NumberAskGroupTransfer }
 
 // Number implements Command.
 func (StepTransfer) Number() Number { return NumberStepTransfer }

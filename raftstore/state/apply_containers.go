@@ -27,6 +27,9 @@ func (t *transaction) reserveContainer(cmd command.ReserveContainer) error {
 	if err := t.takeVolumes(&c, cmd.Volumes); err != nil {
 		return err
 	}
+	if err := t.checkCompany(&c); err != nil {
+		return err
+	}
 	a, err := t.account(c.AccountID)
 	if err != nil {
 		return err
@@ -167,6 +170,9 @@ func (t *transaction) addContainer(c *model.Container) error {
 
 // dropContainer forgets a container and frees all that was promised to it.
 func (t *transaction) dropContainer(c *model.Container) error {
+	if err := t.leaveCompany(c); err != nil {
+		return err
+	}
 	if err := t.delete(tableContainers, c); err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ func (t *transaction) loseContainer(cmd command.LoseContainer) error {
 	alive := c.State.Status.Running() || c.State.Status == model.StatusRestarting
 	c.State.Status, c.State.Error, c.State.Pid = model.StatusDead, cmd.Reason, 0
 	c.Execs = nil
+	if err := t.leaveCompany(&c); err != nil {
+		return err
+	}
 	if err := t.dropTransfer(&c); err != nil {
 		return err
 	}

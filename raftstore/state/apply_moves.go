@@ -42,6 +42,9 @@ func (t *transaction) moveContainer(cmd command.MoveContainer) error {
 		t.recordOf(&c, "die", cmd.Time, map[string]string{"exitCode": strconv.Itoa(lostExitCode)})
 	}
 	start := alive || c.Move != nil && c.Move.Start || c.Transfer != nil && c.Transfer.Start
+	if err := t.leaveCompany(&c); err != nil {
+		return err
+	}
 	if err := t.dropTransfer(&c); err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ var rules = map[command.Number]rule{
 	command.NumberRemoveRule:       on((*transaction).removeRule),
 
 	command.NumberAskTransfer:      on((*transaction).askTransfer),
+	command.NumberAskGroupTransfer: on((*transaction).askGroupTransfer),
 	command.NumberStepTransfer:     on((*transaction).stepTransfer),
 	command.NumberCompleteTransfer: on((*transaction).completeTransfer),
 	command.NumberEndTransfer:      on((*transaction).endTransfer),

@@ -7,9 +7,9 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 )
 
-// CheckTransfer returns why a container cannot be moved to another node at this
-// moment, in words for people, or nil.
-func (v *View) CheckTransfer(c *model.Container) error {
+// checkMovable returns why a container cannot be moved to another node at this
+// moment, whatever it shares with others, in words for people; or nil.
+func checkMovable(c *model.Container) error {
 	switch {
 	case c.Phase != model.PhaseCreated || c.State.Status == model.StatusRemoving:
 		return model.Errorf(model.KindConflict, "container %s is being made or removed", c.Name)
@@ -24,37 +24,45 @@ func (v *View) CheckTransfer(c *model.Container) error {
 	case len(c.Spec.Devices) > 0:
 		return model.Errorf(model.KindConflict, "container %s uses devices of its node", c.Name)
 	}
-	if err := v.checkShares(c); err != nil {
-		return err
-	}
-	return v.checkMounts(c)
+	return nil
 }
 
-// checkShares refuses containers that live in each other's namespaces: they are
-// on one node.
-func (v *View) checkShares(c *model.Container) error {
-	for _, other := range v.Containers(c.AccountID) {
-		switch {
-		case other.ID == c.ID:
-		case sharesWith(&other.Spec, c.ID):
-			return model.Errorf(model.KindConflict, "container %s shares a namespace with container %s, which is bound to its node by that", c.Name, other.Name)
-		case sharesWith(&c.Spec, other.ID):
-			return model.Errorf(model.KindConflict, "container %s lives in a namespace of container %s, and is bound to its node by that", c.Name, other.Name)
+// checkPaths refuses a container that mounts files of its node.
+func checkPaths(c *model.Container) error {
+	for _, m := range c.Spec.Mounts {
+		if m.Type == model.MountBind {
+			return model.Errorf(model.KindConflict, "container %s mounts %s of its node's own files", c.Name, m.Source)
 		}
 	}
 	return nil
 }
 
-func sharesWith(spec *model.ContainerSpec, id string) bool {
-	return slices.Contains([]string{spec.Network, spec.PidMode, spec.IpcMode}, "container:"+id)
+// checkSettled refuses a volume that is not wholly on the node of c, which
+// mounts it.
+func checkSettled(vol *model.Volume, c *model.Container) error {
+	if vol.Incomplete || vol.Moving() || vol.NodeID != c.NodeID {
+		return model.Errorf(model.KindConflict, "the volume %s of container %s is being filled or moved; try again when that is done", vol.Name, c.Name)
+	}
+	return nil
 }
 
-// checkMounts refuses what is on one node for others too.
-func (v *View) checkMounts(c *model.Container) error {
-	for _, m := range c.Spec.Mounts {
-		if m.Type == model.MountBind {
-			return model.Errorf(model.KindConflict, "container %s mounts %s of its node's own files", c.Name, m.Source)
+// checkAlone is what AskTransfer asks of a container: that it can be moved and
+// shares nothing with others.
+func (v *View) checkAlone(c *model.Container) error {
+	if err := checkMovable(c); err != nil {
+		return err
+	}
+	for _, other := range v.Containers(c.AccountID) {
+		switch {
+		case other.ID == c.ID:
+		case slices.Contains(other.Spec.Joins(), c.ID):
+			return model.Errorf(model.KindConflict, "container %s shares a namespace with container %s, which is bound to its node by that", c.Name, other.Name)
+		case slices.Contains(c.Spec.Joins(), other.ID):
+			return model.Errorf(model.KindConflict, "container %s lives in a namespace of container %s, and is bound to its node by that", c.Name, other.Name)
 		}
+	}
+	if err := checkPaths(c); err != nil {
+		return err
 	}
 	for _, vol := range v.VolumesOf(c) {
 		var others []string
@@ -63,11 +71,11 @@ func (v *View) checkMounts(c *model.Container) error {
 				others = append(others, user.Name)
 			}
 		}
-		switch {
-		case len(others) > 0:
+		if len(others) > 0 {
 			return model.Errorf(model.KindConflict, "container %s shares the volume %s with %s: a volume is on one node, with all that mount it", c.Name, vol.Name, strings.Join(others, ", "))
-		case vol.Incomplete || vol.Moving() || vol.NodeID != c.NodeID:
-			return model.Errorf(model.KindConflict, "the volume %s of container %s is being filled or moved; try again when that is done", vol.Name, c.Name)
+		}
+		if err := checkSettled(&vol, c); err != nil {
+			return err
 		}
 	}
 	return nil
