@@ -29,7 +29,7 @@ func copying(j *journal, id string) {
 	reserved.Disk += 20
 	begin := step(id, model.TransferCopying)
 	begin.To, begin.Reserved = "node-2", reserved
-	j.must(command.AskTransfer{ID: id, Operation: "way", Time: epoch}, begin, begin)
+	j.must(command.AskGroupTransfer{ID: id, Operation: "way", Time: epoch}, begin, begin)
 }
 
 func ended(node string, seq uint64) command.CommitJournal {
@@ -98,7 +98,7 @@ func TestATransferThatIsUndone(t *testing.T) {
 		t.Errorf("promised are %+v and %+v", j.View().Promised("node-1"), j.View().Promised("node-2"))
 	}
 	// The node that has a copy is not chosen again before that is gone.
-	j.must(command.AskTransfer{ID: id, Operation: "again", Time: epoch})
+	j.must(command.AskGroupTransfer{ID: id, Operation: "again", Time: epoch})
 	again := command.StepTransfer{ID: id, Operation: "again", Step: model.TransferCopying, To: "node-2", Reserved: c.Reserved}
 	j.refused(again, model.KindConflict)
 	j.must(command.RemoveNode{ID: "node-2"})
@@ -119,6 +119,8 @@ func TestAContainerThatIsLostOnItsWay(t *testing.T) {
 	}
 }
 
+// What logs hold of earlier heads means what it meant: one container, which
+// shares nothing.
 func TestTransfersAreRefusedForGoodReasons(t *testing.T) {
 	t.Parallel()
 	ask := func(id string) command.AskTransfer { return command.AskTransfer{ID: id, Operation: "o", Time: epoch} }
