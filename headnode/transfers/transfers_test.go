@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -46,10 +47,13 @@ func newCenter(t *testing.T) *center {
 }
 
 // run makes a container that runs and has written something.
-func (c *center) run(name string) string {
+func (c *center) run(name string) string { return c.runAs(name, model.ContainerSpec{Network: "none"}) }
+
+func (c *center) runAs(name string, spec model.ContainerSpec) string {
 	c.t.Helper()
 	ctx := headtest.Context(c.t)
-	made, _, err := c.Containers.Create(ctx, c.account, model.CreateContainer{Name: name, Spec: model.ContainerSpec{Image: "busybox", Network: "none"}})
+	spec.Image = "busybox"
+	made, _, err := c.Containers.Create(ctx, c.account, model.CreateContainer{Name: name, Spec: spec})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -114,7 +118,7 @@ func (c *center) lead(act func(what string, do func())) (s *transfers.Service, s
 
 func (c *center) ask(id string) {
 	c.t.Helper()
-	c.Propose(command.AskTransfer{ID: id, Operation: model.NewID(), Time: time.Now().UTC()})
+	c.Propose(command.AskGroupTransfer{ID: id, Operation: model.NewID(), Time: time.Now().UTC()})
 }
 
 func (c *center) settled(id string) {
@@ -175,16 +179,16 @@ func TestTheLeaderMayDieAtAnyStep(t *testing.T) {
 	for last := 0; ; last++ {
 		name := fmt.Sprint("web", last)
 		id := c.run(name)
-		if !c.killedAt(id, last) {
+		if !c.killedAt(last, id) {
 			break
 		}
 		c.checkOne(id, name)
 	}
 }
 
-// killedAt moves a container under a leader that ends at its thing number last:
+// killedAt moves the containers, which go together, under a leader that ends at its thing number last:
 // before it if that is even, and after it if it is odd.
-func (c *center) killedAt(id string, last int) (killed bool) {
+func (c *center) killedAt(last int, ids ...string) (killed bool) {
 	var mu sync.Mutex
 	things := 0
 	dies := make(chan struct{})
@@ -211,21 +215,23 @@ func (c *center) killedAt(id string, last int) (killed bool) {
 		})
 	}
 	_, stop := c.lead(act)
-	c.ask(id)
+	c.ask(ids[0])
 	c.Until("the leader has died, or all is done", func() bool {
 		select {
 		case <-dies:
 			killed = true
 		default:
 		}
-		return killed || c.isSettled(id)
+		return killed || !slices.ContainsFunc(ids, func(id string) bool { return !c.isSettled(id) })
 	})
 	stop()
 	for _, node := range []string{"node-1", "node-2"} {
 		c.Agent(node).FailMove(nil)
 	}
 	_, end := c.lead(nil)
-	c.settled(id)
+	for _, id := range ids {
+		c.settled(id)
+	}
 	end()
 	return killed
 }
@@ -305,7 +311,7 @@ func TestRequestsMeanwhile(t *testing.T) {
 	t.Parallel()
 	c := newCenter(t)
 	id := c.run("web")
-	c.Propose(command.AskTransfer{ID: id, Operation: "way", Time: time.Now().UTC()})
+	c.Propose(command.AskGroupTransfer{ID: id, Operation: "way", Time: time.Now().UTC()})
 	err := c.Containers.Remove(headtest.Context(t), c.account, id, wire.RemoveRequest{Force: true})
 	if !model.IsKind(err, model.KindConflict) {
 		t.Errorf("a removal meanwhile: %v", err)

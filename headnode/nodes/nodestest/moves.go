@@ -118,6 +118,11 @@ func (a *Agent) StayContainer(_ context.Context, id string, r wire.StayRequest) 
 	}
 	c.moved.departing, c.moved.offered = false, ""
 	if r.Start && !c.state.Status.Running() {
+		for _, joined := range c.spec.Spec.Joins() {
+			if other := a.containers[joined]; other == nil || !other.state.Status.Running() {
+				return wire.Ack{}, model.Errorf(model.KindConflict, "cannot join a namespace of a non running container: %s", joined)
+			}
+		}
 		return a.start(c), nil
 	}
 	return wire.Ack{Epoch: a.epoch, Seq: uint64(len(a.journal))}, nil
