@@ -159,7 +159,11 @@ func (t *Task) signal(sig syscall.Signal, want intent) (wire.Ack, error) {
 		return ack, nil
 	}
 	if err == nil && want.thaws && (t.paused() || t.status.Freezing) {
-		return t.unpause()
+		thawed, err := t.unpause()
+		if model.IsKind(err, model.KindConflict) { // the signal has thawed or ended it already
+			return t.thawed()
+		}
+		return thawed, err
 	}
 	return ack, err
 }

@@ -18,15 +18,17 @@ func TestDrain(t *testing.T) {
 	runs := writer(t, b, "drained")
 	rests := writer(t, b, "drained-resting")
 	b.Docker(t, "stop", rests)
+	hosts := b.Run(t, "--name", "hosts", b.Image, "sleep", "1000")
+	guest := b.Run(t, "--name", "guest", "--network", "container:hosts", b.Image, "sleep", "1000")
 	stays := b.Run(t, "--name", "rooted", b.Image, "sleep", "1000")
-	b.Run(t, "--name", "rooted-too", "--network", "container:rooted", b.Image, "sleep", "1000")
+	b.Docker(t, "pause", stays)
 	for _, node := range nodes[1:] {
 		operate(t, b, "node", "uncordon", node)
 	}
 	t.Cleanup(func() { _, _ = try(context.Background(), b, "node", "uncordon", "node-1") })
 
 	plan := operate(t, b, "node", "drain", "--dry-run", "node-1")
-	for _, want := range []string{"dev/drained ", "dev/drained-resting", "shares a namespace with container rooted-too"} {
+	for _, want := range []string{"dev/drained ", "dev/drained-resting", "guest", "container rooted is paused"} {
 		if !strings.Contains(plan, want) {
 			t.Errorf("the plan lacks %q:\n%s", want, plan)
 		}
@@ -35,24 +37,25 @@ func TestDrain(t *testing.T) {
 		t.Fatalf("a dry run moved a container to %s", got)
 	}
 	out, err := try(t.Context(), b, "node", "drain", "node-1", "--at-once", "2", "--rate", "100m")
-	if err == nil || !strings.Contains(err.Error(), "2 of 4 could not be moved off node-1") {
+	if err == nil || !strings.Contains(err.Error(), "1 of 5 could not be moved off node-1") {
 		t.Errorf("drain: %v\n%s", err, out)
 	}
-	for _, id := range []string{runs, rests} {
+	for _, id := range []string{runs, rests, hosts, guest} {
 		if got := moved(t, b, id); got == "node-1" {
 			t.Errorf("container %.12s is on %s", id, got)
 		}
 	}
 	whole(t, b, runs)
+	if one, two := home(t, b, hosts), home(t, b, guest); one != two {
+		t.Errorf("a container is on %s, and the one in its network on %s", one, two)
+	}
 	if got := b.Inspect(t, rests, "{{.State.Status}}"); got != "exited" {
 		t.Errorf("the container that was stopped is %s", got)
 	}
-	if got := b.Inspect(t, stays, "{{.State.Status}}"); got != "running" || home(t, b, stays) != "node-1" {
+	if got := b.Inspect(t, stays, "{{.State.Status}}"); got != "paused" || home(t, b, stays) != "node-1" {
 		t.Errorf("the container that cannot move is %s", got)
 	}
-	for _, name := range []string{"rooted-too", "rooted"} {
-		b.Docker(t, "rm", "-f", name)
-	}
+	b.Docker(t, "rm", "-f", "rooted")
 	bed.Eventually(t, func() error {
 		if out, err := try(t.Context(), b, "node", "drain", "node-1"); err != nil || !strings.Contains(out, "node-1 is empty") {
 			return fmt.Errorf("drain of an empty node: %s %w", out, err)

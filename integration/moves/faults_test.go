@@ -81,6 +81,31 @@ func TestDeathsInAMove(t *testing.T) {
 	}
 }
 
+// familyDeaths are places that a move passes several times when containers move
+// together: daemons die between the first and the last of them.
+var familyDeaths = []struct{ old, new, head string }{
+	{"agent/depart-recorded=kill", "agent/fetch-begun=kill", "head.transfer.departed=kill"},
+	{"agent/exit-recorded=kill", "agent/arrive-registered=kill", "head.transfer.fetched=kill"},
+	{"agent/remove-parts=kill", "agent/start-recorded=kill", "head.transfer.arrived=kill"},
+	{"agent/depart-stopped=error", "", "head.transfer.stayed=kill"},
+}
+
+// Daemons die while containers move that share a volume and a network: in the
+// end all are on one node, whole, and run.
+func TestDeathsInAMoveOfAFamily(t *testing.T) {
+	b := setting.Shared(t)
+	f := newFamily(t, b, "clan")
+	for _, places := range familyDeaths {
+		t.Run(strings.Trim(fmt.Sprint(places), "{ }"), func(t *testing.T) {
+			from := home(t, b, f.main)
+			armed := map[string]string{from: places.old, other(from): places.new, "head-1": places.head}
+			maps.DeleteFunc(armed, func(_, place string) bool { return place == "" })
+			dieMoving(t, b, f.main, armed, other(from))
+			f.whole(t, b)
+		})
+	}
+}
+
 // dieMoving moves a container to a node and starts every daemon again that dies
 // over it. armed are failpoints by host. A move that takes too long may be
 // undone before all have died; then it is asked for again.

@@ -70,18 +70,20 @@ func TestMoveOfAStoppedContainer(t *testing.T) {
 func TestRefusedMoves(t *testing.T) {
 	b := setting.Shared(t)
 	one := writer(t, b, "shares")
-	b.Run(t, "--name", "shares-too", "-v", "shares-data:/data", b.Image, "sleep", "1000")
+	two := b.Run(t, "--name", "shares-too", "-v", "shares-data:/data", b.Image, "sleep", "1000")
+	b.Docker(t, "pause", two)
 	for want, args := range map[string][]string{
-		"shares the volume shares-data with shares-too": {"dev/shares"},
-		"there is no container":                         {"dev/nobody"},
-		"there is no node":                              {"dev/shares", "node-9"},
-		"no account":                                    {"nobody/web"},
+		"container shares-too is paused": {"dev/shares"}, // with which it would move
+		"there is no container":          {"dev/nobody"},
+		"there is no node":               {"dev/shares", "node-9"},
+		"no account":                     {"nobody/web"},
 	} {
 		if _, err := try(t.Context(), b, append([]string{"container", "move"}, args...)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("move %v: %v, want %q", args, err, want)
 		}
 	}
 	whole(t, b, one)
+	b.Docker(t, "unpause", two)
 }
 
 // On ZFS a volume moves by snapshots, and those that users took come along.
