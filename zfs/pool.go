@@ -371,7 +371,7 @@ func (p *Pool) retryBusy(ctx context.Context, try func() error) error {
 		if !errors.Is(err, errBusy) {
 			return err
 		}
-		p.log.Debug("dataset is busy", "op", "zfs destroy", "wait", wait)
+		p.log.Debug("dataset is busy", "op", "zfs", "wait", wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():

@@ -79,6 +79,9 @@ func (s *Service) decide(in *Intent) (c model.Container, made bool, err error) {
 	if err := s.mayReserve(v, &c); err != nil {
 		return c, false, err
 	}
+	if err := in.checkJoined(v); err != nil {
+		return c, false, err
+	}
 	r, err := s.placementRequest(v, in)
 	if err != nil {
 		return c, false, err
@@ -119,6 +122,17 @@ func (s *Service) mayReserve(v *state.View, c *model.Container) error {
 		return model.Errorf(model.KindNotFound, "no such account")
 	}
 	return v.CheckLimits(&a, c)
+}
+
+// checkJoined refuses a node on which those are not any more in whose namespaces
+// the container is to live: they have moved since it was chosen.
+func (in *Intent) checkJoined(v *state.View) error {
+	for _, id := range in.Container.Spec.Joins() {
+		if other, ok := v.Container(id); ok && other.NodeID != in.NodeID {
+			return model.Errorf(model.KindConflict, "container %s has just moved to another node; try again", other.Name)
+		}
+	}
+	return nil
 }
 
 // placementRequest is what placement decides on.

@@ -86,7 +86,8 @@ func TestRefusedMoves(t *testing.T) {
 	b.Docker(t, "unpause", two)
 }
 
-// On ZFS a volume moves by snapshots, and those that users took come along.
+// On ZFS a volume moves by snapshots, once for all that mount it, and those that
+// users took come along.
 func TestMoveOnZFS(t *testing.T) {
 	setting.Shared(t) // or a skip
 	if _, err := exec.LookPath("zfs"); err != nil {
@@ -102,14 +103,17 @@ func TestMoveOnZFS(t *testing.T) {
 		}
 	})
 	id := writer(t, b, "wanderer")
+	shares := b.Run(t, "--name", "companion", "--volumes-from", "wanderer", b.Image, "sleep", "1000")
 	operate(t, b, "volume", "snapshot", "dev/wanderer-data", "monday")
 	b.Docker(t, "exec", id, "sh", "-c", "echo later > /data/later")
 	for range 2 { // there and back
 		operate(t, b, "container", "move", "dev/wanderer")
 		bed.Eventually(t, func() error { _, err := try(t.Context(), b, "volume", "snapshots", "dev/wanderer-data"); return err })
 		whole(t, b, id)
-		if got := b.Docker(t, "exec", id, "cat", "/data/later"); got != "later" {
-			t.Errorf("the volume holds %q", got)
+		for _, user := range []string{id, shares} {
+			if got := b.Docker(t, "exec", user, "cat", "/data/later"); got != "later" {
+				t.Errorf("the volume of %.12s holds %q", user, got)
+			}
 		}
 		if got := operate(t, b, "volume", "snapshots", "dev/wanderer-data"); !strings.Contains(got, "monday") || strings.Contains(got, "spearhead-") {
 			t.Errorf("its snapshots are %s", got)
