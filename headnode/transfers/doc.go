@@ -14,6 +14,11 @@
 //	           the new node makes it of what it has, and starts it if it ran
 //	undoing    the old node starts it again if it ran; it stays
 //
+// Containers that share volumes or namespaces go this way together, as if they
+// were one: model.Transfer.With lists them, the first of them carries the way,
+// and each entry is for all. They stop and start in an order that lets each join
+// those in whose namespaces it lives.
+//
 // Until that entry the old node has the container and what the new one has is
 // to be thrown away; after it, the other way round. So whatever is killed when,
 // one of the two is the container. A copy that is not is removed by its

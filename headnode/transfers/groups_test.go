@@ -154,3 +154,26 @@ func TestAFamilyLosesOne(t *testing.T) {
 		}
 	}
 }
+
+// A family is planned as one, and a rule to be beside one of it is kept by going
+// along.
+func TestAFamilyIsPlannedAsOne(t *testing.T) {
+	t.Parallel()
+	c := newCenter(t)
+	ids := c.runFamily("")
+	from := c.container(ids[0]).NodeID
+	watch := c.runAs("watch", model.ContainerSpec{Network: "container:" + ids[1], Env: []string{"affinity:container==db"}})
+	want := append(slices.Clone(ids), watch)
+	slices.Sort(want)
+	planned := c.Containers.PlanMoves(from)
+	for _, p := range planned {
+		group := append(slices.Clone(p.With), p.Container.ID)
+		slices.Sort(group)
+		if diff := cmp.Diff(want, group); diff != "" || p.Reason != nil || p.To != c.other(from) {
+			t.Errorf("%s goes to %q (%v) with others than it belongs to: %s", p.Container.Name, p.To, p.Reason, diff)
+		}
+	}
+	if len(planned) != len(want) {
+		t.Errorf("%d are planned", len(planned))
+	}
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
@@ -19,8 +17,6 @@ const (
 	// more than littleChanged bytes have come with it.
 	maxRounds     = 5
 	littleChanged = 16 << 20
-	// fetchedAtOnce are of those that go together, where no rate is asked for.
-	fetchedAtOnce = 4
 )
 
 // step is one thing to be done with a container, and with those of its company.
@@ -160,24 +156,6 @@ func (s *Service) copy(ctx context.Context, c model.Container) error {
 	return err
 }
 
-// fetchAll has the new node make its copies what the containers are, and tells
-// how much came with it and whether any of them runs. With a rate they come one
-// after the other, so that it holds for all together.
-func (s *Service) fetchAll(ctx context.Context, c model.Container, rate int64) (bytes int64, running bool, err error) {
-	all, atOnce := company(s.Store.View(), &c), fetchedAtOnce
-	if rate > 0 {
-		atOnce = 1
-	}
-	var come atomic.Int64
-	err = each(ctx, all, atOnce, func(ctx context.Context, c model.Container) error {
-		fetched, err := s.fetch(ctx, c, rate)
-		come.Add(fetched.Bytes)
-		return err
-	})
-	running = slices.ContainsFunc(all, func(c model.Container) bool { return c.State.Status.Running() })
-	return come.Load(), running, err
-}
-
 // fetch has the new node make its copy what the container is.
 func (s *Service) fetch(ctx context.Context, c model.Container, rate int64) (wire.Fetched, error) {
 	request, err := s.Containers.ComingRequest(ctx, c)
@@ -259,31 +237,6 @@ func (s *Service) cross(ctx context.Context, c model.Container) error {
 	return err
 }
 
-// depart stops the containers, those that live in namespaces of others before
-// these, and tells where the old node's journal says so.
-func (s *Service) depart(ctx context.Context, c model.Container) (acks []wire.Ack, err error) {
-	var mu sync.Mutex
-	for _, tier := range slices.Backward(tiers(company(s.Store.View(), &c))) {
-		err := each(ctx, tier, 0, func(ctx context.Context, c model.Container) error {
-			ack, err := s.Agent(c.NodeID).DepartContainer(ctx, c.ID, wire.StopRequest{})
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			acks = append(acks, ack)
-			return nil
-		})
-		if err == nil {
-			err = failpoint.Hit("head.transfer.departed")
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return acks, nil
-}
-
 // arrive has the new node make the container of what it fetched, and start it.
 func (s *Service) arrive(ctx context.Context, c model.Container) error {
 	if err := failpoint.Hit("head.transfer.complete"); err != nil {
@@ -322,37 +275,6 @@ func (s *Service) arrive(ctx context.Context, c model.Container) error {
 	}
 	_, err = s.Decisions.Propose(ctx, command.SettleMove{ID: c.ID, Generation: c.Generation})
 	return err
-}
-
-// stay has the old node keep the containers after all.
-func (s *Service) stay(ctx context.Context, c model.Container) error {
-	if err := failpoint.Hit("head.transfer.undoing"); err != nil {
-		return err
-	}
-	for _, tier := range tiers(company(s.Store.View(), &c)) {
-		if err := each(ctx, tier, 0, s.stayOne); err != nil {
-			return err
-		}
-		if err := failpoint.Hit("head.transfer.stayed"); err != nil {
-			return err
-		}
-	}
-	_, err := s.Decisions.Propose(ctx, command.EndTransfer{ID: c.ID, Operation: c.Transfer.Operation, Time: time.Now().UTC()})
-	return err
-}
-
-// stayOne has the old node start a container again that ran.
-func (s *Service) stayOne(ctx context.Context, c model.Container) error {
-	ack, err := s.Agent(c.NodeID).StayContainer(ctx, c.ID, wire.StayRequest{Start: c.Transfer != nil && c.Transfer.Start})
-	switch {
-	case model.IsKind(err, model.KindUnavailable):
-		return err
-	case err != nil && !model.IsKind(err, model.KindNotFound):
-		s.Logger.Warn("a container that was not moved after all does not start again", slog.String("container", c.ID), slog.Any("err", err))
-	case err == nil:
-		return s.Containers.See(ctx, c.NodeID, ack)
-	}
-	return nil
 }
 
 // tidy removes copies that are not the container. Those on nodes that do not
