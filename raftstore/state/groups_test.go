@@ -1,7 +1,6 @@
 package state
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -285,7 +284,7 @@ func tidied(v *View) (all []command.Command) {
 		}
 	}
 	if all == nil {
-		all = append(all, command.SettleMove{ID: fmt.Sprint("nobody")})
+		all = append(all, command.SettleMove{ID: "nobody"})
 	}
 	return all
 }
