@@ -219,8 +219,9 @@ func TestADiskSizeNeedsANodeThatHoldsIt(t *testing.T) {
 	}
 	for _, n := range c.Store.View().Nodes() {
 		if n.Name == "zfs" {
-			n.Cordoned = true
-			c.Propose(command.PutNode{Node: *n})
+			away := *n // rows are shared
+			away.Cordoned = true
+			c.Propose(command.PutNode{Node: away})
 		}
 	}
 	_, _, err = c.Containers.Create(ctx, a, sized)
