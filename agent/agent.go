@@ -59,6 +59,7 @@ type Agent struct {
 
 	networks networks
 	moves    *moves
+	offers   *volumeOffers
 
 	mu     sync.Mutex // guards what follows
 	tasks  map[string]*task.Task
@@ -137,6 +138,10 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		a.node.May = a.standing.May
 	}
 	a.execs = newExecs(a)
+	if a.offers, err = openOffers(records); err != nil {
+		a.Close()
+		return nil, err
+	}
 	if err := a.openNetworks(ctx, filepath.Join(o.StateDir, "networks.json")); err != nil {
 		a.Close()
 		return nil, err

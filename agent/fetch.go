@@ -18,7 +18,7 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// arrival is a container that comes to the node.
+// arrival is a container, or a volume alone, that comes to the node.
 type arrival struct {
 	generation int
 	bytes      atomic.Int64 // that have come
@@ -87,7 +87,7 @@ func (a *arrival) begin(ctx context.Context) (context.Context, func(), error) {
 	}, nil
 }
 
-var errArrivalOver = model.Errorf(model.KindConflict, "the container does not come to this node any more")
+var errArrivalOver = model.Errorf(model.KindConflict, "what was to come to this node does not come any more")
 
 // end ends a fetch that is under way and waits until it has ended.
 func (a *arrival) end() {
@@ -99,9 +99,14 @@ func (a *arrival) end() {
 
 // FetchProgress implements wire.Agent.
 func (a *Agent) FetchProgress(_ context.Context, id string) (wire.Fetched, error) {
-	comes := a.moves.arrival(id)
+	return a.moves.progress(id, "container")
+}
+
+// progress is how much has come of what comes.
+func (m *moves) progress(id, what string) (wire.Fetched, error) {
+	comes := m.arrival(id)
 	if comes == nil {
-		return wire.Fetched{}, model.Errorf(model.KindNotFound, "container %s does not come to this node", id)
+		return wire.Fetched{}, model.Errorf(model.KindNotFound, "%s %s does not come to this node", what, id)
 	}
 	return wire.Fetched{Bytes: comes.bytes.Load(), Files: int(comes.files.Load())}, nil
 }
@@ -133,9 +138,9 @@ func (a *Agent) FetchContainer(ctx context.Context, r wire.FetchRequest) (wire.F
 	}
 	client := a.peer(r.From)
 	defer client.Close()
-	f := &fetch{agent: a, request: &r, comes: comes, from: client, pace: newPace(r.Rate)}
+	f := &fetch{agent: a, id: c.ID, comes: comes, from: client, pace: newPace(r.Rate)}
 	before := comes.bytes.Load()
-	if err := f.all(ctx); err != nil {
+	if err := f.all(ctx, r.Create.Volumes); err != nil {
 		return wire.Fetched{}, fetchError(err)
 	}
 	return wire.Fetched{Bytes: comes.bytes.Load() - before, Files: int(f.files.Load())}, failpoint.Hit("agent/fetch-done")
@@ -147,17 +152,17 @@ func fetchError(err error) error {
 	if errors.As(err, &told) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return model.WrapError(model.KindUnavailable, err, "the container's files could not be copied to the end")
+	return model.WrapError(model.KindUnavailable, err, "the files could not be copied to the end")
 }
 
-// fetch is one FetchContainer.
+// fetch is one FetchContainer or FetchVolume.
 type fetch struct {
-	agent   *Agent
-	request *wire.FetchRequest
-	comes   *arrival
-	from    wire.Origin
-	pace    *pace
-	files   atomic.Int64
+	agent *Agent
+	id    string // of the container, or of the volume that moves alone
+	comes *arrival
+	from  wire.Origin
+	pace  *pace
+	files atomic.Int64
 }
 
 // partsAtOnce are copied at a time: small ones, of which most wait for a disk,
@@ -165,10 +170,10 @@ type fetch struct {
 const partsAtOnce = 4
 
 // all copies all parts of the container.
-func (f *fetch) all(ctx context.Context) error {
+func (f *fetch) all(ctx context.Context, volumes []wire.VolumeRef) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.SetLimit(partsAtOnce)
-	for _, v := range f.request.Create.Volumes {
+	for _, v := range volumes {
 		parts.Go(func() error {
 			if err := f.volume(ctx, v); err != nil {
 				return fmt.Errorf("cannot copy a volume: %w", err)
@@ -182,7 +187,7 @@ func (f *fetch) all(ctx context.Context) error {
 }
 
 func (f *fetch) root(ctx context.Context) error {
-	root, form, err := f.agent.drivers.Images.Tree(ctx, f.request.Create.Container.ID)
+	root, form, err := f.agent.drivers.Images.Tree(ctx, f.id)
 	if err != nil {
 		return err
 	}
@@ -190,14 +195,14 @@ func (f *fetch) root(ctx context.Context) error {
 }
 
 func (f *fetch) log(ctx context.Context) error {
-	log := f.agent.drivers.Runtime.LogDir(f.request.Create.Container.ID)
+	log := f.agent.drivers.Runtime.LogDir(f.id)
 	if err := os.MkdirAll(log, 0o700); err != nil {
 		return fmt.Errorf("cannot copy a log: %w", err)
 	}
 	return f.tree(ctx, partLog, log)
 }
 
-// tree makes a directory what a part of the container is.
+// tree makes a directory what a part of what comes is.
 func (f *fetch) tree(ctx context.Context, part, dir string) error {
 	p := f.comes.puller(dir)
 	p.Progress = func(n int) { f.comes.bytes.Add(int64(n)) }
@@ -223,18 +228,18 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
-// offeredPart is a part of the container as a treesync.Source.
+// offeredPart is a part of what comes as a treesync.Source.
 type offeredPart struct {
 	*fetch
 	part string
 }
 
 func (o *offeredPart) List(ctx context.Context) (io.ReadCloser, error) {
-	return o.from.OfferedTree(ctx, o.request.Create.Container.ID, o.part)
+	return o.from.OfferedTree(ctx, o.id, o.part)
 }
 
 func (o *offeredPart) Read(ctx context.Context, wants []treesync.Want) (io.ReadCloser, error) {
-	stream, err := o.from.OfferedFiles(ctx, o.request.Create.Container.ID, o.part, wants)
+	stream, err := o.from.OfferedFiles(ctx, o.id, o.part, wants)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ func (f *fetch) volume(ctx context.Context, v wire.VolumeRef) error {
 	base, err := f.base(ctx, v)
 	var there []string
 	if err == nil {
-		there, err = f.from.OfferedSnapshots(ctx, f.request.Create.Container.ID, v.ID)
+		there, err = f.from.OfferedSnapshots(ctx, f.id, v.ID)
 	}
 	if err == nil {
 		return f.steps(ctx, v, base, there)
@@ -81,7 +81,7 @@ func (f *fetch) steps(ctx context.Context, v wire.VolumeRef, base string, there 
 // beginning.
 func (f *fetch) step(ctx context.Context, v wire.VolumeRef, onto bool, r wire.SendVolumeRequest) error {
 	stream, err := wire.Resuming(ctx, r, func(ctx context.Context, r wire.SendVolumeRequest) (io.ReadCloser, error) {
-		return f.from.OfferedStream(ctx, f.request.Create.Container.ID, v.ID, r)
+		return f.from.OfferedStream(ctx, f.id, v.ID, r)
 	})
 	if err != nil {
 		return err
@@ -102,6 +102,6 @@ func (f *fetch) rest(ctx context.Context, v wire.VolumeRef, base, snapshot strin
 	if err == nil || ctx.Err() != nil || model.IsKind(err, model.KindUnavailable) {
 		return err == nil, err
 	}
-	f.agent.log.Warn("cannot go on with half a snapshot of a volume; it comes anew", "op", "fetch", "container", f.request.Create.Container.ID, "err", err)
+	f.agent.log.Warn("cannot go on with half a snapshot of a volume; it comes anew", "op", "fetch", "volume", v.ID, "err", err)
 	return false, f.agent.drivers.Volumes.DropPartial(ctx, v.ID)
 }

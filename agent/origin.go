@@ -13,7 +13,7 @@ import (
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// The parts of a container that another node copies as trees of files; see
+// The parts of what another node copies as trees of files; see
 // wire.Origin.
 const (
 	partRoot   = "root/"
@@ -21,17 +21,50 @@ const (
 	partVolume = "volume/"
 )
 
-// offered finds a container that the calling node may read.
-func (a *Agent) offered(ctx context.Context, id string) (*task.Task, error) {
-	t, caller := a.find(id), wire.Caller(ctx)
-	if t == nil || caller == "" || t.Snapshot().OfferedTo != caller {
-		return nil, model.Errorf(model.KindForbidden, "the container was not offered to the node that asks for it")
-	}
-	return t, nil
+// offer is what a node may read.
+type offer struct {
+	task    *task.Task // nil for a volume alone
+	volumes []string
+	still   bool // nothing changes it
 }
 
-// part finds the directory of a part of a container that goes.
-func (a *Agent) part(ctx context.Context, t *task.Task, part string) (dir string, skip func(string) bool, err error) {
+// offered finds what the calling node may read, a container or a volume.
+func (a *Agent) offered(ctx context.Context, id string) (*offer, error) {
+	caller := wire.Caller(ctx)
+	if caller != "" && a.offers.node(id) == caller {
+		return &offer{volumes: []string{id}, still: true}, nil
+	}
+	t := a.find(id)
+	if t == nil || caller == "" {
+		return nil, errNotOffered
+	}
+	now := t.Snapshot()
+	if now.OfferedTo != caller {
+		return nil, errNotOffered
+	}
+	return &offer{task: t, volumes: volumesOf(now.Spec), still: now.Phase == state.PhaseIdle}, nil
+}
+
+var errNotOffered = model.Errorf(model.KindForbidden, "it was not offered to the node that asks for it")
+
+// part finds the directory of a part of what goes.
+func (a *Agent) part(ctx context.Context, o *offer, part string) (dir string, skip func(string) bool, err error) {
+	if volume, ok := strings.CutPrefix(part, partVolume); ok && slices.Contains(o.volumes, volume) {
+		dir, err := a.drivers.Volumes.Data(ctx, volume)
+		return dir, nil, err
+	}
+	if o.task != nil {
+		return a.ownPart(ctx, o.task, part)
+	}
+	return "", nil, errNoPart(part)
+}
+
+func errNoPart(part string) error {
+	return model.Errorf(model.KindInvalid, "nothing that was offered has a part %.80q", part)
+}
+
+// ownPart finds the directory of what is a container's own.
+func (a *Agent) ownPart(ctx context.Context, t *task.Task, part string) (dir string, skip func(string) bool, err error) {
 	if form, ok := strings.CutPrefix(part, partRoot); ok {
 		dir, own, err := a.drivers.Images.Tree(ctx, t.ID())
 		if err == nil && own != form {
@@ -39,14 +72,10 @@ func (a *Agent) part(ctx context.Context, t *task.Task, part string) (dir string
 		}
 		return dir, nil, err
 	}
-	if volume, ok := strings.CutPrefix(part, partVolume); ok && slices.Contains(volumesOf(t.Snapshot().Spec), volume) {
-		dir, err := a.drivers.Volumes.Data(ctx, volume)
-		return dir, nil, err
-	}
 	if part == partLog {
 		return a.drivers.Runtime.LogDir(t.ID()), notOfLog, nil
 	}
-	return "", nil, model.Errorf(model.KindInvalid, "a container has no part %.80q", part)
+	return "", nil, errNoPart(part)
 }
 
 // writtenByOthers reports whether a part is a volume that running containers
@@ -69,25 +98,25 @@ func notOfLog(name string) bool {
 
 // OfferedTree implements wire.Origin.
 func (a *Agent) OfferedTree(ctx context.Context, id, part string) (io.ReadCloser, error) {
-	t, err := a.offered(ctx, id)
+	o, err := a.offered(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	dir, skip, err := a.part(ctx, t, part)
+	dir, skip, err := a.part(ctx, o, part)
 	if err != nil {
 		return nil, err
 	}
-	how := treesync.Listing{Skip: skip, Still: t.Snapshot().Phase == state.PhaseIdle && !a.writtenByOthers(part)}
+	how := treesync.Listing{Skip: skip, Still: o.still && !a.writtenByOthers(part)}
 	return written(func(w io.Writer) error { return treesync.List(ctx, dir, how, w) }), nil
 }
 
 // OfferedFiles implements wire.Origin.
 func (a *Agent) OfferedFiles(ctx context.Context, id, part string, wants []treesync.Want) (io.ReadCloser, error) {
-	t, err := a.offered(ctx, id)
+	o, err := a.offered(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	dir, _, err := a.part(ctx, t, part)
+	dir, _, err := a.part(ctx, o, part)
 	if err != nil {
 		return nil, err
 	}
@@ -114,11 +143,11 @@ func (a *Agent) OfferedStream(ctx context.Context, id, volume string, r wire.Sen
 }
 
 func (a *Agent) offeredVolume(ctx context.Context, id, volume string) error {
-	t, err := a.offered(ctx, id)
+	o, err := a.offered(ctx, id)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(volumesOf(t.Snapshot().Spec), volume) {
+	if !slices.Contains(o.volumes, volume) {
 		return model.Errorf(model.KindForbidden, "the container does not mount the volume")
 	}
 	return nil

@@ -40,6 +40,9 @@ func (a *Agent) RemoveVolume(ctx context.Context, id string) error {
 	if all, _ := a.users(id, ""); all > 0 {
 		return model.Errorf(model.KindConflict, "the volume is in use by %d containers of its node", all)
 	}
+	if err := a.letGo(id); err != nil {
+		return err
+	}
 	return a.drivers.Volumes.Remove(ctx, id)
 }
 
@@ -69,11 +72,17 @@ func (a *Agent) VolumeUsage(ctx context.Context, ids []string) (map[string]model
 
 // ResizeVolume implements wire.Agent.
 func (a *Agent) ResizeVolume(ctx context.Context, id string, size int64) error {
+	if err := a.checkStays(id); err != nil {
+		return err
+	}
 	return a.drivers.Volumes.Resize(ctx, id, size)
 }
 
 // SnapshotVolume implements wire.Agent.
 func (a *Agent) SnapshotVolume(ctx context.Context, id, snapshot string) error {
+	if err := a.checkStays(id); err != nil {
+		return err
+	}
 	return a.drivers.Volumes.Snapshot(ctx, id, snapshot)
 }
 
@@ -84,6 +93,9 @@ func (a *Agent) VolumeSnapshots(ctx context.Context, id string) ([]model.VolumeS
 
 // RemoveSnapshot implements wire.Agent.
 func (a *Agent) RemoveSnapshot(ctx context.Context, id, snapshot string) error {
+	if err := a.checkStays(id); err != nil {
+		return err
+	}
 	return a.drivers.Volumes.RemoveSnapshot(ctx, id, snapshot)
 }
 
@@ -91,6 +103,9 @@ func (a *Agent) RemoveSnapshot(ctx context.Context, id, snapshot string) error {
 func (a *Agent) RestoreVolume(ctx context.Context, id, snapshot string) error {
 	if _, running := a.users(id, ""); running > 0 {
 		return model.Errorf(model.KindConflict, "running containers mount the volume (%d); stop them first", running)
+	}
+	if err := a.checkStays(id); err != nil {
+		return err
 	}
 	return a.drivers.Volumes.Restore(ctx, id, snapshot)
 }
@@ -109,6 +124,9 @@ func (a *Agent) SendVolume(ctx context.Context, id string, r wire.SendVolumeRequ
 func (a *Agent) ReceiveVolume(ctx context.Context, id string, r wire.ReceiveVolumeRequest, stream io.Reader) error {
 	if all, _ := a.users(id, ""); all > 0 {
 		return model.Errorf(model.KindConflict, "the volume is in use by %d containers of its node", all)
+	}
+	if err := a.checkStays(id); err != nil {
+		return err
 	}
 	return a.drivers.Volumes.Receive(ctx, id, r, stream)
 }

@@ -202,7 +202,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 		Store: h.circle.Heads, Decisions: h.store, Reserver: h.circle.Reserver(), Agents: h.nodes, Images: h.images, Fabrics: h.networks, Publisher: h.publisher,
 		Requests: h.cfg.AccountRequests, Streams: h.cfg.AccountStreams, Placed: h.metrics.Placed, Load: h.ring.Load, Logger: h.log,
 	})
-	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Working: h.circle.WorkedOn, Logger: h.log})
+	h.volumes = volumes.New(volumes.Config{Store: h.circle.Heads, Agents: h.nodes, Logger: h.log})
 	h.builds = build.New(build.Config{
 		Store: h.circle.Heads, Agents: h.nodes, Images: h.images, Fabrics: h.networks, Load: h.ring.Load, SpoolDir: h.cfg.StateDir, Logger: h.log,
 	})
@@ -213,7 +213,7 @@ func (h *head) openUseCases(_ context.Context, opened *revert.Stack) error {
 	h.transfers = transfers.New(transfers.Config{
 		Store: h.circle.Heads, Decisions: h.store, Agent: h.nodes.Agent, Connected: h.nodes.Connected, Containers: h.containers, Logger: h.log,
 	})
-	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds, Reconciler: h.reconciler, Volumes: h.volumes})
+	h.circle.Use(circle.UseCases{Containers: h.containers, Images: h.images, Builds: h.builds, Reconciler: h.reconciler})
 	opened.Add(h.nodes.Close)
 	return nil
 }

@@ -55,7 +55,8 @@ func (t *Transfer) Company(id string) []string {
 // CarriedBy reports whether the container id is the one that carries the way.
 func (t *Transfer) CarriedBy(id string) bool { return t.Company(id)[0] == id }
 
-// TransferEnd is what became of a container's latest transfer.
+// TransferEnd is what became of the latest transfer of a container, or of the
+// latest move of a volume.
 type TransferEnd struct {
 	Operation string    `json:"operation"`
 	Failure   string    `json:"failure,omitempty"` // "" is a success

@@ -27,6 +27,10 @@ type Volume struct {
 	Incomplete bool `json:"incomplete,omitempty"`
 	// Copies are what other nodes than NodeID may have of it.
 	Copies []VolumeCopy `json:"copies,omitempty"`
+	// Move is its way to another node, and LastMove what became of the one
+	// before.
+	Move     *VolumeMove  `json:"move,omitempty"`
+	LastMove *TransferEnd `json:"last_move,omitempty"`
 }
 
 // VolumeCopy is what a node may have of a volume that is on another.
@@ -39,7 +43,7 @@ type VolumeCopy struct {
 
 // Moving reports whether the volume is on its way to another node.
 func (v *Volume) Moving() bool {
-	return slices.ContainsFunc(v.Copies, func(c VolumeCopy) bool { return !c.Dead })
+	return v.Move != nil || slices.ContainsFunc(v.Copies, func(c VolumeCopy) bool { return !c.Dead })
 }
 
 // State says in one word what can be done with the volume: ready, unused (it is

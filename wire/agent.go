@@ -25,6 +25,7 @@ type Agent interface {
 	Volumes
 	Networks
 	Moves
+	VolumeMoves
 
 	// Info describes the machine.
 	Info(ctx context.Context) (model.NodeInfo, error)

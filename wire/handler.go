@@ -64,6 +64,7 @@ func NewHandler(a Agent, logger *slog.Logger) http.Handler {
 	h.volumeRoutes(route)
 	h.networkRoutes(route)
 	h.moveRoutes(route)
+	h.volumeMoveRoutes(route)
 	route("POST "+pathPrefix+"/journal", h.journal)
 	return h.onBehalf(mux)
 }

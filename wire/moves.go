@@ -36,7 +36,7 @@ type Moves interface {
 	ArriveContainer(ctx context.Context, r CreateRequest) (Ack, error)
 }
 
-// OfferRequest says who may read a container's files.
+// OfferRequest says who may read a container's files, or a volume's.
 type OfferRequest struct {
 	To string `json:"to"` // id of the node
 }
@@ -59,11 +59,12 @@ type Fetched struct {
 	Files int   `json:"files"`
 }
 
-// Origin is what a node may ask of the one from which a container comes to it.
-// Whoever was not offered the container is refused with KindForbidden.
+// Origin is what a node may ask of the one from which a container, or a volume
+// that moves alone, comes to it, by its id. Whoever was not offered it is refused
+// with KindForbidden.
 //
 // A part of a container is "root" and its storage, "log", or "volume" and its
-// id, with a slash between.
+// id, with a slash between. A volume has itself as its only part.
 type Origin interface {
 	// OfferedTree lists a part; see treesync.List.
 	OfferedTree(ctx context.Context, id, part string) (io.ReadCloser, error)

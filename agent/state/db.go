@@ -22,6 +22,7 @@ var (
 	bucketRequests = []byte("requests")
 	bucketStatuses = []byte("statuses")
 	bucketExecs    = []byte("execs")
+	bucketOffers   = []byte("offers")
 	bucketJournal  = []byte("journal")
 
 	keySchema = []byte("schema")
@@ -77,7 +78,7 @@ func Open(path string) (*DB, error) {
 
 // prepare makes the buckets and reads what is kept in memory.
 func (db *DB) prepare(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketRequests, bucketStatuses, bucketExecs, bucketJournal} {
+	for _, name := range [][]byte{bucketMeta, bucketRequests, bucketStatuses, bucketExecs, bucketOffers, bucketJournal} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@
 //	requests    container id → wire.CreateRequest, written at create and update
 //	statuses    container id → Status, small, written at every step
 //	execs       exec id → Exec
+//	offers      volume id → id of the node that may read it
 //	journal     sequence number, big endian → model.JournalEntry
 //
 // A record is changed before the world is: whoever opens the file after a

@@ -34,7 +34,7 @@ func containerCommand() *cli.Command {
 }
 
 func rateFlag() cli.Flag {
-	return &cli.StringFlag{Name: "rate", Usage: "copy `SIZE` in a second at most while it runs, such as 50m"}
+	return &cli.StringFlag{Name: "rate", Usage: "copy `SIZE` in a second at most, but for the rest when a container is stopped; such as 50m"}
 }
 
 // rate reads the flag --rate.
@@ -101,6 +101,7 @@ var stepWords = map[string]string{
 	string(model.TransferCopying):  "copying",
 	string(model.TransferStopping): "stopped, copying the rest",
 	string(model.TransferUndoing):  "going back",
+	string(model.TransferSettling): "is there, tidying up",
 	"arriving":                     "starting",
 	"done":                         "is there",
 }

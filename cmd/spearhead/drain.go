@@ -173,18 +173,14 @@ func moveOne(ctx context.Context, head *adminapi.Client, p *adminapi.PlannedMove
 		return errors.New(p.Reason)
 	}
 	name := p.Account + "/" + p.Name
+	tell := func(now transfers.Progress) { shown.tell(name, now) }
 	if p.Volume {
-		shown.tell(name, transfers.Progress{Step: string(model.TransferCopying), Node: p.To})
-		if err := head.MoveVolume(ctx, p.Account, p.Name, p.To); err != nil {
-			return err
-		}
-		shown.tell(name, transfers.Progress{Step: "done", Node: p.To})
-		return nil
+		return head.MoveVolume(ctx, p.Account, p.Name, adminapi.MoveVolumeRequest{Node: p.To, Rate: rate}, tell)
 	}
 	if along != "" {
 		name += " with " + along
 	}
-	return head.MoveContainer(ctx, adminapi.MoveRequest{Container: p.ID, Rate: rate}, func(now transfers.Progress) { shown.tell(name, now) })
+	return head.MoveContainer(ctx, adminapi.MoveRequest{Container: p.ID, Rate: rate}, tell)
 }
 
 // tellDrained says what is left of a node that was to be emptied.

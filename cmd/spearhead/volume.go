@@ -11,6 +11,7 @@ import (
 
 	"github.com/spearheadcloud/spearhead/headnode/accountapi"
 	"github.com/spearheadcloud/spearhead/headnode/adminapi"
+	"github.com/spearheadcloud/spearhead/headnode/transfers"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -19,7 +20,7 @@ func volumeCommand() *cli.Command {
 		Name:  "volume",
 		Usage: "volumes: what docker has no words for",
 		Description: "Volumes are made, mounted and removed with docker. VOLUME is a volume's name; an operator writes the\n" +
-			"account's login before it: jill/data. All but ls and rename need nodes with ZFS.",
+			"account's login before it: jill/data. All but ls, rename and move need nodes with ZFS.",
 		Subcommands: []*cli.Command{
 			{Name: "ls", Usage: "list the volumes; an operator sees those of all accounts", Action: listVolumes},
 			{
@@ -50,7 +51,8 @@ func volumeCommand() *cli.Command {
 			receiveCommand(),
 			{
 				Name: "move", Usage: "bring a volume that no container mounts to another node", ArgsUsage: "VOLUME NODE",
-				Description: "Its snapshots go with it. Run it on the head that leads.",
+				Description: "Its snapshots go with it. If that cannot be done it stays. The move goes on if the command is ended.",
+				Flags:       []cli.Flag{rateFlag()},
 				Action:      moveVolume,
 			},
 		},
@@ -221,7 +223,14 @@ func resizeVolume(c *cli.Context) error {
 }
 
 func moveVolume(c *cli.Context) error {
+	bytes, err := rate(c)
+	if err != nil {
+		return err
+	}
 	return onAnyVolume(c, []string{"NODE"}, func(head *adminapi.Client, login, name string, args []string) error {
-		return head.MoveVolume(c.Context, login, name, args[0])
+		bar := newProgress(c.App.Writer)
+		defer bar.end()
+		return head.MoveVolume(c.Context, login, name, adminapi.MoveVolumeRequest{Node: args[0], Rate: bytes},
+			func(p transfers.Progress) { bar.tell(login+"/"+name, p) })
 	})
 }

@@ -15,9 +15,10 @@ import (
 	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
 
-// Moves is what operators ask of moves of containers.
+// Moves is what operators ask of moves of containers and volumes.
 type Moves interface {
 	Move(ctx context.Context, id, nodeID string, rate int64, tell func(transfers.Progress)) error
+	MoveVolume(ctx context.Context, id, nodeID string, rate int64, tell func(transfers.Progress)) error
 }
 
 // MoveRequest says what to move, and where.
@@ -27,7 +28,8 @@ type MoveRequest struct {
 	Rate      int64  `json:"rate,omitempty"` // bytes a second while it runs; 0 is without limit
 }
 
-// moveLine is one line of the answer to a MoveRequest: the last has an error or
+// moveLine is one line of the answer to a MoveRequest or MoveVolumeRequest: the
+// last has an error or
 // the step "done".
 type moveLine struct {
 	transfers.Progress
@@ -114,9 +116,14 @@ func containerNamed(v *state.View, text string) (model.Container, error) {
 
 // moveContainer moves a container and tells of it line by line.
 func (s *server) moveContainer(w http.ResponseWriter, r *http.Request) {
+	s.tellMove(w, r, func(tell func(transfers.Progress)) error { return s.move(r, tell) })
+}
+
+// tellMove tells of a move line by line.
+func (s *server) tellMove(w http.ResponseWriter, r *http.Request, move func(tell func(transfers.Progress)) error) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, control := json.NewEncoder(w), http.NewResponseController(w)
-	err := s.move(r, func(p transfers.Progress) {
+	err := move(func(p transfers.Progress) {
 		_ = out.Encode(moveLine{Progress: p}) // the client may have gone: the move goes on
 		_ = control.Flush()
 	})
@@ -141,13 +148,21 @@ func (s *server) move(r *http.Request, tell func(transfers.Progress)) error {
 	}
 	nodeID := ""
 	if in.Node != "" {
-		n, ok := v.NodeByName(in.Node)
-		if !ok {
-			return model.Errorf(model.KindNotFound, "there is no node %s; see spearhead node ls", in.Node)
+		n, err := nodeByName(v, in.Node)
+		if err != nil {
+			return err
 		}
 		nodeID = n.ID
 	}
 	return s.Moves.Move(r.Context(), c.ID, nodeID, in.Rate, tell)
+}
+
+func nodeByName(v *state.View, name string) (model.Node, error) {
+	n, ok := v.NodeByName(name)
+	if !ok {
+		return n, model.Errorf(model.KindNotFound, "there is no node %s; see spearhead node ls", name)
+	}
+	return n, nil
 }
 
 // plannedMoves shows where all that is on a node would go.
@@ -190,11 +205,17 @@ func (s *server) planned(v *state.View, p containers.PlannedMove) PlannedMove {
 // MoveContainer moves a container, and returns when it is on its new node. tell
 // is called with each step and with how much has come.
 func (c *Client) MoveContainer(ctx context.Context, r MoveRequest, tell func(transfers.Progress)) error {
-	body, err := json.Marshal(r)
+	return c.followMove(ctx, "/v1/moves", r, "the container was moved; the move goes on, see spearhead container moves", tell)
+}
+
+// followMove asks for a move and hears how far it comes. broken says what was
+// under way if the head ends meanwhile, and what to do.
+func (c *Client) followMove(ctx context.Context, path string, request any, broken string, tell func(transfers.Progress)) error {
+	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
-	resp, err := c.send(ctx, http.MethodPost, "/v1/moves", strings.NewReader(string(body)))
+	resp, err := c.send(ctx, http.MethodPost, path, strings.NewReader(string(body)))
 	if err != nil {
 		return err
 	}
@@ -213,7 +234,7 @@ func (c *Client) MoveContainer(ctx context.Context, r MoveRequest, tell func(tra
 		tell(line.Progress)
 	}
 	if err := lines.Err(); err != nil || !done {
-		return model.WrapError(model.KindUnavailable, err, "the head ended while the container was moved; the move goes on, see spearhead container moves")
+		return model.WrapError(model.KindUnavailable, err, "the head ended while %s", broken)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/headnode/transfers"
 	"github.com/spearheadcloud/spearhead/model"
 )
 
@@ -27,7 +28,6 @@ type Volumes interface {
 	Send(ctx context.Context, a model.Account, name, snapshot, base string) (io.ReadCloser, error)
 	Receive(ctx context.Context, a model.Account, name, node string, size int64, stream io.Reader) error
 	ReceiveChanges(ctx context.Context, a model.Account, name string, stream io.Reader) error
-	Move(ctx context.Context, a model.Account, name, node string) error
 	Target(from string, vol *model.Volume) (node string, err error)
 	SetDefaultSize(ctx context.Context, size int64) error
 	DefaultSize() int64
@@ -40,6 +40,12 @@ type VolumeStatus struct {
 	Node       string `json:"node,omitempty"` // by name; "" is on none yet
 	Containers int    `json:"containers"`     // that mount it
 	Used       *int64 `json:"used,omitempty"` // bytes; nil where its node cannot be asked
+}
+
+// MoveVolumeRequest says where a volume is to go.
+type MoveVolumeRequest struct {
+	Node string `json:"node"`           // by name
+	Rate int64  `json:"rate,omitempty"` // bytes a second; 0 is without limit
 }
 
 // CloneRequest says what to make of a volume.
@@ -59,7 +65,7 @@ func (s *server) volumeRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+one+"/restore", answer(s, onVolume(s, Volumes.Restore)))
 	mux.HandleFunc("POST "+one+"/size", answer(s, onVolume(s, Volumes.Resize)))
 	mux.HandleFunc("POST "+one+"/name", answer(s, onVolume(s, Volumes.Rename)))
-	mux.HandleFunc("POST "+one+"/move", answer(s, s.moveVolume))
+	mux.HandleFunc("POST "+one+"/move", s.moveVolume)
 	mux.HandleFunc("POST "+one+"/clone", answer(s, onVolume(s, func(all Volumes, ctx context.Context, a model.Account, name string, r CloneRequest) error {
 		return all.Clone(ctx, a, name, r.Snapshot, r.To)
 	})))
@@ -131,12 +137,31 @@ func (s *server) removeSnapshot(r *http.Request) (none, error) {
 	return none{}, s.Volumes.RemoveSnapshot(r.Context(), a, r.PathValue("name"), r.PathValue("snapshot"))
 }
 
-// moveVolume is done by the leader, which removes what moves leave behind.
-func (s *server) moveVolume(r *http.Request) (none, error) {
-	if !s.Store.IsLeader() {
-		return none{}, model.Errorf(model.KindConflict, "volumes are moved on the head that leads, which is %s", s.leaderName())
-	}
-	return onVolume(s, Volumes.Move)(r)
+// moveVolume moves a volume and tells of it line by line.
+func (s *server) moveVolume(w http.ResponseWriter, r *http.Request) {
+	s.tellMove(w, r, func(tell func(transfers.Progress)) error {
+		a, err := s.account(r)
+		if err != nil {
+			return err
+		}
+		in, err := decode[MoveVolumeRequest](r)
+		if err != nil {
+			return err
+		}
+		if in.Rate < 0 {
+			return model.Errorf(model.KindInvalid, "a rate is negative")
+		}
+		v := s.Store.View()
+		vol, ok := v.VolumeByName(a.ID, r.PathValue("name"))
+		if !ok {
+			return model.Errorf(model.KindNotFound, "get %.128s: no such volume", r.PathValue("name"))
+		}
+		n, err := nodeByName(v, in.Node)
+		if err != nil {
+			return err
+		}
+		return s.Moves.MoveVolume(r.Context(), vol.ID, n.ID, in.Rate, tell)
+	})
 }
 
 func (s *server) sendVolume(w http.ResponseWriter, r *http.Request) {
@@ -228,10 +253,10 @@ func (c *Client) CloneVolume(ctx context.Context, login, name string, r CloneReq
 	return c.call(ctx, http.MethodPost, volumePath(login, name, "/clone"), r, nil)
 }
 
-// MoveVolume brings a volume to another node. The head must be the one that
-// leads: KindConflict names it.
-func (c *Client) MoveVolume(ctx context.Context, login, name, node string) error {
-	return c.call(ctx, http.MethodPost, volumePath(login, name, "/move"), node, nil)
+// MoveVolume moves a volume that no container mounts, and returns when it is on
+// its new node. tell is called with each step and with how much has come.
+func (c *Client) MoveVolume(ctx context.Context, login, name string, r MoveVolumeRequest, tell func(transfers.Progress)) error {
+	return c.followMove(ctx, volumePath(login, name, "/move"), r, "the volume was moved; the move goes on, see spearhead volume ls", tell)
 }
 
 // SendVolume writes a volume as a stream to w.

@@ -42,12 +42,6 @@ type UseCases struct {
 	Images     Images
 	Builds     Builds
 	Reconciler Reconciler
-	Volumes    Volumes
-}
-
-// Volumes is what is asked of volumes; *volumes.Service fulfils it.
-type Volumes interface {
-	Working() []string
 }
 
 // Reconciler is what is asked of reconciliation; *reconcile.Reconciler fulfils

@@ -31,7 +31,7 @@ var errNotLeading = model.WrapError(model.KindUnavailable, peers.ErrAgain, "this
 
 // Working implements peers.Work.
 func (c *Circle) Working() []string {
-	return append(c.use.Containers.Working(), c.use.Volumes.Working()...)
+	return c.use.Containers.Working()
 }
 
 // HoldImages implements peers.Work.
@@ -96,8 +96,8 @@ func (r reserver) Reserve(ctx context.Context, in containers.Intent) (model.Cont
 	return made.Container, r.c.Store.WaitApplied(ctx, made.Index)
 }
 
-// WorkedOn asks all heads what their requests are creating, updating or moving
-// at this moment, and returns what tells whether an id is among it. The Store
+// WorkedOn asks all heads what their requests are creating or updating at
+// this moment, and returns what tells whether an id is among it. The Store
 // shows what they had seen then.
 func (c *Circle) WorkedOn(ctx context.Context) (func(id string) bool, error) {
 	var mu sync.Mutex

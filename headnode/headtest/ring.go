@@ -309,7 +309,7 @@ func (h *Head) assemble(log *slog.Logger) {
 		Store: h.Store, Agent: h.Nodes.Agent, Working: h.Circle.WorkedOn,
 		Images: h.Images.Settle, Sweep: h.Images.Sweep, Interval: time.Second, Logger: log,
 	})
-	h.Circle.Use(circle.UseCases{Containers: h.Containers, Images: h.Images, Builds: &h.builds, Reconciler: h.Reconciler, Volumes: noVolumes{}})
+	h.Circle.Use(circle.UseCases{Containers: h.Containers, Images: h.Images, Builds: &h.builds, Reconciler: h.Reconciler})
 }
 
 // builds notes which builds were to be ended.
@@ -332,10 +332,6 @@ func (h *Head) EndedBuilds() []string {
 	defer h.builds.mu.Unlock()
 	return slices.Clone(h.builds.ended)
 }
-
-type noVolumes struct{}
-
-func (noVolumes) Working() []string { return nil }
 
 // lead runs what only a leader does, as package headnode does.
 func (h *Head) lead(ctx context.Context) {

@@ -44,8 +44,8 @@ type Members interface {
 type Work interface {
 	// Reserve decides on a reservation, if this head leads.
 	Reserve(ctx context.Context, in containers.Intent) (Reserved, error)
-	// Working lists the ids of what this head's requests are creating, updating
-	// or moving.
+	// Working lists the ids of what this head's requests are creating or
+	// updating.
 	Working() []string
 	// HoldImages lets nothing begin that brings an image to a node, until
 	// release. It fails with KindConflict while something of that sort is

@@ -40,31 +40,12 @@ func (s *Service) Move(ctx context.Context, id, nodeID string, rate int64, tell 
 	if err != nil {
 		return err
 	}
-	total, along := s.measure(ctx, asked.members), asked.along()
-	var last Progress
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
+	along := asked.along()
+	return watch(ctx, s.measure(ctx, asked.members), func(ctx context.Context) (Progress, bool, error) {
 		now, over, err := s.look(ctx, asked)
-		if over && err != nil {
-			return err
-		}
 		now.Along = along
-		if now.Total = total; now.Bytes == 0 {
-			now.Bytes = last.Bytes
-		}
-		if now != last {
-			tell(now)
-		}
-		if last = now; over {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return now, over, err
+	}, tell)
 }
 
 // asking is a move that somebody waits for.

@@ -53,14 +53,11 @@ type Config struct {
 	Patience, RetryAfter time.Duration
 }
 
-// Service moves containers. It is safe for concurrent use.
+// Service moves containers and volumes. It is safe for concurrent use.
 type Service struct {
 	Config
 
 	claims claims
-
-	mu   sync.Mutex
-	busy map[string]bool // containers that somebody works on in this term
 }
 
 // New returns a Service.
@@ -72,28 +69,14 @@ func New(c Config) *Service {
 	return &Service{Config: c}
 }
 
-// Run goes the ways of containers until ctx ends, whoever has begun them, and
-// removes copies that ways have left. Only the leader may call it, once at a
-// time.
+// Run goes the ways of containers and volumes until ctx ends, whoever has begun
+// them, and removes copies that ways of containers have left. Only the leader may
+// call it, once at a time.
 func (s *Service) Run(ctx context.Context) {
-	s.mu.Lock()
-	s.busy = map[string]bool{}
-	s.mu.Unlock()
-	var working sync.WaitGroup
-	defer working.Wait()
-	for ctx.Err() == nil {
-		for _, id := range unfinished(s.Store.View()) {
-			if !s.begin(id) {
-				continue
-			}
-			working.Go(func() {
-				defer s.end(id)
-				s.finish(ctx, id)
-			})
-		}
-		// The only error is that of the context.
-		_ = s.Store.Wait(ctx, func(v *state.View) (bool, error) { return slices.ContainsFunc(unfinished(v), s.idle), nil })
-	}
+	var volumes sync.WaitGroup
+	volumes.Go(func() { s.tend(ctx, movingVolumes, s.finishVolume) })
+	s.tend(ctx, unfinished, s.finish)
+	volumes.Wait()
 }
 
 // unfinished lists the containers with something to do. Of those that go a way
@@ -117,26 +100,4 @@ func unfinished(v *state.View) (ids []string) {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
-}
-
-func (s *Service) idle(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.busy[id]
-}
-
-func (s *Service) begin(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.busy[id] {
-		return false
-	}
-	s.busy[id] = true
-	return true
-}
-
-func (s *Service) end(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.busy, id)
 }

@@ -26,11 +26,11 @@ type center struct {
 	account model.Account
 }
 
-func newCenter(t *testing.T) *center {
+func newCenter(t *testing.T, change ...func(*model.NodeInfo)) *center {
 	t.Helper()
 	c := &center{Center: headtest.New(t, 0), t: t}
 	for _, name := range []string{"node-1", "node-2"} {
-		c.AddNode(name)
+		c.AddNode(name, change...)
 	}
 	for _, n := range c.Store.View().Nodes() {
 		for _, name := range []string{"node-1", "node-2"} {
@@ -186,9 +186,18 @@ func TestTheLeaderMayDieAtAnyStep(t *testing.T) {
 	}
 }
 
-// killedAt moves the containers, which go together, under a leader that ends at its thing number last:
-// before it if that is even, and after it if it is odd.
+// killedAt moves the containers, which go together, under a leader that ends at
+// its thing number last.
 func (c *center) killedAt(last int, ids ...string) (killed bool) {
+	return c.dies(last, func() { c.ask(ids[0]) }, func() bool {
+		return !slices.ContainsFunc(ids, func(id string) bool { return !c.isSettled(id) })
+	})
+}
+
+// dies has something moved under a leader that ends at its thing number last:
+// before it if that is even, and after it if it is odd; and then under another
+// leader. It reports whether that was before all was settled.
+func (c *center) dies(last int, ask func(), settled func() bool) (killed bool) {
 	var mu sync.Mutex
 	things := 0
 	dies := make(chan struct{})
@@ -207,31 +216,25 @@ func (c *center) killedAt(last int, ids ...string) (killed bool) {
 			close(dies)
 		}
 	}
-	for _, node := range []string{"node-1", "node-2"} {
-		c.Agent(node).FailMove(func(call string) (err error) {
-			err = model.Errorf(model.KindUnavailable, "the caller is gone")
-			act(call, func() { err = nil })
-			return err
-		})
-	}
+	c.fail(func(call string) (err error) {
+		err = model.Errorf(model.KindUnavailable, "the caller is gone")
+		act(call, func() { err = nil })
+		return err
+	})
 	_, stop := c.lead(act)
-	c.ask(ids[0])
+	ask()
 	c.Until("the leader has died, or all is done", func() bool {
 		select {
 		case <-dies:
 			killed = true
 		default:
 		}
-		return killed || !slices.ContainsFunc(ids, func(id string) bool { return !c.isSettled(id) })
+		return killed || settled()
 	})
 	stop()
-	for _, node := range []string{"node-1", "node-2"} {
-		c.Agent(node).FailMove(nil)
-	}
+	c.fail(nil)
 	_, end := c.lead(nil)
-	for _, id := range ids {
-		c.settled(id)
-	}
+	c.Until("the next leader has gone on", settled)
 	end()
 	return killed
 }

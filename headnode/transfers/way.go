@@ -23,39 +23,23 @@ const (
 type step func(context.Context, model.Container) error
 
 // finish does what is to be done with one container until there is nothing
-// more, or ctx ends.
+// more, or ctx ends. A way that is being undone, or that is complete, is gone to
+// its end.
 func (s *Service) finish(ctx context.Context, id string) {
-	log := s.Logger.With(slog.String("container", id))
-	var failing time.Time // since when steps have failed in a row
-	complaint := ""
-	for ctx.Err() == nil {
+	s.follow(ctx, s.Logger.With(slog.String("container", id)), func() (deed, bool) {
 		c, do, release, err := s.turn(ctx, id)
 		if err != nil || do == nil {
-			return
+			return deed{}, false
 		}
-		err = do(ctx, c)
-		release()
-		switch {
-		case err == nil:
-			failing, complaint = time.Time{}, ""
-			continue
-		case ctx.Err() != nil:
-			return
-		case complaint != err.Error():
-			complaint = err.Error()
-			log.Warn("a step of a container's move failed", slog.Any("err", err))
+		d := deed{do: func(ctx context.Context) error {
+			defer release()
+			return do(ctx, c)
+		}}
+		if c.Transfer != nil && c.Transfer.Step != model.TransferUndoing {
+			d.undo = func(ctx context.Context, cause error) error { return s.undo(ctx, &c, cause) }
 		}
-		if failing.IsZero() {
-			failing = time.Now()
-		}
-		if s.hopeless(&c, err, time.Since(failing)) {
-			if err := s.undo(ctx, &c, err); err == nil {
-				failing = time.Time{}
-				continue
-			}
-		}
-		s.pause(ctx)
-	}
+		return d, true
+	})
 }
 
 // turn waits until nobody else works on a container and its company, and tells
@@ -117,15 +101,6 @@ func (s *Service) next(c *model.Container) step {
 		return s.tidy
 	}
 	return nil
-}
-
-// hopeless reports whether a way is to be undone because of a failed step. One
-// that is being undone, or that is complete, is gone to its end.
-func (s *Service) hopeless(c *model.Container, err error, since time.Duration) bool {
-	if c.Transfer == nil || c.Transfer.Step == model.TransferUndoing {
-		return false
-	}
-	return !model.IsKind(err, model.KindUnavailable) || since >= s.Patience
 }
 
 func (s *Service) undo(ctx context.Context, c *model.Container, cause error) error {

@@ -29,7 +29,7 @@ func (s *Service) Run(ctx context.Context) {
 		_ = s.store.Wait(waiting, func(v *state.View) (bool, error) {
 			return slices.ContainsFunc(v.UntidyVolumes(), func(vol *model.Volume) bool {
 				_, tried := failed[vol.ID]
-				return !tried && !s.moving.Has(vol.ID) && !transferred(v, vol)
+				return !tried && !transferred(v, vol)
 			}), nil
 		})
 		cancel()
@@ -42,10 +42,10 @@ func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
 	there := make(map[string]bool, len(untidy))
 	for _, vol := range untidy {
 		there[vol.ID] = true
-		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter || s.moving.Has(vol.ID) || transferred(s.store.View(), vol) {
+		if at, tried := failed[vol.ID]; tried && time.Since(at) < retryAfter || transferred(s.store.View(), vol) {
 			continue
 		}
-		if err := s.tidyIdle(ctx, vol); err != nil && ctx.Err() == nil {
+		if err := s.tidy(ctx, vol); err != nil && ctx.Err() == nil {
 			failed[vol.ID] = time.Now()
 			s.log.Warn("cannot remove a volume's files yet", slog.String("volume", vol.ID), slog.String("node", vol.NodeID), slog.Any("err", err))
 			continue
@@ -59,34 +59,13 @@ func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
 	}
 }
 
-// tidyIdle is tidy for a volume that no head is moving. Heads take a volume into
-// what they work on before its copy shows in the state, and out of it after its
-// end shows; so the state is looked at before they are asked, and again.
-func (s *Service) tidyIdle(ctx context.Context, vol *model.Volume) error {
-	if s.working != nil {
-		working, err := s.working(ctx)
-		if err != nil {
-			return err
-		}
-		if working(vol.ID) {
-			return model.Errorf(model.KindConflict, "another head is moving the volume")
-		}
-		now, ok := s.store.View().Volume(vol.ID)
-		if !ok || !now.Removing && len(now.Copies) == 0 {
-			return nil
-		}
-		vol = &now
-	}
-	if transferred(s.store.View(), vol) {
-		return nil
-	}
-	return s.tidy(ctx, vol)
-}
-
-// transferred reports whether a volume moves with its container, so that what
-// other nodes have of it is another's to give up, or whether a copy of that
-// container is still there, which has to go first.
+// transferred reports whether a volume is on its way to another node, alone or
+// with its container, so that what other nodes have of it is another's to give
+// up, or whether a copy of that container is still there, which has to go first.
 func transferred(v *state.View, vol *model.Volume) bool {
+	if vol.Move != nil {
+		return true
+	}
 	return slices.ContainsFunc(v.ContainersOfVolume(vol.ID), func(c *model.Container) bool {
 		return c.Transfer != nil || slices.ContainsFunc(c.Former, func(f model.FormerCopy) bool {
 			return slices.ContainsFunc(vol.Copies, func(copied model.VolumeCopy) bool { return copied.NodeID == f.NodeID })
@@ -95,8 +74,8 @@ func transferred(v *state.View, vol *model.Volume) bool {
 }
 
 // tidy has nodes remove what they have of a volume and need not have, and then
-// forgets that they had it. A copy that is still being made, though nobody
-// does that any more, is given up first: then it can never become the volume.
+// forgets that they had it. A copy that a head of an older release has begun is
+// given up first: then it can never become the volume.
 func (s *Service) tidy(ctx context.Context, vol *model.Volume) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -213,7 +213,10 @@ func (s *Service) Send(ctx context.Context, a model.Account, name, snapshot, bas
 	if err != nil {
 		return nil, err
 	}
-	return resumed(ctx, vol.ID, agent, wire.SendVolumeRequest{Snapshot: snapshot, Base: base})
+	// It goes on when its sender was away for a moment.
+	return wire.Resuming(ctx, wire.SendVolumeRequest{Snapshot: snapshot, Base: base}, func(ctx context.Context, r wire.SendVolumeRequest) (io.ReadCloser, error) {
+		return agent.SendVolume(ctx, vol.ID, r)
+	})
 }
 
 // Receive makes a volume of a whole stream, on a node by name or, with "", on
@@ -224,8 +227,18 @@ func (s *Service) Receive(ctx context.Context, a model.Account, name, nodeName s
 		return err
 	}
 	return s.fill(ctx, a, model.Volume{Name: name, Size: size, NodeID: node.ID}, func(id string) error {
-		return s.agents.Agent(node.ID).ReceiveVolume(ctx, id, wire.ReceiveVolumeRequest{Size: size}, stream)
+		err := s.agents.Agent(node.ID).ReceiveVolume(ctx, id, wire.ReceiveVolumeRequest{Size: size}, stream)
+		return brokenOff(err, "there is no volume %s; send the stream again from its beginning", name)
 	})
+}
+
+// brokenOff tells who sends a stream what to do when its receiver went away: the
+// stream is theirs, and nobody else can send it again.
+func brokenOff(err error, format string, args ...any) error {
+	if !model.IsKind(err, model.KindUnavailable) {
+		return err
+	}
+	return model.WrapError(model.KindUnavailable, err, "the node went away before it had the whole stream: "+format, args...)
 }
 
 // ReceiveChanges adds to a volume what a stream has that was sent with a base
@@ -235,7 +248,8 @@ func (s *Service) ReceiveChanges(ctx context.Context, a model.Account, name stri
 	if err != nil {
 		return err
 	}
-	return agent.ReceiveVolume(ctx, vol.ID, wire.ReceiveVolumeRequest{Size: vol.Size, Onto: true}, stream)
+	err = agent.ReceiveVolume(ctx, vol.ID, wire.ReceiveVolumeRequest{Size: vol.Size, Onto: true}, stream)
+	return brokenOff(err, "the volume has none of the changes; send them again from the beginning")
 }
 
 // Target is the name of the node that a volume which no container mounts would
@@ -248,20 +262,22 @@ func (s *Service) Target(from string, vol *model.Volume) (string, error) {
 		return "", model.Errorf(model.KindNotFound, "there is no such node")
 	case vol.Moving() || vol.Incomplete:
 		return "", model.Errorf(model.KindConflict, "it is being filled or moved already")
-	case !here.Info.VolumeQuota:
-		return "", model.Errorf(model.KindNotImplemented, "it is a plain directory of its node, and no container mounts it that it could go with")
 	}
+	kind := func(n *model.Node) bool { return n.Info.VolumeQuota || !here.Info.VolumeQuota } // else its size and snapshots are lost
 	var best *model.Node
 	free := func(n *model.Node) int64 { return n.Info.Capacity.Disk - v.Promised(n.ID).Disk }
 	for _, n := range v.Nodes() {
 		held := slices.ContainsFunc(vol.Copies, func(c model.VolumeCopy) bool { return c.NodeID == n.ID })
-		takes := n.Approved && !n.Cordoned && !n.Lost && n.Info.VolumeQuota && s.agents.Connected(n.ID) && n.ID != from && !held
+		takes := n.Approved && !n.Cordoned && !n.Lost && kind(n) && s.agents.Connected(n.ID) && n.ID != from && !held
 		if takes && free(n) >= vol.Size && (best == nil || free(n) > free(best)) {
 			best = n
 		}
 	}
-	if best == nil {
+	switch {
+	case best == nil && here.Info.VolumeQuota:
 		return "", model.Errorf(model.KindExhausted, "no other node with ZFS has room for it")
+	case best == nil:
+		return "", model.Errorf(model.KindExhausted, "no other node can take it")
 	}
 	return best.Name, nil
 }

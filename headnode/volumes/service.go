@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
-	"github.com/spearheadcloud/spearhead/internal/idset"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
@@ -36,32 +35,23 @@ type Agents interface {
 type Config struct {
 	Store  Store
 	Agents Agents
-	// Working asks all heads what their requests are doing at this moment, so
-	// that Store shows what they had seen, and returns what tells whether a
-	// volume is among it; nil is a head that is alone.
-	Working func(ctx context.Context) (func(id string) bool, error)
-	Logger  *slog.Logger
+	Logger *slog.Logger
 }
 
 // Service does what is asked of volumes. It implements dockerapi.Volumes, for
 // any number of goroutines.
 type Service struct {
-	store   Store
-	agents  Agents
-	working func(ctx context.Context) (func(id string) bool, error)
-	log     *slog.Logger
-	moving  idset.Set
+	store  Store
+	agents Agents
+	log    *slog.Logger
 }
 
 var _ dockerapi.Volumes = (*Service)(nil)
 
 // New returns a Service.
 func New(c Config) *Service {
-	return &Service{store: c.Store, agents: c.Agents, working: c.Working, log: c.Logger}
+	return &Service{store: c.Store, agents: c.Agents, log: c.Logger}
 }
-
-// Working lists the volumes that this head is moving, by their ids.
-func (s *Service) Working() []string { return s.moving.List() }
 
 // Bounds of what a volume carries for its owner.
 const (

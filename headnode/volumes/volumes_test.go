@@ -273,6 +273,14 @@ func TestOperatorsWork(t *testing.T) {
 	if err := b.Volumes.Receive(ctx, b.a, "from-file", "two", 1<<20, strings.NewReader(`"stream"`)); err != nil || read("from-file") != `"stream"` {
 		t.Errorf("received: %v", err)
 	}
+	b.Agent("two").Cut(true)
+	if err := b.Volumes.Receive(ctx, b.a, "cut", "two", 0, strings.NewReader(`"stream"`)); !model.IsKind(err, model.KindUnavailable) || !strings.Contains(err.Error(), "there is no volume cut; send the stream again from its beginning") {
+		t.Errorf("a stream to a node that went away: %v", err)
+	}
+	b.Agent("two").Cut(false)
+	b.Until("the volume of the stream that broke off is gone", func() bool {
+		return !slices.ContainsFunc(b.Store.View().AllVolumes(), func(v *model.Volume) bool { return v.Name == "cut" })
+	})
 	if err := b.Volumes.Receive(ctx, b.a, "half", "", 0, strings.NewReader(`"stre`)); !model.IsKind(err, model.KindInvalid) {
 		t.Errorf("half of a stream: %v", err)
 	}
@@ -292,39 +300,9 @@ func TestOperatorsWork(t *testing.T) {
 	}
 }
 
-func TestMove(t *testing.T) {
-	t.Parallel()
-	b := newBed(t, "one", "two")
-	ctx := headtest.Context(t)
-	c := b.mount("data")
-	v := b.volume("data")
-	from, to := b.nodeName(v.NodeID), b.other(v.NodeID)
-	b.Agent(from).Fill(v.ID, "files")
-	if err := b.Volumes.Move(ctx, b.a, "data", to); !model.IsKind(err, model.KindConflict) {
-		t.Errorf("a volume in use is moved: %v", err)
-	}
-	b.remove(c, false)
-	if err := b.Volumes.Move(ctx, b.a, "data", from); !model.IsKind(err, model.KindConflict) {
-		t.Errorf("a volume is moved to where it is: %v", err)
-	}
-	b.Agent(to).Cut(true)
-	if err := b.Volumes.Move(ctx, b.a, "data", to); !model.IsKind(err, model.KindUnavailable) {
-		t.Errorf("a move to a node that is away: %v", err)
-	}
-	b.Agent(to).Cut(false)
-	b.Until("what the move has left is gone", func() bool { return len(b.volume("data").Copies) == 0 })
-	if err := b.Volumes.Move(ctx, b.a, "data", to); err != nil {
-		t.Fatal(err)
-	}
-	b.Until("the old files are gone", func() bool { return slices.Equal(b.holders(v.ID), []string{to}) })
-	if c := b.mount("data"); b.nodeName(c.NodeID) != to {
-		t.Errorf("a container goes to %s, the volume to %s", b.nodeName(c.NodeID), to)
-	}
-}
-
-// Whatever a head that died in a move has left, one copy can be mounted and the
-// other goes.
-func TestHeadDiesInAMove(t *testing.T) {
+// Whatever a head of an older release, which copied volumes itself, has left, one
+// copy can be mounted and the other goes.
+func TestCopiesOfAnOlderHead(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(b *bed, v model.Volume, to string){
 		"before the copy": func(*bed, model.Volume, string) {},

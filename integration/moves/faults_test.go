@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,7 +76,7 @@ func TestDeathsInAMove(t *testing.T) {
 			from := home(t, b, id)
 			armed := map[string]string{from: places.old, other(from): places.new, "head-1": places.head}
 			maps.DeleteFunc(armed, func(_, place string) bool { return place == "" })
-			dieMoving(t, b, id, armed, other(from))
+			dieMoving(t, b, journeyOf(t, b, id), armed, other(from))
 			whole(t, b, id)
 		})
 	}
@@ -100,16 +101,36 @@ func TestDeathsInAMoveOfAFamily(t *testing.T) {
 			from := home(t, b, f.main)
 			armed := map[string]string{from: places.old, other(from): places.new, "head-1": places.head}
 			maps.DeleteFunc(armed, func(_, place string) bool { return place == "" })
-			dieMoving(t, b, f.main, armed, other(from))
+			dieMoving(t, b, journeyOf(t, b, f.main), armed, other(from))
 			f.whole(t, b)
 		})
 	}
 }
 
-// dieMoving moves a container to a node and starts every daemon again that dies
+// journey is what can be moved.
+type journey struct {
+	move    []string        // the command, but for the node
+	over    func() error    // nil when nothing is under way with it
+	holders func() []string // the nodes that have something of it
+}
+
+func journeyOf(t *testing.T, b *bed.Bed, id string) journey {
+	return journey{
+		move:    []string{"container", "move", id[:12]},
+		holders: func() []string { return holders(b, id) },
+		over: func() error {
+			if out, err := try(t.Context(), b, "container", "moves"); err != nil || strings.Contains(out, id[:12]) {
+				return fmt.Errorf("moves: %s %w", out, err)
+			}
+			return nil
+		},
+	}
+}
+
+// dieMoving moves something to a node and starts every daemon again that dies
 // over it. armed are failpoints by host. A move that takes too long may be
 // undone before all have died; then it is asked for again.
-func dieMoving(t *testing.T, b *bed.Bed, id string, armed map[string]string, to string) {
+func dieMoving(t *testing.T, b *bed.Bed, what journey, armed map[string]string, to string) {
 	t.Helper()
 	for host, place := range armed {
 		b.Fault(t, "kill", host)
@@ -143,7 +164,7 @@ func dieMoving(t *testing.T, b *bed.Bed, id string, armed map[string]string, to 
 			asked = make(chan struct{})
 			go func(asked chan struct{}) {
 				defer close(asked)
-				_, _ = try(ctx, b, "container", "move", id[:12], to) // the head may die over it
+				_, _ = try(ctx, b, append(slices.Clone(what.move), to)...) // the head may die over it
 			}(asked)
 		}
 		select {
@@ -151,14 +172,14 @@ func dieMoving(t *testing.T, b *bed.Bed, id string, armed map[string]string, to 
 		default:
 			return errors.New("the command has not ended")
 		}
-		if out, err := try(t.Context(), b, "container", "moves"); err != nil || strings.Contains(out, id[:12]) {
-			return fmt.Errorf("moves: %s %w", out, err)
+		if err := what.over(); err != nil {
+			return err
 		}
 		asked = nil
-		on := holders(b, id)
+		on := what.holders()
 		for host := range alive {
 			if alive[host] || len(on) != 1 {
-				return fmt.Errorf("%s has not come to %s; the container is on %v", host, armed[host], on)
+				return fmt.Errorf("%s has not come to %s; what moves is on %v", host, armed[host], on)
 			}
 		}
 		return nil

@@ -120,6 +120,7 @@ func TestMoveOnZFS(t *testing.T) {
 		}
 		free(t, b)
 	}
+	t.Run("volumes alone", func(t *testing.T) { volumesAloneOnZFS(t, b) })
 }
 
 // free waits until the container could move again: its old node has let go of

@@ -189,5 +189,8 @@ func move(t *testing.T, b *bed.Bed) {
 	if got := once(t, b, mount, "cat /data/file"); got != "early" {
 		t.Errorf("the snapshot that moved along holds %q", got)
 	}
-	operate(t, b, "", "move", "dev/"+name, from) // and back: nothing was left there
+	bed.Eventually(t, func() error { // and back, once nothing is left there
+		_, err := b.Spearhead(t.Context(), []string{"SPEARHEAD_SOCKET=" + b.Setting("SPEARHEAD_SOCKET")}, "volume", "move", "dev/"+name, from)
+		return err
+	})
 }

@@ -53,7 +53,8 @@ type SetVolumeSize struct {
 
 // MoveVolume says that a volume is on the node To from now on. What From has is
 // a dead copy then. KindConflict if it is not on From, if To has no living copy
-// of it, or while a container mounts it.
+// of it, while a container mounts it, or while it has a way of its own (see
+// AskVolumeMove). Heads gave it before volumes had such.
 type MoveVolume struct {
 	ID   string `json:"id"`
 	From string `json:"from"`
@@ -67,7 +68,7 @@ type FinishVolume struct {
 
 // AddCopy says that a node begins to make a copy of a volume, which then no
 // container can mount. KindConflict while one does, or while the volume is on
-// its way to another node.
+// its way to another node. Heads gave it before MoveVolume.
 type AddCopy struct {
 	ID     string `json:"id"`
 	NodeID string `json:"node_id"`

@@ -26,28 +26,41 @@ func (t *transaction) addCopy(cmd command.AddCopy) error {
 	if err != nil {
 		return err
 	}
-	if err := t.checkUnused(&v); err != nil {
+	if err := t.beginCopy(&v, cmd.NodeID); err != nil {
 		return err
 	}
-	to, err := t.node(cmd.NodeID)
+	return t.insert(tableVolumes, &v)
+}
+
+// beginCopy adds a copy on a node, to become the volume, to one that the caller
+// writes.
+func (t *transaction) beginCopy(v *model.Volume, nodeID string) error {
+	if err := t.checkUnused(v); err != nil {
+		return err
+	}
+	to, err := t.node(nodeID)
 	if err != nil {
 		return err
 	}
 	switch {
-	case v.NodeID == "" || v.NodeID == cmd.NodeID || v.Incomplete:
-		return model.Errorf(model.KindConflict, "volume %s is not on another node than %s", v.Name, to.Name)
+	case v.NodeID == "":
+		return model.Errorf(model.KindConflict, "volume %s is on no node yet: it comes to be with the first container that mounts it", v.Name)
+	case v.Incomplete:
+		return model.Errorf(model.KindConflict, "volume %s is still being filled, or its filling was broken off; wait, or remove it", v.Name)
+	case v.NodeID == nodeID:
+		return model.Errorf(model.KindConflict, "volume %s is on node %s already", v.Name, to.Name)
 	case v.Moving():
 		return model.Errorf(model.KindConflict, "volume %s is on its way to another node already", v.Name)
-	case slices.ContainsFunc(v.Copies, copyOn(cmd.NodeID)):
+	case slices.ContainsFunc(v.Copies, copyOn(nodeID)):
 		return model.Errorf(model.KindConflict, "node %s has an old copy of volume %s, which is being removed; try again in a moment", to.Name, v.Name)
 	case !to.Approved:
 		return model.Errorf(model.KindConflict, "node %s is not approved", to.Name)
 	}
-	if err := t.checkRoom(to, &v); err != nil {
+	if err := t.checkRoom(to, v); err != nil {
 		return err
 	}
-	v.Copies = append(slices.Clone(v.Copies), model.VolumeCopy{NodeID: cmd.NodeID})
-	return t.insert(tableVolumes, &v)
+	v.Copies = append(slices.Clone(v.Copies), model.VolumeCopy{NodeID: nodeID})
+	return nil
 }
 
 // checkUnused refuses a volume that a container mounts.
@@ -60,13 +73,22 @@ func (t *transaction) checkUnused(v *model.Volume) error {
 
 func (t *transaction) condemnCopy(cmd command.CondemnCopy) error {
 	v, ok := t.Volume(cmd.ID)
-	i := slices.IndexFunc(v.Copies, copyOn(cmd.NodeID))
-	if !ok || i < 0 {
+	if !ok || !condemn(&v, cmd.NodeID) {
 		return nil
+	}
+	return t.insert(tableVolumes, &v)
+}
+
+// condemn makes a node's copy of a volume, which the caller writes, a dead one,
+// and reports whether there is such a copy.
+func condemn(v *model.Volume, nodeID string) bool {
+	i := slices.IndexFunc(v.Copies, copyOn(nodeID))
+	if i < 0 {
+		return false
 	}
 	v.Copies = slices.Clone(v.Copies)
 	v.Copies[i].Dead = true
-	return t.insert(tableVolumes, &v)
+	return true
 }
 
 func (t *transaction) dropCopy(cmd command.DropCopy) error {
@@ -93,6 +115,9 @@ func (t *transaction) moveVolume(cmd command.MoveVolume) error {
 	if v.NodeID == cmd.To {
 		return nil
 	}
+	if v.Move != nil {
+		return model.Errorf(model.KindConflict, "volume %s is on its way to another node already", v.Name)
+	}
 	i := slices.IndexFunc(v.Copies, copyOn(cmd.To))
 	if v.NodeID != cmd.From || i < 0 || v.Copies[i].Dead {
 		return model.Errorf(model.KindConflict, "the move of volume %s was given up meanwhile", v.Name)
@@ -118,6 +143,11 @@ func (t *transaction) dropCopiesOnNode(nodeID string) error {
 			continue
 		}
 		v := *row
+		if v.Move != nil && v.Move.To == nodeID {
+			if err := t.undoVolumeMove(&v, "the node that it was to go to was removed"); err != nil {
+				return err
+			}
+		}
 		v.Copies = slices.DeleteFunc(slices.Clone(v.Copies), copyOn(nodeID))
 		if err := t.insert(tableVolumes, &v); err != nil {
 			return err

@@ -184,6 +184,9 @@ func (t *transaction) unused(v *model.Volume, verb string, shown func(*model.Con
 // dropVolume takes a volume's name away and, if no node has it, all of it.
 func (t *transaction) dropVolume(v model.Volume, at time.Time) error {
 	t.recordOfVolume(&v, model.ActionDestroy, at, nil)
+	if err := t.undoVolumeMove(&v, "the volume was removed"); err != nil {
+		return err
+	}
 	if v.NodeID == "" && len(v.Copies) == 0 {
 		return t.delete(tableVolumes, &v)
 	}
@@ -199,7 +202,7 @@ func (t *transaction) forgetVolume(cmd command.ForgetVolume) error {
 	if !v.Removing {
 		return model.Errorf(model.KindConflict, "volume %s was not removed", v.Name)
 	}
-	if len(v.Copies) > 0 {
+	if len(v.Copies) > 0 || v.Move != nil {
 		return model.Errorf(model.KindConflict, "copies of volume %s are still there", v.Name)
 	}
 	return t.loseVolume(v)
@@ -349,5 +352,8 @@ func loadVolume(t *transaction, data []byte) error {
 	if err := t.insert(tableVolumes, v); err != nil {
 		return err
 	}
-	return t.promiseVolume(v, 1)
+	if err := t.promiseVolume(v, 1); err != nil {
+		return err
+	}
+	return t.promiseCopy(v, 1)
 }

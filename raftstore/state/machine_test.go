@@ -369,6 +369,9 @@ func checkPromises(t *rapid.T, v *View) {
 	}
 	for _, vol := range v.AllVolumes() {
 		sums[vol.NodeID] = sums[vol.NodeID].Add(model.Resources{Disk: vol.Size})
+		if way := vol.Move; way != nil && way.Step == model.TransferCopying {
+			sums[way.To] = sums[way.To].Add(model.Resources{Disk: vol.Size})
+		}
 	}
 	for _, n := range v.Nodes() {
 		if got := v.Promised(n.ID); got != sums[n.ID] || v.PromisedTo(n.ID) != counts[n.ID] {

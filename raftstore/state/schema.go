@@ -50,6 +50,7 @@ const (
 	indexEntry     = "entry"
 	indexVolume    = "volume"
 	indexRemoved   = "removed"
+	indexMoving    = "moving"
 
 	indexUnfinished = "unfinished"
 )
@@ -197,6 +198,12 @@ func volumesTable() *tables.Table {
 				return nil
 			}
 			return [][]byte{key(indexRemoved)}
+		}),
+		many(indexMoving, func(v *model.Volume) [][]byte {
+			if v.Move == nil {
+				return nil
+			}
+			return [][]byte{key(indexMoving)}
 		}),
 	)
 }

@@ -37,6 +37,12 @@ func (v *View) UntidyVolumes() []*model.Volume {
 	return match[model.Volume](v.txn, tableVolumes, indexRemoved, indexRemoved)
 }
 
+// MovingVolumes lists the volumes with a way to another node that is not at its
+// end, also those that were removed.
+func (v *View) MovingVolumes() []*model.Volume {
+	return match[model.Volume](v.txn, tableVolumes, indexMoving, indexMoving)
+}
+
 // DefaultVolumeSize is how much a volume may hold, in bytes, that is made
 // without a size; 0 is without bound.
 func (v *View) DefaultVolumeSize() int64 {

@@ -242,6 +242,8 @@ func randomVolumeCommand(t *rapid.T) command.Command {
 		return command.MoveVolume{ID: id, From: nodeID(t), To: nodeID(t)}
 	case 5:
 		return command.AddCopy{ID: id, NodeID: nodeID(t)}
+	case 7:
+		return randomVolumeMove(t, id)
 	case 6:
 		if rapid.Bool().Draw(t, "condemned") {
 			return command.CondemnCopy{ID: id, NodeID: nodeID(t)}
@@ -281,6 +283,7 @@ func checkVolumes(t *rapid.T, v *View) {
 				t.Fatalf("volume %s has no node", vol.ID)
 			}
 		}
+		checkVolumeMove(t, v, vol, disk)
 		for _, c := range vol.Copies {
 			if _, ok := v.Node(c.NodeID); !ok || c.NodeID == vol.NodeID {
 				t.Fatalf("volume %s on %s has a copy on %s", vol.ID, vol.NodeID, c.NodeID)

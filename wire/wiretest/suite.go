@@ -69,6 +69,7 @@ func RunFiles(t *testing.T, subject Subject) {
 		{"MissingFilesAreNotFound", (*suite).missingFilesAreNotFound},
 		{"CommitMakesAnImage", (*suite).commitMakesAnImage},
 		{"VolumesAreCarried", (*suite).volumesAreCarried},
+		{"VolumesInUseStay", (*suite).volumesInUseStay},
 	})
 }
 

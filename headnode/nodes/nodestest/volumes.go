@@ -19,6 +19,7 @@ type volume struct {
 	snapshots []model.VolumeSnapshot
 	contents  map[string]string // of snapshots
 	held      int64             // bytes that only snapshots hold
+	offered   string            // the node that may read it
 }
 
 // HasVolume reports whether the node has the volume, and what it may hold.
