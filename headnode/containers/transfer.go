@@ -121,25 +121,27 @@ func (s *Service) transferRequest(v *state.View, group []model.Container) (place
 		return placement.Request{}, model.Errorf(model.KindConflict, "the container's node was removed")
 	}
 	var r placement.Request
+	var former []string
 	for i := range group {
 		own, err := s.memberRequest(v, group[i])
 		if err != nil {
 			return r, err
 		}
 		own.VolumeDisk = broughtSize(v, &group[i])
+		former = append(former, formerNodes(v, &group[i])...)
 		if i == 0 {
 			r = own
 			continue
 		}
 		r.Join(&own)
 	}
-	r.Storage = from.Info.Storage
+	r.Storage, r.Left, r.Former = from.Info.Storage, from.ID, former
 	isMember := func(o *model.Container) bool {
 		return slices.ContainsFunc(group, func(c model.Container) bool { return c.ID == o.ID })
 	}
 	r.Beside = slices.DeleteFunc(slices.Clone(r.Beside), isMember)
 	var err error
-	r.Demands, err = groupDemands(v, group, r.Beside)
+	r.Demands, err = groupDemands(group, r.Beside)
 	return r, err
 }
 
@@ -157,14 +159,9 @@ func (s *Service) memberRequest(v *state.View, c model.Container) (placement.Req
 
 // groupDemands are the rules of affinity of all of a group, of which each counts
 // for all, beside the account's other containers.
-func groupDemands(v *state.View, group []model.Container, beside []*model.Container) ([]affinity.Demand, error) {
-	from, _ := v.Node(group[0].NodeID)
-	avoided := []string{"node!=" + from.Name}
+func groupDemands(group []model.Container, beside []*model.Container) ([]affinity.Demand, error) {
 	var demands []affinity.Demand
 	for i := range group {
-		for _, name := range formerNodes(v, &group[i]) {
-			avoided = append(avoided, "node!="+name)
-		}
 		texts, _, _, err := affinity.Take(nil, group[i].Spec.Labels)
 		if err != nil {
 			continue // it was made when rules were read in another way
@@ -175,9 +172,7 @@ func groupDemands(v *state.View, group []model.Container, beside []*model.Contai
 		}
 		demands = append(demands, own...)
 	}
-	slices.Sort(avoided)
-	nodes, err := demandsBeside(slices.Compact(avoided), beside, nil)
-	return append(demands, nodes...), err
+	return demands, nil
 }
 
 // demandsBeside is what rules mean beside containers that stay, without those
@@ -197,23 +192,18 @@ func demandsBeside(texts []string, beside []*model.Container, along []model.Cont
 	return affinity.Resolve(rules, beside)
 }
 
-// formerNodes are the names of the nodes that may have an old copy of c, or of
-// a volume of its.
-func formerNodes(v *state.View, c *model.Container) (names []string) {
-	add := func(nodeID string) {
-		if n, ok := v.Node(nodeID); ok && !slices.Contains(names, n.Name) {
-			names = append(names, n.Name)
-		}
-	}
+// formerNodes are the ids of the nodes that may have an old copy of c, or of a
+// volume of its.
+func formerNodes(v *state.View, c *model.Container) (ids []string) {
 	for _, f := range c.Former {
-		add(f.NodeID)
+		ids = append(ids, f.NodeID)
 	}
 	for _, vol := range v.VolumesOf(c) {
 		for _, copied := range vol.Copies {
-			add(copied.NodeID)
+			ids = append(ids, copied.NodeID)
 		}
 	}
-	return names
+	return ids
 }
 
 // ComingRequest is what the node that a container is moved to is to make of it,

@@ -125,6 +125,7 @@ type scratch struct {
 	inRack  []int32 // by number of the rack
 	inZone  []int32
 	holds   []bool   // the image, by node
+	former  []bool   // has an old copy, by node
 	totals  []uint64 // of scores, by node
 	classes []reason // what refuses each class
 	kept    [][]bool // whether a rule is kept, by rule and node

@@ -27,6 +27,8 @@ type Request struct {
 	Platform string   // GOARCH of the image; "" is any
 	Storage  string   // how the node keeps containers' files; "" is any
 	NodeID   string   // the only node allowed, as for a shared namespace; "" is any
+	Left     string   // id of the node that it moves away from
+	Former   []string // ids of the nodes that have an old copy of it, which is being removed
 	Holders  []string // ids of the nodes that hold the image
 	// OnlyHolders says that no registry has the image, and that no holder can
 	// be reached.
@@ -129,10 +131,15 @@ func (f *Fleet) scan(r *Request) *scan {
 	m := &f.scratch
 	m.own, m.holds = cleared(m.own, len(f.nodes)), cleared(m.holds, len(f.nodes))
 	m.inRack, m.inZone = cleared(m.inRack, len(f.racks.nodes)), cleared(m.inZone, len(f.zones.nodes))
-	m.totals = cleared(m.totals, len(f.nodes))
+	m.former, m.totals = cleared(m.former, len(f.nodes)), cleared(m.totals, len(f.nodes))
 	for _, id := range r.Holders {
 		if i, ok := f.at[id]; ok {
 			m.holds[i] = true
+		}
+	}
+	for _, id := range r.Former {
+		if i, ok := f.at[id]; ok {
+			m.former[i] = true
 		}
 	}
 	for _, c := range r.Beside {

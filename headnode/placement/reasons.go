@@ -10,8 +10,10 @@ const (
 	notApproved
 	givenUp
 	elsewhere
+	hasIt
 	notConnected
 	failingStorage
+	oldCopy
 	cordoned
 	noImage
 	otherPlatform
@@ -34,6 +36,8 @@ var reasonTexts = [reasons]string{
 	notApproved:    "are not approved",
 	givenUp:        "are given up as lost",
 	elsewhere:      "do not hold what the container must share",
+	hasIt:          "are where it is now",
+	oldCopy:        "have an old copy of it that is being removed (try again in a moment)",
 	notConnected:   "are not connected",
 	cordoned:       "are cordoned",
 	failingStorage: "have storage that fails",
@@ -62,10 +66,14 @@ func (s *scan) refuses(i int) (reason, int) {
 		return n.standing, 0
 	case s.only != anyNode && int32(i) != s.only:
 		return elsewhere, 0
+	case r.Left != "" && s.places[i].ID == r.Left:
+		return hasIt, 0
 	case !n.connected:
 		return notConnected, 0
 	case n.fault == failingStorage:
 		return failingStorage, 0
+	case s.former[i]:
+		return oldCopy, 0
 	case n.standing != none:
 		return n.standing, 0
 	case r.OnlyHolders && !s.holds[i]:
