@@ -37,7 +37,7 @@ func NewNode(n *model.Node, promised model.Resources, containers int, connected 
 	node := Node{
 		vital: vital{
 			connected: connected, reservoir: n.Reservoir, quota: n.Info.DiskQuota, volumeQuota: n.Info.VolumeQuota,
-			room: noBound, free: free(n, promised), lot: lotOf(n.ID),
+			room: noBound, free: Free(n, promised), lot: lotOf(n.ID),
 		},
 		place: affinity.Place{ID: n.ID, Name: n.Name, Rack: n.Rack, Zone: n.Zone},
 		class: class{
@@ -87,8 +87,9 @@ func DiskNeed(n *model.Node, need model.Resources) int64 {
 	return need.Disk
 }
 
-// free is what is left of a node's capacity to be promised, by its ratios.
-func free(n *model.Node, promised model.Resources) model.Resources {
+// Free is what is left of a node's capacity to be promised, by its ratios;
+// negative is promised too much.
+func Free(n *model.Node, promised model.Resources) model.Resources {
 	return model.Resources{
 		Memory: left(n.Info.Capacity.Memory, n.Overcommit.Memory, 1, promised.Memory),
 		CPU:    left(n.Info.Capacity.CPU, n.Overcommit.CPU, 4, promised.CPU),

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/spearheadcloud/spearhead/headnode/dockerapi"
+	"github.com/spearheadcloud/spearhead/headnode/placement"
 	"github.com/spearheadcloud/spearhead/internal/failpoint"
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -265,11 +267,11 @@ func (s *Service) Target(from string, vol *model.Volume) (string, error) {
 	}
 	kind := func(n *model.Node) bool { return n.Info.VolumeQuota || !here.Info.VolumeQuota } // else its size and snapshots are lost
 	var best *model.Node
-	free := func(n *model.Node) int64 { return n.Info.Capacity.Disk - v.Promised(n.ID).Disk }
 	for _, n := range v.Nodes() {
 		held := slices.ContainsFunc(vol.Copies, func(c model.VolumeCopy) bool { return c.NodeID == n.ID })
 		takes := n.Approved && !n.Cordoned && !n.Lost && kind(n) && s.agents.Connected(n.ID) && n.ID != from && !held
-		if takes && free(n) >= vol.Size && (best == nil || free(n) > free(best)) {
+		fits := vol.Size == 0 || free(v, n) >= vol.Size
+		if takes && fits && (best == nil || free(v, n) > free(v, best)) {
 			best = n
 		}
 	}
@@ -282,11 +284,13 @@ func (s *Service) Target(from string, vol *model.Volume) (string, error) {
 	return best.Name, nil
 }
 
+// free is how much more disk can be promised of a node.
+func free(v *state.View, n *model.Node) int64 { return placement.Free(n, v.Promised(n.ID)).Disk }
+
 // target finds a node that can take a stream.
 func (s *Service) target(name string) (*model.Node, error) {
 	v := s.store.View()
 	var best *model.Node
-	free := func(n *model.Node) int64 { return n.Info.Capacity.Disk - v.Promised(n.ID).Disk }
 	for _, n := range v.Nodes() {
 		switch {
 		case name != "" && n.Name != name && n.ID != name:
@@ -294,7 +298,7 @@ func (s *Service) target(name string) (*model.Node, error) {
 			return nil, model.Errorf(model.KindConflict, "node %s has no ZFS, which streams of volumes need", n.Name)
 		case name != "":
 			return n, nil
-		case n.Approved && !n.Cordoned && !n.Lost && n.Info.VolumeQuota && s.agents.Connected(n.ID) && (best == nil || free(n) > free(best)):
+		case n.Approved && !n.Cordoned && !n.Lost && n.Info.VolumeQuota && s.agents.Connected(n.ID) && (best == nil || free(v, n) > free(v, best)):
 			best = n
 		}
 	}

@@ -364,3 +364,31 @@ func TestResizeNeedsSomeNodeThatHoldsSizes(t *testing.T) {
 		t.Errorf("its size is %d", size)
 	}
 }
+
+// Of a node's disk more may be promised than there is; a volume without a size
+// takes none of that.
+func TestVolumesGoByTheNodesRatios(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "node-1", "node-2")
+	ctx := headtest.Context(t)
+	for _, v := range []model.Volume{{Name: "sized", Size: 1 << 30}, {Name: "boundless"}} {
+		if _, err := b.Volumes.CreateVolume(ctx, b.a, v); err != nil {
+			t.Fatal(err)
+		}
+		b.remove(b.mount(v.Name), false)
+		from := b.volume(v.Name).NodeID
+		full, _ := b.Store.View().NodeByName(b.other(from))
+		full.Info.Capacity.Disk = 1 << 20
+		for ratio, want := range map[float64]string{1: "", 2000: full.Name} {
+			if v.Size == 0 {
+				want = full.Name
+			}
+			full.Overcommit.Disk = ratio
+			b.Propose(command.PutNode{Node: full})
+			vol := b.volume(v.Name)
+			if to, err := b.Volumes.Target(from, &vol); to != want || (err == nil) != (want != "") {
+				t.Errorf("%s, by a ratio of %g: %q, %v; want %q", v.Name, ratio, to, err, want)
+			}
+		}
+	}
+}
