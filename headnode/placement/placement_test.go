@@ -110,6 +110,8 @@ func TestDecide(t *testing.T) {
 		{"what moves leaves its node", []machine{node("a", nil), node("b", nil)}, Request{Need: need, Left: "a", Beside: on("b", "b")}, "b"},
 		{"and returns when nothing is left of it", []machine{node("a", nil), node("b", nil), node("c", func(n *machine) { n.Cordoned = true })}, Request{Need: need, Left: "a", Former: []string{"b", "gone"}},
 			"No compute resources available: 3 nodes: 1 is where it is now, 1 has an old copy of it that is being removed (try again in a moment), 1 is cordoned"},
+		{"nor goes anywhere but where it was sent", []machine{node("a", nil), node("b", func(n *machine) { n.connected = false }), node("c", nil)}, Request{Need: need, Left: "a", NodeID: "b"},
+			"No compute resources available: 3 nodes: 1 is where it is now, 1 is not the one that was asked for, 1 is not connected"},
 		{"volumes and root share the disk", []machine{node("a", func(n *machine) { n.promised.Disk = 85 * gib })}, Request{Need: need, VolumeDisk: 6 * gib},
 			"No compute resources available: 1 node: 1 lacks disk"},
 		{"spread before image", []machine{node("a", nil), node("b", nil)}, Request{Need: need, Beside: on("a"), Holders: []string{"a"}}, "b"},

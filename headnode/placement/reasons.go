@@ -9,8 +9,9 @@ const (
 	none reason = iota
 	notApproved
 	givenUp
-	elsewhere
 	hasIt
+	notAsked
+	elsewhere
 	notConnected
 	failingStorage
 	oldCopy
@@ -36,6 +37,7 @@ var reasonTexts = [reasons]string{
 	notApproved:    "are not approved",
 	givenUp:        "are given up as lost",
 	elsewhere:      "do not hold what the container must share",
+	notAsked:       "are not the one that was asked for",
 	hasIt:          "are where it is now",
 	oldCopy:        "have an old copy of it that is being removed (try again in a moment)",
 	notConnected:   "are not connected",
@@ -64,10 +66,12 @@ func (s *scan) refuses(i int) (reason, int) {
 	switch {
 	case n.standing == notApproved || n.standing == givenUp:
 		return n.standing, 0
-	case s.only != anyNode && int32(i) != s.only:
-		return elsewhere, 0
 	case r.Left != "" && s.places[i].ID == r.Left:
 		return hasIt, 0
+	case s.only != anyNode && int32(i) != s.only && r.Left != "":
+		return notAsked, 0
+	case s.only != anyNode && int32(i) != s.only:
+		return elsewhere, 0
 	case !n.connected:
 		return notConnected, 0
 	case n.fault == failingStorage:
