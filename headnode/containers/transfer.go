@@ -2,6 +2,7 @@ package containers
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -20,6 +21,10 @@ import (
 func (s *Service) PlaceTransfer(ctx context.Context, id string) error {
 	for try := 1; ; try++ {
 		way, to, err := s.decideTransfer(id)
+		var none *placement.NoNodeError
+		if errors.As(err, &none) && none.Passing() {
+			return model.WrapError(model.KindUnavailable, err, "%s", model.UserText(err))
+		}
 		if err != nil {
 			return err
 		}

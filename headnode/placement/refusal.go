@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -13,6 +14,11 @@ type NoNodeError struct{ Decision Decision }
 
 // Error implements error.
 func (*NoNodeError) Error() string { return "no node can hold the container" }
+
+// Passing reports whether a node was left out for what is over in a moment.
+func (e *NoNodeError) Passing() bool {
+	return slices.ContainsFunc(e.Decision.Refused, func(c Count) bool { return c.Reason == reasonTexts[oldCopy] })
+}
 
 // refusal is the error for a request that no node can hold. It counts and
 // names nobody.

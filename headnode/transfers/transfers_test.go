@@ -308,6 +308,32 @@ func TestANodeThatIsAway(t *testing.T) {
 	c.checkOne(id, "web")
 }
 
+// A node that a container has just left can have it back: what is left there goes
+// first.
+func TestBackToWhereAnOldCopyIs(t *testing.T) {
+	t.Parallel()
+	c := newCenter(t)
+	s, stop := c.lead(nil)
+	id := c.run("web")
+	from := c.container(id).NodeID
+	c.at(from).FailRemove(model.Errorf(model.KindUnavailable, "it is being started again"))
+	if err := s.Move(headtest.Context(t), id, "", 0, func(transfers.Progress) {}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	c.Propose(command.AskGroupTransfer{ID: id, Operation: "back", Time: time.Now().UTC()})
+	if err := c.Containers.PlaceTransfer(headtest.Context(t), id); !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("while the old copy is there: %v", err)
+	}
+	c.at(from).FailRemove(nil)
+	c.lead(nil)
+	c.settled(id)
+	if now := c.container(id); now.NodeID != from || now.LastTransfer.Failure != "" {
+		t.Errorf("the container is %+v", now)
+	}
+	c.checkOne(id, "web")
+}
+
 // What is asked of a container while it crosses waits until it is there; a
 // removal is refused before that.
 func TestRequestsMeanwhile(t *testing.T) {

@@ -88,7 +88,7 @@ func (s *Service) next(c *model.Container) step {
 	case c.Transfer != nil && !c.Transfer.CarriedBy(c.ID):
 		return nil // another carries the way
 	case c.Transfer != nil && c.Transfer.Step == model.TransferAsked:
-		return func(ctx context.Context, c model.Container) error { return s.Containers.PlaceTransfer(ctx, c.ID) }
+		return s.choose
 	case c.Transfer != nil && c.Transfer.Step == model.TransferCopying:
 		return s.copy
 	case c.Transfer != nil && c.Transfer.Step == model.TransferStopping:
@@ -108,6 +108,17 @@ func (s *Service) undo(ctx context.Context, c *model.Container, cause error) err
 		ID: c.ID, Operation: c.Transfer.Operation, Step: model.TransferUndoing, Failure: model.UserText(cause),
 	})
 	return err
+}
+
+// choose has a node chosen. What former ways have left is removed first where
+// that can be done: a node that has an old copy cannot be chosen.
+func (s *Service) choose(ctx context.Context, c model.Container) error {
+	for _, member := range company(s.Store.View(), &c) {
+		if err := s.tidy(ctx, member); err != nil && ctx.Err() == nil {
+			s.Logger.Info("an old copy of a container that is to move is still there", slog.String("container", member.ID), slog.Any("err", err))
+		}
+	}
+	return s.Containers.PlaceTransfer(ctx, c.ID)
 }
 
 // copy brings the files to the new node while the containers run.
