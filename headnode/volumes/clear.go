@@ -62,12 +62,14 @@ func (s *Service) clear(ctx context.Context, failed map[string]time.Time) {
 // transferred reports whether a volume is on its way to another node, alone or
 // with its container, so that what other nodes have of it is another's to give
 // up, or whether a copy of that container is still there, which has to go first.
+// As long as no node is chosen for the container, what a former way has left is in
+// the way of that.
 func transferred(v *state.View, vol *model.Volume) bool {
 	if vol.Move != nil {
 		return true
 	}
 	return slices.ContainsFunc(v.ContainersOfVolume(vol.ID), func(c *model.Container) bool {
-		return c.Transfer != nil || slices.ContainsFunc(c.Former, func(f model.FormerCopy) bool {
+		return c.Transfer != nil && c.Transfer.To != "" || slices.ContainsFunc(c.Former, func(f model.FormerCopy) bool {
 			return slices.ContainsFunc(vol.Copies, func(copied model.VolumeCopy) bool { return copied.NodeID == f.NodeID })
 		})
 	})

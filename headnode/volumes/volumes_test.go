@@ -346,6 +346,32 @@ func TestCopiesOfAnOlderHead(t *testing.T) {
 	}
 }
 
+// What a former way has left of a volume goes before a node is chosen for the next one.
+func TestCopiesGoBeforeTheNextMove(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "one", "two")
+	ctx := headtest.Context(t)
+	c := b.mount("data")
+	b.StopClearing()
+	b.Propose(command.AskGroupTransfer{ID: c.ID, Operation: "one"})
+	if err := b.Containers.PlaceTransfer(ctx, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.Propose(command.StepTransfer{ID: c.ID, Operation: "one", Step: model.TransferUndoing})
+	b.Propose(command.EndTransfer{ID: c.ID, Operation: "one"})
+	stays, _ := b.Store.View().Container(c.ID)
+	b.Propose(command.DropFormer{ID: c.ID, Former: stays.Former[0]})
+	b.Propose(command.AskGroupTransfer{ID: c.ID, Operation: "two"})
+	if err := b.Containers.PlaceTransfer(ctx, c.ID); !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("while the other node has an old copy: %v", err)
+	}
+	b.Restart()
+	b.Until("the old copy is gone", func() bool { return len(b.volume("data").Copies) == 0 })
+	if err := b.Containers.PlaceTransfer(ctx, c.ID); err != nil {
+		t.Error(err)
+	}
+}
+
 // Without ZFS anywhere, a volume that is on no node yet could come to be on none
 // once it had a size.
 func TestResizeNeedsSomeNodeThatHoldsSizes(t *testing.T) {
