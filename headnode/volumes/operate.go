@@ -266,16 +266,21 @@ func (s *Service) Target(from string, vol *model.Volume) (string, error) {
 		return "", model.Errorf(model.KindConflict, "it is being filled or moved already")
 	}
 	kind := func(n *model.Node) bool { return n.Info.VolumeQuota || !here.Info.VolumeQuota } // else its size and snapshots are lost
-	var best *model.Node
+	var best, former *model.Node
 	for _, n := range v.Nodes() {
-		held := slices.ContainsFunc(vol.Copies, func(c model.VolumeCopy) bool { return c.NodeID == n.ID })
-		takes := n.Approved && !n.Cordoned && !n.Lost && kind(n) && s.agents.Connected(n.ID) && n.ID != from && !held
+		takes := n.Approved && !n.Cordoned && !n.Lost && kind(n) && s.agents.Connected(n.ID) && n.ID != from
 		fits := vol.Size == 0 || free(v, n) >= vol.Size
-		if takes && fits && (best == nil || free(v, n) > free(v, best)) {
+		switch {
+		case !takes || !fits:
+		case slices.ContainsFunc(vol.Copies, func(c model.VolumeCopy) bool { return c.NodeID == n.ID }):
+			former = n
+		case best == nil || free(v, n) > free(v, best):
 			best = n
 		}
 	}
 	switch {
+	case best == nil && former != nil:
+		return "", model.Errorf(model.KindConflict, "node %s has an old copy of it, which is being removed; try again in a moment", former.Name)
 	case best == nil && here.Info.VolumeQuota:
 		return "", model.Errorf(model.KindExhausted, "no other node with ZFS has room for it")
 	case best == nil:
