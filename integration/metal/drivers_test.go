@@ -32,7 +32,7 @@ func TestTheDriversOnOpenZFS(t *testing.T) {
 	s.root(t, "chmod 755 /usr/local/sbin/zfs-fuse")
 	for name, without := range map[string]string{
 		"zfs": "StorageThatHangs|SuspendedPoolIsTold|OutlivesItsDaemon|ManyCommandsAtOnce|StreamsThatHang|" +
-			"F29Hanging|HangingCommand|StuckCommands|JustDivided|GoneOnWith|HalfAStream|OtherSnapshots",
+			"F29Hanging|HangingCommand|StuckCommands|JustDivided|GoneOnWith|HalfAStream|OtherSnapshots|KeepNoOthers",
 		"agent/volumes": "F29|ReceivesGoOn|HalvesGo|Directories|Parts|CutShort|ManyAtOnce",
 	} {
 		t.Run(name, func(t *testing.T) {
