@@ -116,8 +116,8 @@ func (p *push) claim(ctx context.Context) (ocispec.Descriptor, ocispec.Manifest,
 		return target, m, err
 	}
 	for _, part := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
-		if err := s.claim(ctx, "content", part.Digest.String()); err != nil {
-			return target, m, err
+		if _, err := s.claimBlob(ctx, part.Digest); err != nil {
+			return target, m, p.gone(err)
 		}
 	}
 	return target, m, nil

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -17,9 +18,9 @@ import (
 )
 
 // Shed makes room: it gives up the packed layers of an image that the node
-// holds unpacked, as far as a peer has them, and returns how many bytes became
+// holds unpacked, if one peer has all of them, and returns how many bytes became
 // free. Containers of the image can be made as before; who wants the packed
-// layers, to copy or to push, has to ask the peers.
+// layers, to copy, to save or to push, has to ask that peer.
 func (s *Store) Shed(ctx context.Context, imageID string, peers []Peer) (freed int64, err error) {
 	ctx = scoped(ctx)
 	record, err := s.images.Get(ctx, imageID)
@@ -39,11 +40,14 @@ func (s *Store) Shed(ctx context.Context, imageID string, peers []Peer) (freed i
 	}
 	shed := make(map[digest.Digest]int64)
 	for _, layer := range m.Layers {
-		if _, err := s.content.Info(ctx, layer.Digest); err == nil && anyHas(ctx, peers, layer) {
+		if _, err := s.content.Info(ctx, layer.Digest); err == nil {
 			shed[layer.Digest] = layer.Size
 		}
 	}
-	if len(shed) == 0 {
+	whole := func(p Peer) bool {
+		return !slices.ContainsFunc(m.Layers, func(layer ocispec.Descriptor) bool { return !has(ctx, p, layer) })
+	}
+	if len(shed) == 0 || !slices.ContainsFunc(peers, whole) {
 		return 0, ctx.Err()
 	}
 	if err := s.letGo(ctx, record, shed); err != nil {
@@ -57,19 +61,14 @@ func (s *Store) Shed(ctx context.Context, imageID string, peers []Peer) (freed i
 	return freed, nil
 }
 
-// anyHas asks peers for a part, without reading it.
-func anyHas(ctx context.Context, peers []Peer, part ocispec.Descriptor) bool {
-	for _, p := range peers {
-		size, r, err := p.Blob(ctx, part.Digest.String(), 0)
-		if err != nil {
-			continue
-		}
-		r.Close()
-		if size == part.Size {
-			return true
-		}
+// has asks a peer for a part, without reading it.
+func has(ctx context.Context, p Peer, part ocispec.Descriptor) bool {
+	size, r, err := p.Blob(ctx, part.Digest.String(), 0)
+	if err != nil {
+		return false
 	}
-	return false
+	r.Close()
+	return size == part.Size
 }
 
 // layerLabels begin the names of those labels of an image that hold its packed

@@ -29,6 +29,25 @@ func blobs(t *testing.T, s *image.Store) (sum int64) {
 	return sum
 }
 
+// halves are two peers of which one lacks the layer that it is asked for first, and the other
+// has that alone.
+func halves(whole image.Peer) []image.Peer {
+	first := ""
+	only := func(wanted bool) func(string, int64, int64, io.ReadCloser) (int64, io.ReadCloser, error) {
+		return func(digest string, _, size int64, r io.ReadCloser) (int64, io.ReadCloser, error) {
+			if first == "" {
+				first = digest
+			}
+			if (digest == first) != wanted {
+				r.Close()
+				return 0, nil, model.Errorf(model.KindNotFound, "no such part")
+			}
+			return size, r, nil
+		}
+	}
+	return []image.Peer{&trick{Peer: whole, change: only(false)}, &trick{Peer: whole, change: only(true)}}
+}
+
 func TestPackedLayersAreGivenUpIfAPeerHasThem(t *testing.T) {
 	needRoot(t)
 	source, img := holder(t)
@@ -38,7 +57,7 @@ func TestPackedLayersAreGivenUpIfAPeerHasThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := blobs(t, s)
-		for name, peers := range map[string][]image.Peer{"nobody": nil, "one that is away": {deaf{}}} {
+		for name, peers := range map[string][]image.Peer{"nobody": nil, "one that is away": {deaf{}}, "only two together": halves(source)} {
 			if freed, err := s.Shed(t.Context(), img.ID, peers); err != nil || freed != 0 || blobs(t, s) != before {
 				t.Errorf("%s has them: %d bytes were given up, error %v", name, freed, err)
 			}

@@ -47,7 +47,7 @@ func (s *Service) Save(ctx context.Context, a model.Account, refs []string, plat
 		}
 	}
 	var archive io.ReadCloser
-	err := s.onNode(ctx, a.ID, all, func(agent wire.Agent) (err error) {
+	_, err := s.onNode(ctx, a.ID, all, func(agent wire.Agent) (err error) {
 		archive, err = agent.SaveImages(ctx, r)
 		return err
 	})

@@ -1,45 +1,34 @@
 package images
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
-// onHolder calls do with the nodes that hold an image, one after the other,
-// until one can be reached and has it; if there is none, another node is made
-// to hold it. It returns the node that do was last called with.
-func (s *Service) onHolder(ctx context.Context, accountID string, img model.Image, do func(wire.Agent) error) (nodeID string, err error) {
-	var tried []string
-	for _, nodeID := range s.readers(img.Holders) {
-		err = do(s.agents.Agent(nodeID))
+// onNode calls do with the nodes that hold some images, those with the most of
+// them first, each made to hold all, until one can be reached and has them packed;
+// if there is none, another node is made to hold them. It returns the node that
+// do was last called with.
+func (s *Service) onNode(ctx context.Context, accountID string, all []model.Image, do func(wire.Agent) error) (nodeID string, err error) {
+	holders := s.mostHolding(all)
+	for _, nodeID := range holders {
+		err = s.ensured(ctx, accountID, all, nodeID, do)
 		if !model.IsKind(err, model.KindUnavailable) && !model.IsKind(err, model.KindNotFound) {
 			return nodeID, err
 		}
-		tried = append(tried, nodeID)
 	}
-	other, none := s.chooseNode(s.store.View(), tried...)
+	other, none := s.chooseNode(s.store.View(), holders...)
 	if none != nil && err != nil {
 		return "", err // what the holders said tells more
 	}
 	if none != nil {
 		return "", none
 	}
-	return other, s.ensured(ctx, accountID, []model.Image{img}, other, do)
-}
-
-// onNode calls do with a node that holds all images: the one that holds the
-// most of them already.
-func (s *Service) onNode(ctx context.Context, accountID string, all []model.Image, do func(wire.Agent) error) error {
-	nodeID := s.mostHolding(all)
-	if nodeID == "" {
-		var err error
-		if nodeID, err = s.chooseNode(s.store.View()); err != nil {
-			return err
-		}
-	}
-	return s.ensured(ctx, accountID, all, nodeID, do)
+	return other, s.ensured(ctx, accountID, all, other, do)
 }
 
 func (s *Service) ensured(ctx context.Context, accountID string, all []model.Image, nodeID string, do func(wire.Agent) error) error {
@@ -51,22 +40,18 @@ func (s *Service) ensured(ctx context.Context, accountID string, all []model.Ima
 	return do(s.agents.Agent(nodeID))
 }
 
-// mostHolding is the connected node with storage that can be read that holds
-// the most of some images, "" if none holds any.
-func (s *Service) mostHolding(all []model.Image) string {
+// mostHolding are the connected nodes that hold any of some images, those with
+// the most of them first but for those whose storage fails.
+func (s *Service) mostHolding(all []model.Image) []string {
 	count := map[string]int{}
+	var ids []string
 	for _, img := range all {
 		for _, nodeID := range img.Holders {
-			if s.agents.Connected(nodeID) && s.reads(nodeID) {
-				count[nodeID]++
+			if count[nodeID]++; count[nodeID] == 1 {
+				ids = append(ids, nodeID)
 			}
 		}
 	}
-	best := ""
-	for nodeID, n := range count {
-		if best == "" || n > count[best] || n == count[best] && nodeID < best {
-			best = nodeID
-		}
-	}
-	return best
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
+	return s.readers(ids)
 }

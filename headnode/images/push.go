@@ -76,18 +76,29 @@ func (s *Service) push(ctx context.Context, name model.ImageName, r dockerapi.Pu
 	if err := img.CheckPlatform(familiar(name.Ref), r.Platform); err != nil {
 		return err
 	}
-	var stream wire.PushStream
-	nodeID, err := s.onHolder(ctx, name.AccountID, img, func(agent wire.Agent) (err error) {
-		stream, err = agent.PushImage(ctx, wire.PushRequest{ImageID: img.ID, Ref: name.Ref, Auth: r.Auth})
+	var pushed *wire.PushedImage
+	var failed error // of a push that had begun: no other node is to begin anew
+	nodeID, err := s.onNode(ctx, name.AccountID, []model.Image{img}, func(agent wire.Agent) error {
+		stream, err := agent.PushImage(ctx, wire.PushRequest{ImageID: img.ID, Ref: name.Ref, Auth: r.Auth})
+		if err != nil {
+			return err
+		}
+		defer stream.Close()
+		began := false
+		pushed, err = followPush(stream, func(said dockerapi.PushStep) {
+			began = true
+			step(said)
+		})
+		if began {
+			failed, err = err, nil
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
-	pushed, err := followPush(stream, step)
-	if err != nil {
-		return err
+	if failed != nil {
+		return failed
 	}
 	step(dockerapi.PushStep{Tag: tagOf(name.Ref), Pushed: *pushed})
 	name.Digest = pushed.Digest

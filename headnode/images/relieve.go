@@ -1,8 +1,12 @@
 package images
 
 import (
+	"cmp"
 	"context"
+	"hash/fnv"
+	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
@@ -55,7 +59,7 @@ func (sp *spreader) full(n *model.Node) bool {
 }
 
 // burden is the largest image of a node that it was not yet asked about and
-// that another node can give.
+// that another node can give and is to keep.
 func (sp *spreader) burden(v *state.View, nodeID string) (burden model.Image, ok bool) {
 	for _, img := range v.Images() {
 		elsewhere := false
@@ -64,9 +68,24 @@ func (sp *spreader) burden(v *state.View, nodeID string) (burden model.Image, ok
 			here = here || id == nodeID
 			elsewhere = elsewhere || id != nodeID && sp.s.agents.Connected(id)
 		}
-		if here && elsewhere && !sp.shed[nodeID][img.ID] && (!ok || img.Size > burden.Size) {
+		if here && elsewhere && keeper(img) != nodeID && !sp.shed[nodeID][img.ID] && (!ok || img.Size > burden.Size) {
 			burden, ok = *img, true
 		}
 	}
 	return burden, ok
+}
+
+// keeper is the one of an image's holders that does not give up its packed
+// layers: a layer that a node has for another image too goes with that one. It
+// is the same however often it is asked for, and each node is that of some images.
+func keeper(img *model.Image) string {
+	return slices.MinFunc(img.Holders, func(a, b string) int {
+		return cmp.Or(cmp.Compare(lot(img.ID, a), lot(img.ID, b)), cmp.Compare(a, b))
+	})
+}
+
+func lot(imageID, nodeID string) uint64 {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, imageID+nodeID) // which never fails
+	return h.Sum64()
 }

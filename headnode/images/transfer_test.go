@@ -112,6 +112,30 @@ func TestPushFromWhoCan(t *testing.T) {
 	}
 }
 
+// TestSaveFromWhoCan: a holder may have given up the packed layers; another node
+// has them, or gets them.
+func TestSaveFromWhoCan(t *testing.T) {
+	t.Parallel()
+	c := headtest.New(t, 2)
+	ctx, a := headtest.Context(t), c.Account("jill", model.PolicyTenant)
+	pull(t, c, a, "busybox")
+	holder := c.Agent("node-1")
+	if held, _ := holder.Images(ctx); len(held) == 0 {
+		holder = c.Agent("node-2")
+	}
+	if err := holder.RemoveImage(ctx, headtest.Image("busybox").ID); err != nil {
+		t.Fatal(err)
+	}
+	archive, err := c.Images.Save(ctx, a, []string{"busybox"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive.Close()
+	if tags, err := push(t, c, a, "docker.io/library/busybox:latest"); len(tags) != 1 || err != nil {
+		t.Errorf("pushed %v, error %v", tags, err)
+	}
+}
+
 func TestSaveAndLoad(t *testing.T) {
 	t.Parallel()
 	c := headtest.New(t, 2)
