@@ -36,19 +36,20 @@ func fillUp(t *testing.T, path string) {
 }
 
 // roomAgain has work done that needs space which ZFS frees a while after what
-// held it is gone.
+// held it is gone. It tells nobody when it has.
 func roomAgain(t *testing.T, work func() error) {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		err := work()
-		if err == nil {
-			return
-		}
-		if full := errors.Is(err, unix.ENOSPC) || model.IsKind(err, model.KindExhausted); !full || time.Now().After(deadline) {
+	late, again := time.After(2*time.Minute), time.NewTicker(100*time.Millisecond)
+	defer again.Stop()
+	for err := work(); err != nil; err = work() {
+		if !errors.Is(err, unix.ENOSPC) && !model.IsKind(err, model.KindExhausted) {
 			t.Fatalf("once there is room: %v", err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		select {
+		case <-late:
+			t.Fatalf("once there is room: %v", err)
+		case <-again.C:
+		}
 	}
 }
 

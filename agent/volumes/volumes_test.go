@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -479,20 +478,7 @@ func TestSendAndReceive(t *testing.T) {
 	if err := b.Snapshot(ctx, "v", "base"); err != nil {
 		t.Fatal(err)
 	}
-	stream := func(r wire.SendVolumeRequest) []byte {
-		t.Helper()
-		s, err := b.Send(ctx, "v", r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		all, err := io.ReadAll(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
-	whole := stream(wire.SendVolumeRequest{Snapshot: "base"})
+	whole := b.stream(t, "v", wire.SendVolumeRequest{Snapshot: "base"})
 	for name, half := range map[string][]byte{"cut": whole[:len(whole)/2], "empty": nil, "foreign": []byte("this is no stream")} {
 		if err := b.Receive(ctx, "copy", wire.ReceiveVolumeRequest{}, bytes.NewReader(half)); !model.IsKind(err, model.KindInvalid) {
 			t.Errorf("%s stream: %v", name, err)
@@ -510,7 +496,7 @@ func TestSendAndReceive(t *testing.T) {
 	}
 
 	write(t, filepath.Join(dir, "file"), "second")
-	increment := stream(wire.SendVolumeRequest{Base: "base"})
+	increment := b.stream(t, "v", wire.SendVolumeRequest{Base: "base"})
 	if len(increment) >= len(whole) {
 		t.Errorf("the increment has %d bytes, the whole %d", len(increment), len(whole))
 	}

@@ -28,6 +28,24 @@ func hold(t *testing.T, c *headtest.Center, a model.Account, node string, img mo
 	}
 }
 
+// spreadUntil has a keeper of images look after nodes that each have so much
+// disk left of a TiB, until cond holds.
+func spreadUntil(t *testing.T, c *headtest.Center, free func(node string) int64, what string, cond func() bool) {
+	t.Helper()
+	s := images.New(images.Config{
+		Store: c.Store, Agents: c.Nodes, Holders: 1, Logger: slog.New(slog.DiscardHandler),
+		Load: func(id string) (model.NodeLoad, bool) {
+			return model.NodeLoad{Free: model.Resources{Disk: free(id)}}, true
+		},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Spread(ctx) })
+	c.Until(what, cond)
+	cancel()
+	running.Wait()
+}
+
 // Of what two full nodes hold one of them keeps the packed layers.
 func TestFullNodesGiveUpWhatOthersKeep(t *testing.T) {
 	t.Parallel()
@@ -45,19 +63,8 @@ func TestFullNodesGiveUpWhatOthersKeep(t *testing.T) {
 		}
 		shared = append(shared, img.ID)
 	}
-	s := images.New(images.Config{
-		Store: c.Store, Agents: c.Nodes, Holders: 1, Logger: slog.New(slog.DiscardHandler),
-		Load: func(string) (model.NodeLoad, bool) {
-			return model.NodeLoad{Free: model.Resources{Disk: 10 << 30}}, true // of a TiB
-		},
-	})
-	spreading, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { s.Spread(spreading) })
 	given := func() []string { return append(c.Agent("node-1").Shed(), c.Agent("node-2").Shed()...) }
-	c.Until("each image was given up", func() bool { return len(given()) >= len(shared) })
-	cancel()
-	running.Wait()
+	spreadUntil(t, c, func(string) int64 { return 10 << 30 }, "each image was given up", func() bool { return len(given()) >= len(shared) })
 	got := given()
 	slices.Sort(got)
 	slices.Sort(shared)
@@ -81,18 +88,7 @@ func TestNodesWithRoomGiveUpNothing(t *testing.T) {
 		}
 	}
 	free := map[string]int64{one.ID: 10 << 30, two.ID: 900 << 30}
-	s := images.New(images.Config{
-		Store: c.Store, Agents: c.Nodes, Holders: 1, Logger: slog.New(slog.DiscardHandler),
-		Load: func(id string) (model.NodeLoad, bool) {
-			return model.NodeLoad{Free: model.Resources{Disk: free[id]}}, true
-		},
-	})
-	spreading, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { s.Spread(spreading) })
-	c.Until("the full node was asked", func() bool { return len(c.Agent("node-1").Shed()) > 0 })
-	cancel()
-	running.Wait()
+	spreadUntil(t, c, func(id string) int64 { return free[id] }, "the full node was asked", func() bool { return len(c.Agent("node-1").Shed()) > 0 })
 	if shed := c.Agent("node-2").Shed(); len(shed) > 0 {
 		t.Errorf("the other node gave up %v", shed)
 	}
