@@ -32,9 +32,9 @@ const (
 const watchEvery = 200 * time.Millisecond
 
 // Move has a container, and all that goes with it, moved to a node, by its id, or
-// with "" to one that the leader chooses, and returns when all are there, or
-// stay after all: then the error says why. Any head may be asked. When ctx ends the move goes on. tell is
-// called when something has changed.
+// with "" to one that the leader chooses, and returns when all are there, or stay
+// after all: then the error says why. Any head may be asked. When ctx ends the
+// move goes on. tell is called when something has changed.
 func (s *Service) Move(ctx context.Context, id, nodeID string, rate int64, tell func(Progress)) error {
 	asked, err := s.ask(ctx, id, nodeID, rate)
 	if err != nil {

@@ -2,23 +2,42 @@ package transfers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/raftstore/command"
+	"github.com/spearheadcloud/spearhead/raftstore/state"
 )
+
+// leftWait is for how long a move waits for the end of what a former one has
+// left: it is removed at once where its node answers.
+const leftWait = 10 * time.Second
 
 // MoveVolume has a volume that no container mounts moved to a node, by their
 // ids, and returns when it is there, or stays after all: then the error says
 // why. Any head may be asked. When ctx ends the move goes on. tell is called when
 // something has changed.
 func (s *Service) MoveVolume(ctx context.Context, id, nodeID string, rate int64, tell func(Progress)) error {
+	s.awaitNoCopy(ctx, id, nodeID)
 	operation := model.NewID()
 	_, err := s.Store.Propose(ctx, command.AskVolumeMove{ID: id, Operation: operation, To: nodeID, Rate: rate, Time: time.Now().UTC()})
 	if err != nil {
 		return err
 	}
 	return watch(ctx, s.measureVolume(ctx, id), func(ctx context.Context) (Progress, bool, error) { return s.lookAtVolume(ctx, id, operation) }, tell)
+}
+
+// awaitNoCopy waits a while for the end of the copy that a former move has left
+// on a node, where there is one. If it stays, the move is refused because of it.
+func (s *Service) awaitNoCopy(ctx context.Context, id, nodeID string) {
+	ctx, cancel := context.WithTimeout(ctx, leftWait)
+	defer cancel()
+	// The only error is that of the context.
+	_ = s.Store.Wait(ctx, func(v *state.View) (bool, error) {
+		vol, _ := v.Volume(id)
+		return !slices.Contains(vol.Copies, model.VolumeCopy{NodeID: nodeID, Dead: true}), nil
+	})
 }
 
 // lookAtVolume tells how a move stands, and whether it is over.

@@ -3,6 +3,7 @@ package transfers_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,6 +103,40 @@ func TestAVolumeMoves(t *testing.T) {
 	if err := s.MoveVolume(ctx, vol.ID, from, 0, silent); !model.IsKind(err, model.KindConflict) || !strings.Contains(err.Error(), "in use by 1 containers") {
 		t.Errorf("a move of a volume in use: %v", err)
 	}
+}
+
+// A volume that is moved straight back waits until the copy that it has left
+// there is removed.
+func TestAVolumeMovesStraightBack(t *testing.T) {
+	t.Parallel()
+	c := newCenter(t)
+	s, _ := c.lead(nil)
+	ctx := headtest.Context(t)
+	vol := c.fill("data")
+	from, to := vol.NodeID, c.other(vol.NodeID)
+	removes, removed := make(chan struct{}), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(removed) })
+	defer goOn()
+	c.at(from).OnRemoveVolume(sync.OnceFunc(func() {
+		close(removes)
+		<-removed
+	}))
+	if err := s.MoveVolume(ctx, vol.ID, to, 0, silent); err != nil {
+		t.Fatal(err)
+	}
+	<-removes
+	back := make(chan error, 1)
+	go func() { back <- s.MoveVolume(ctx, vol.ID, from, 0, silent) }()
+	select {
+	case err := <-back:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	goOn()
+	if err := <-back; err != nil || c.volume(vol.ID).NodeID != from {
+		t.Errorf("it is on %s: %v", c.volume(vol.ID).NodeID, err)
+	}
+	c.checkOneVolume(vol.ID, "data")
 }
 
 // The leader ends before and after each single thing that it does for a volume;

@@ -38,6 +38,7 @@ type Agent struct {
 	standing     attended
 	others       map[string]*Agent // that containers can be fetched from
 	failMove     func(call string) error
+	removing     func() // called before a volume is removed
 }
 
 type container struct {

@@ -87,12 +87,23 @@ func (a *Agent) Volumes(context.Context) ([]string, error) {
 	return ids, nil
 }
 
+// OnRemoveVolume has the node call wait, and answer nothing meanwhile, before it
+// removes a volume.
+func (a *Agent) OnRemoveVolume(wait func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.removing = wait
+}
+
 // RemoveVolume implements wire.Agent.
 func (a *Agent) RemoveVolume(_ context.Context, id string) error {
 	if err := a.enter(); err != nil {
 		return err
 	}
 	defer a.mu.Unlock()
+	if a.removing != nil {
+		a.removing()
+	}
 	for _, c := range a.containers {
 		if slices.ContainsFunc(c.spec.Spec.Mounts, func(m model.Mount) bool { return m.VolumeID == id }) {
 			return model.Errorf(model.KindConflict, "a container mounts the volume")
