@@ -29,6 +29,7 @@ import (
 	"github.com/spearheadcloud/spearhead/model"
 	"github.com/spearheadcloud/spearhead/pki"
 	"github.com/spearheadcloud/spearhead/raftstore"
+	"github.com/spearheadcloud/spearhead/raftstore/command"
 	"github.com/spearheadcloud/spearhead/wire"
 )
 
@@ -149,7 +150,8 @@ func (h *head) openCircle(_ context.Context, opened *revert.Stack) error {
 // self is what the others are to know of this head.
 func (h *head) self() model.Head {
 	return model.Head{
-		ID: h.home.record.HeadID, Name: h.cfg.Name, Version: h.cfg.Version, DockerHost: h.dockerHost(), Advertise: h.cfg.Advertise,
+		ID: h.home.record.HeadID, Name: h.cfg.Name, DockerHost: h.dockerHost(), Advertise: h.cfg.Advertise,
+		Version:     model.HeadVersion(h.cfg.Version, command.Level),
 		RaftAddress: advertised(h.cfg.Advertise[0], h.cfg.RaftListen), PeerAddress: advertised(h.cfg.Advertise[0], h.cfg.PeerListen),
 		MetricsAddress: h.metricsAddress(),
 	}

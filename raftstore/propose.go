@@ -29,7 +29,8 @@ const (
 
 // Propose lets the heads agree on c and returns when this head, which must be
 // the leader, has applied it. An error of the command itself is the
-// *model.Error with which it was refused; then nothing has changed. All other
+// *model.Error with which it was refused; then nothing has changed. What a head
+// of an older release does not know is refused, too: KindConflict. All other
 // errors are of KindUnavailable and wrap a *NotLeaderError, ErrUnknownOutcome,
 // ErrBusy or ErrClosed. Commands that are proposed at the same time share a write to
 // the disk.
@@ -46,6 +47,9 @@ func (s *Store) ProposeAs(ctx context.Context, requestID string, c command.Comma
 	if err != nil {
 		return Result{}, err
 	}
+	if err := s.checkKnown(c); err != nil {
+		return Result{}, err
+	}
 	return s.propose(ctx, data)
 }
 
@@ -53,9 +57,13 @@ func (s *Store) ProposeAs(ctx context.Context, requestID string, c command.Comma
 // command.Encode. What this head does not understand is refused, since it would
 // end every head of this version: KindNotImplemented.
 func (s *Store) ProposeEncoded(ctx context.Context, entry []byte) (Result, error) {
-	if _, err := command.Decode(entry); err != nil {
+	e, err := command.Decode(entry)
+	if err != nil {
 		return Result{}, model.WrapError(model.KindNotImplemented, err,
 			"the leading head does not understand the request; update all heads to one version")
+	}
+	if err := s.checkKnown(e.Command); err != nil {
+		return Result{}, err
 	}
 	return s.propose(ctx, entry)
 }

@@ -107,7 +107,7 @@ func listHeads(c *cli.Context) error {
 			case byLeader && h.Role != "leader":
 				answered = "not yet" // the leader that is asked is a new one
 			}
-			rows.add(h.Name, model.ShortID(h.ID), h.Role, h.RaftAddress, behind, answered, h.Version)
+			rows.add(h.Name, model.ShortID(h.ID), h.Role, h.RaftAddress, behind, answered, h.Release())
 		}
 		if err := rows.print(); err != nil {
 			return err

@@ -264,6 +264,22 @@ func TestWhatAnotherHeadWorksOnIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A head that knows less of the log than all others would stop at the first new
+// entry: it is not let in.
+func TestAHeadThatIsTooOldIsNotLetIn(t *testing.T) {
+	t.Parallel()
+	r := headtest.NewRing(t, 1, 0)
+	err := r.Heads[0].Circle.Register(headtest.Context(t), model.Head{
+		ID: "old", Name: "old", RaftAddress: "127.0.0.1:1", PeerAddress: "127.0.0.1:1", Version: "0.9.0",
+	}, true)
+	if !model.IsKind(err, model.KindConflict) || !strings.Contains(model.UserText(err), "head old runs spearhead 0.9.0, which is older") {
+		t.Errorf("an old head: %v", err)
+	}
+	if stats := r.Heads[0].Store.Stats(); len(stats.Heads) != 1 {
+		t.Errorf("the heads are %+v", stats.Heads)
+	}
+}
+
 func TestRemovedHeadEnds(t *testing.T) {
 	t.Parallel()
 	r, a := ring(t, 1)

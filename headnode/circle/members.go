@@ -41,10 +41,13 @@ func (c *Circle) register(ctx context.Context, other model.Head) error {
 	if !c.Leads() {
 		return errNotLeading
 	}
+	known, ok := c.Store.View().Head(other.ID)
+	if !ok && tooOld(&other, c.Store.View().Heads()) {
+		return model.Errorf(model.KindConflict, "head %s runs spearhead %s, which is older than what all other heads run; install their version on it", other.Name, other.Release())
+	}
 	if err := c.Store.Join(ctx, other.ID, other.RaftAddress); err != nil {
 		return quorum.Again(err)
 	}
-	known, ok := c.Store.View().Head(other.ID)
 	other.Joined = known.Joined
 	if !ok {
 		other.Joined = time.Now().UTC()
@@ -54,6 +57,12 @@ func (c *Circle) register(ctx context.Context, other model.Head) error {
 	}
 	_, err := c.Store.Propose(ctx, command.PutHead{Head: other})
 	return quorum.Again(err)
+}
+
+// tooOld reports whether the log may hold what a new head does not know, since
+// all others do.
+func tooOld(h *model.Head, others []*model.Head) bool {
+	return len(others) > 0 && !slices.ContainsFunc(others, func(o *model.Head) bool { return o.LogLevel() <= h.LogLevel() })
 }
 
 // Unregister implements peers.Members.

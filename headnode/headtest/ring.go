@@ -212,7 +212,7 @@ func (r *Ring) newHead(i int) *Head {
 	}
 	h := &Head{
 		ring: r, dir: r.t.TempDir(), first: i == 0, identity: identity,
-		self: model.Head{ID: id, Name: id, RaftAddress: testaddr.Free(r.t), PeerAddress: testaddr.Free(r.t), Version: "test"},
+		self: model.Head{ID: id, Name: id, RaftAddress: testaddr.Free(r.t), PeerAddress: testaddr.Free(r.t), Version: model.HeadVersion("test", command.Level)},
 	}
 	r.Heads = append(r.Heads, h)
 	return h
