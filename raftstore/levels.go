@@ -12,7 +12,11 @@ func (s *Store) checkKnown(c command.Command) error {
 	if need == 0 {
 		return nil
 	}
-	for _, h := range s.View().Heads() {
+	v := s.View()
+	if v.Level() >= need {
+		return nil
+	}
+	for _, h := range v.Heads() {
 		if h.LogLevel() < need {
 			return model.Errorf(model.KindConflict,
 				"this cannot be done before all heads are upgraded: head %s runs spearhead %s, which does not know it yet", h.Name, h.Release())

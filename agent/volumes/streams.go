@@ -127,10 +127,11 @@ func (d *datasets) checkReceived(ctx context.Context, id string) error {
 	}
 	foreign := model.Errorf(model.KindInvalid, "the stream is of a dataset that is no volume of Spearhead's")
 	err = d.tree.Ask(ctx, func() error {
-		if st, err := os.Lstat(filepath.Join(dir, dataName)); err != nil || !st.IsDir() {
+		st, err := os.Lstat(filepath.Join(dir, dataName))
+		if errors.Is(err, os.ErrNotExist) || err == nil && !st.IsDir() {
 			return foreign
 		}
-		return nil
+		return err
 	})
 	if errors.Is(err, foreign) {
 		_ = d.tree.Destroy(ctx, volumeDataset(id))

@@ -2,7 +2,8 @@ package command
 
 // Level is how much of the log's language this program knows. It grows by one
 // with each release that has new commands, or new fields of them: heads that do
-// not know these stop. An old command never gets a new meaning.
+// not know these stop. It also grows when a command comes to mean something else,
+// be it a field that the state writes; see state.View.Level.
 const Level = 1
 
 // levels is since when there are commands that were not always there.

@@ -51,6 +51,33 @@ func TestRemovedHeadsStayRemoved(t *testing.T) {
 	}
 }
 
+// Rules that have changed hold once all heads know them: before that, heads of
+// two releases would come to different states.
+func TestRulesChangeWhenAllHeadsAreUpgraded(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"1.0.0", model.HeadVersion("1.1.0", command.Level)} {
+		upgraded := version != "1.0.0"
+		j, id := movable(t)
+		old, now := testHead("head-1"), testHead("head-2")
+		old.Head.Version, now.Head.Version = version, model.HeadVersion("1.1.0", command.Level)
+		j.must(old, now, command.PutPackage{Package: model.Package{Name: "small", Memory: 10, Active: true}})
+		if level := j.View().Level(); upgraded != (level == command.Level) {
+			t.Errorf("with a head of %s the level is %d", version, level)
+		}
+		r := reservation(1, "web")
+		update := func(op string) {
+			c, _ := j.View().Container(id)
+			j.must(command.ReserveUpdate{ID: id, Operation: op, Package: "small", Before: c.Spec.Limits, Needs: c.Reserved, Time: epoch}, j.updated(r, op, c.Spec.Limits))
+		}
+		update("u1")
+		j.must(command.RemovePackage{Name: "small"})
+		update("u2")
+		if _, there := j.View().Package("small"); there != upgraded {
+			t.Errorf("with a head of %s, once the container has changed, it is %v that its removed package is there", version, there)
+		}
+	}
+}
+
 func TestBackupComesIntoADataCenterThatHasGoneOn(t *testing.T) {
 	t.Parallel()
 	old := newJournal(t)

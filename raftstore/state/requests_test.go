@@ -52,6 +52,33 @@ func TestRepeatedRequestHasItsFirstOutcome(t *testing.T) {
 	}
 }
 
+// Heads of two releases may word a refusal differently, and are equal all the
+// same; one that refuses for another reason is not.
+func TestWordsOfRefusalsAreNotCompared(t *testing.T) {
+	t.Parallel()
+	hashAfter := func(refusal *model.Error) string {
+		j := newJournal(t)
+		j.index++
+		tx := j.begin(j.index)
+		tx.requests = append(tx.requests, tx.outcome("r", refusal))
+		if err := tx.commit(); err != nil {
+			t.Fatal(err)
+		}
+		h, err := j.View().Hash()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	first := hashAfter(&model.Error{Kind: model.KindConflict, Text: "no"})
+	if hashAfter(&model.Error{Kind: model.KindConflict, Text: "no, not now"}) != first {
+		t.Error("another text is another state")
+	}
+	if hashAfter(&model.Error{Kind: model.KindNotFound, Text: "no"}) == first || hashAfter(nil) == first {
+		t.Error("another outcome is the same state")
+	}
+}
+
 func TestOutcomesOutliveASnapshotAndAreBounded(t *testing.T) {
 	t.Parallel()
 	j := newJournal(t)

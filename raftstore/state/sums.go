@@ -63,8 +63,19 @@ func (t *transaction) hold(c *model.Container, sign int) error {
 	s, _ := first[packageUse](t.txn, tableSized, indexID, c.Package)
 	s.Package = c.Package
 	s.Containers += sign
-	return t.keep(tableSized, &s, s.Containers > 0)
+	if err := t.keep(tableSized, &s, s.Containers > 0); err != nil {
+		return err
+	}
+	if t.Level() < levelPackagesStay {
+		return t.forgetPackage(c.Package)
+	}
+	return nil
 }
+
+// levelPackagesStay is since when a package that was removed stays as long as
+// any container has it. Before that it went whenever something changed of the
+// last one.
+const levelPackagesStay = 1
 
 // forgetPackage deletes a package that was removed, once no container has it
 // any more. The sums alone do not say that: they are taken and put back

@@ -7,8 +7,9 @@
 // see each other. Datasets are mounted below a directory that is shared between
 // that namespace and the caller's: they can be used from both.
 //
-// zfs-fuse has a fault that lets a signal stop all of its file systems; each
-// daemon is run with a few lines of C that mend it (preload/unblock.c).
+// zfs-fuse has a fault that lets a signal stop all of its file systems; where
+// there is a C compiler, each daemon is run with a few lines of C that mend it
+// (preload/unblock.c).
 //
 // A daemon outlives the process that started it. Start finds a running one
 // again, and brings a pool back whose daemon died. It is meant for development

@@ -101,9 +101,9 @@ func newDaemon(cfg *Config) (*Daemon, error) {
 	if !filepath.IsAbs(cfg.Dir) || cfg.Size < minSize {
 		return nil, model.Errorf(model.KindInvalid, "a pool needs an absolute directory and at least %d bytes", minSize)
 	}
-	for _, program := range []string{"zfs-fuse", "zpool", "zfs", "nsenter", "cc"} {
+	for _, program := range []string{"zfs-fuse", "zpool", "zfs", "nsenter"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return nil, model.WrapError(model.KindUnavailable, err, "%s is not installed; on Debian: apt install zfs-fuse util-linux gcc libc6-dev", program)
+			return nil, model.WrapError(model.KindUnavailable, err, "%s is not installed; on Debian: apt install zfs-fuse util-linux", program)
 		}
 	}
 	d := &Daemon{Pool: cfg.Name, dir: filepath.Clean(cfg.Dir)}

@@ -69,14 +69,14 @@ func (d *Daemon) launchHere() error {
 	if err := os.Remove(pidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cannot remove old pid file: %w", err)
 	}
-	unblock, err := d.buildUnblock()
+	env, err := d.environment()
 	if err != nil {
 		return err
 	}
 	// It goes to the background by itself: it must outlive this process.
 	cmd := exec.Command("zfs-fuse", "--pidfile", pidFile, "--enable-xattr", "--no-kstat-mount", "--max-arc-size", "64")
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), "LD_PRELOAD="+unblock)
+	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("cannot start zfs-fuse: %w", err)
