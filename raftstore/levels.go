@@ -19,7 +19,7 @@ func (s *Store) checkKnown(c command.Command) error {
 	for _, h := range v.Heads() {
 		if h.LogLevel() < need {
 			return model.Errorf(model.KindConflict,
-				"this cannot be done before all heads are upgraded: head %s runs spearhead %s, which does not know it yet", h.Name, h.Release())
+				"this cannot be done before all heads are upgraded: head %s runs spearhead %s, which does not know it yet; upgrade it, or remove it", h.Name, h.Release())
 		}
 	}
 	return nil
