@@ -286,6 +286,9 @@ func readError(ctx context.Context, resp *http.Response) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed { // of its router: no call of ours is answered so
+			return model.WrapError(model.KindNotImplemented, errors.New(resp.Status), "the node runs an older release of spearhead, which cannot do that; upgrade the node")
+		}
 		return model.WrapError(model.KindUnavailable, errors.New(resp.Status), "the node answered in a way that this version does not understand; are both of the same release?")
 	}
 	return b.Err()

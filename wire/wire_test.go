@@ -129,6 +129,23 @@ func TestUnreachableNodeIsUnavailable(t *testing.T) {
 	}
 }
 
+// A node of an older release does not have the calls of later ones.
+func TestCallsThatANodeDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	old := http.NewServeMux()
+	old.HandleFunc("PUT /v1/volumes/{id}/settle", func(http.ResponseWriter, *http.Request) {}) // another method
+	server := httptest.NewServer(old)
+	defer server.Close()
+	client := wire.NewClient(server.URL, nil)
+	defer client.Close()
+	_, info := client.Info(t.Context())
+	for what, err := range map[string]error{"info": info, "settle": client.SettleVolume(t.Context(), "v")} {
+		if !model.IsKind(err, model.KindNotImplemented) || !strings.Contains(model.UserText(err), "upgrade the node") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestEndOfTheCallersContextIsToldAsSuch(t *testing.T) {
 	t.Parallel()
 	client := overHTTP(t, inMemory(t), false)

@@ -127,12 +127,13 @@ func (s *Service) settle(ctx context.Context, vol model.Volume) error {
 	if err := failpoint.Hit("head.volume.settling"); err != nil {
 		return err
 	}
-	if err := s.Agent(vol.NodeID).SettleVolume(ctx, vol.ID); err != nil {
+	err := s.Agent(vol.NodeID).SettleVolume(ctx, vol.ID)
+	if err != nil && !model.IsKind(err, model.KindNotImplemented) { // a node that knows of no offers has made none
 		return err
 	}
 	if err := failpoint.Hit("head.volume.settled"); err != nil {
 		return err
 	}
-	_, err := s.Decisions.Propose(ctx, command.EndVolumeMove{ID: vol.ID, Operation: vol.Move.Operation, Time: time.Now().UTC()})
+	_, err = s.Decisions.Propose(ctx, command.EndVolumeMove{ID: vol.ID, Operation: vol.Move.Operation, Time: time.Now().UTC()})
 	return err
 }

@@ -184,6 +184,22 @@ func TestAVolumeThatIsRefusedStays(t *testing.T) {
 	}
 }
 
+// A node of an older release cannot move volumes, and keeps them.
+func TestAVolumeOfAnOlderNodeStays(t *testing.T) {
+	t.Parallel()
+	c := newCenter(t)
+	s, _ := c.lead(nil)
+	vol := c.fill("data")
+	c.fail(func(string) error {
+		return model.Errorf(model.KindNotImplemented, "the node runs an older release")
+	})
+	err := s.MoveVolume(headtest.Context(t), vol.ID, c.other(vol.NodeID), 0, silent)
+	if !model.IsKind(err, model.KindConflict) || model.UserText(err) != "the volume stays where it was: the node runs an older release" {
+		t.Errorf("the move ended with %v", err)
+	}
+	c.checkOneVolume(vol.ID, "data")
+}
+
 // A node that does not answer is waited for, but not for ever.
 func TestAVolumesNodeThatIsAway(t *testing.T) {
 	t.Parallel()
