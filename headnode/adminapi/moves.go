@@ -209,7 +209,7 @@ func (c *Client) MoveContainer(ctx context.Context, r MoveRequest, tell func(tra
 }
 
 // followMove asks for a move and hears how far it comes. broken says what was
-// under way if the head ends meanwhile, and what to do.
+// under way if the head or the command ends meanwhile, and what to do.
 func (c *Client) followMove(ctx context.Context, path string, request any, broken string, tell func(transfers.Progress)) error {
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -234,7 +234,11 @@ func (c *Client) followMove(ctx context.Context, path string, request any, broke
 		tell(line.Progress)
 	}
 	if err := lines.Err(); err != nil || !done {
-		return model.WrapError(model.KindUnavailable, err, "the head ended while %s", broken)
+		what := "the head"
+		if ctx.Err() != nil {
+			what = "the command"
+		}
+		return model.WrapError(model.KindUnavailable, err, "%s ended while %s", what, broken)
 	}
 	return nil
 }
