@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -33,64 +34,123 @@ func (p *Pool) Send(ctx context.Context, snapshot, base string) (io.ReadCloser, 
 }
 
 func (p *Pool) send(ctx context.Context, args ...string) (io.ReadCloser, error) {
-	cmd := p.run.prepare(append([]string{"send"}, args...)...)
-	stderr := &bounded{limit: 4096}
-	cmd.Stderr = stderr
-	out, err := cmd.StdoutPipe()
+	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("cannot send snapshot: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
+	cmd := p.run.prepare(append([]string{"send"}, args...)...)
+	cmd.Stdout = in
+	c, err := p.run.carry(cmd)
+	_ = in.Close() // the command has its own
+	if err != nil {
+		_ = out.Close()
 		return nil, unavailable(fmt.Errorf("cannot send snapshot: %w", err))
 	}
-	s := &sending{cmd: cmd, out: out, stderr: stderr, patience: p.run.timeout}
+	s := &sending{carrier: c, out: out}
 	s.unbind = context.AfterFunc(ctx, s.kill)
 	return s, nil
 }
 
+// carrier is a zfs command that runs, and that a stream passes.
+type carrier struct {
+	run    *runner
+	cmd    *exec.Cmd
+	stderr *bounded
+	hung   atomic.Bool
+	ended  chan struct{} // closed at its end
+	failed error         // of the command, once it has ended
+}
+
+// carry starts a command that a stream passes.
+func (r *runner) carry(cmd *exec.Cmd) (*carrier, error) {
+	c := &carrier{run: r, cmd: cmd, stderr: &bounded{limit: 4096}, ended: make(chan struct{})}
+	cmd.Stderr = c.stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(c.ended)
+		c.failed = cmd.Wait()
+	}()
+	return c, nil
+}
+
+func (c *carrier) kill() { _ = c.cmd.Process.Kill() }
+
+// finish waits for the end of a command that has nothing more to give or to
+// take, or was killed, and returns what became of it. One that takes longer than
+// patience is killed, and one that does not die of it, for it sleeps in the
+// kernel, is left behind.
+func (c *carrier) finish(verb string, patience time.Duration) error {
+	if c.hung.Load() {
+		patience = 0
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-c.ended:
+	case <-timer.C:
+		c.hung.Store(true)
+		c.kill()
+		timer.Reset(stuckAfter)
+		select {
+		case <-c.ended:
+		case <-timer.C:
+			c.run.stuck.Add(1)
+			go func() {
+				<-c.ended
+				c.run.stuck.Add(-1)
+			}()
+		}
+	}
+	switch {
+	case c.hung.Load():
+		return unavailable(errHangs)
+	case c.failed != nil:
+		return classify(verb, c.stderr.String(), c.failed)
+	}
+	return nil
+}
+
 // sending is a zfs send that runs.
 type sending struct {
-	cmd      *exec.Cmd
-	out      io.ReadCloser
-	stderr   *bounded
-	patience time.Duration
-	unbind   func() bool
-	hung     atomic.Bool
+	*carrier
+	out    *os.File
+	unbind func() bool
 
 	wait sync.Once
 	err  error // of the command, once it has been waited for
 }
 
-func (s *sending) kill() { _ = s.cmd.Process.Kill() }
-
 // Read implements io.Reader. Its patience is with zfs only: the time that the
 // stream's reader takes between two calls does not count.
 func (s *sending) Read(b []byte) (int, error) {
-	impatient := time.AfterFunc(s.patience, func() {
+	impatient := time.AfterFunc(s.run.timeout, func() {
 		s.hung.Store(true)
-		s.kill()
+		s.abort()
 	})
 	n, err := s.out.Read(b)
 	impatient.Stop()
 	if err == nil {
 		return n, nil
 	}
-	if failed := s.end(); failed != nil {
+	if failed := s.end(s.run.timeout); failed != nil {
 		return n, failed
 	}
 	return n, io.EOF
 }
 
-func (s *sending) end() error {
+// abort ends the command. One that is writing to its stream does not die before
+// nobody can read that any more: OpenZFS may have another thread write for it.
+func (s *sending) abort() {
+	s.kill()
+	_ = s.out.Close()
+}
+
+func (s *sending) end(patience time.Duration) error {
 	s.wait.Do(func() {
 		s.unbind()
-		err := s.cmd.Wait()
-		switch {
-		case s.hung.Load():
-			s.err = unavailable(errHangs)
-		case err != nil:
-			s.err = classify("send", s.stderr.String(), err)
-		}
+		s.err = s.finish("send", patience)
 	})
 	return s.err
 }
@@ -98,8 +158,8 @@ func (s *sending) end() error {
 // Close ends the command if it still runs. What became of it a reader has
 // learned from Read.
 func (s *sending) Close() error {
-	s.kill()
-	_ = s.end()
+	s.abort()
+	_ = s.end(0)
 	return nil
 }
 
@@ -115,42 +175,46 @@ func (p *Pool) receive(ctx context.Context, name string, stream io.Reader, optio
 	if err := checkName(name); err != nil {
 		return err
 	}
-	args := append([]string{"receive", "-u", "-F"}, options...)
-	cmd := p.run.prepare(append(args, p.full(name))...)
-	stderr := &bounded{limit: 4096}
-	cmd.Stderr = stderr
-	in, err := cmd.StdinPipe()
+	out, in, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("cannot receive stream: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
+	args := append([]string{"receive", "-u", "-F"}, options...)
+	cmd := p.run.prepare(append(args, p.full(name))...)
+	cmd.Stdin = out
+	c, err := p.run.carry(cmd)
+	_ = out.Close() // the command has its own
+	if err != nil {
+		_ = in.Close()
 		return unavailable(fmt.Errorf("cannot receive stream: %w", err))
 	}
-	kill := func() { _ = cmd.Process.Kill() }
-	unbind := context.AfterFunc(ctx, kill)
-	defer unbind()
-	var hung atomic.Bool
-	giveUp := func() {
-		hung.Store(true)
-		kill()
-	}
+	defer context.AfterFunc(ctx, func() {
+		c.kill()
+		_ = in.Close()
+	})()
 	source := &watchedReader{Reader: stream}
-	_, copied := io.Copy(patientWriter{in, p.run.timeout, giveUp}, source)
-	_ = in.Close() // zfs may have ended already
-	ending := time.AfterFunc(p.run.timeout, giveUp)
-	err = cmd.Wait()
-	ending.Stop()
+	_, copied := io.Copy(patientWriter{in, p.run.timeout, func() {
+		c.hung.Store(true)
+		c.kill()
+		_ = in.Close() // one that sleeps in the kernel reads no more, and does not end
+	}}, source)
+	_ = in.Close()
+	patience := p.run.timeout
+	if ctx.Err() != nil {
+		patience = 0
+	}
+	err = c.finish("receive", patience)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case hung.Load():
-		return unavailable(errHangs)
+	case c.hung.Load():
+		return err
 	case source.failed != nil: // zfs only knows that the stream has ended early
 		return fmt.Errorf("cannot receive stream: %w", source.failed)
-	case copied != nil && !errors.Is(copied, io.ErrClosedPipe) && err == nil:
+	case copied != nil && err == nil:
 		return fmt.Errorf("cannot receive stream: %w", copied)
 	case err != nil:
-		return receiveFailure(classify("receive", stderr.String(), errors.Join(err, copied)))
+		return receiveFailure(err)
 	}
 	return nil
 }

@@ -3,10 +3,13 @@ package zfs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,4 +109,76 @@ func TestStreamsThatHangAreGivenUp(t *testing.T) {
 			t.Errorf("send %q: %v", name, err)
 		}
 	}
+}
+
+// frozen makes programs that the kernel lets do nothing, not even die, from a moment on, as one
+// does that waits for a disk.
+func frozen(t *testing.T, script string) (p *zfs.Pool, freeze, thaw func()) {
+	t.Helper()
+	group := fmt.Sprintf("/sys/fs/cgroup/freezer/spearhead-%d-%s", os.Getpid(), t.Name())
+	if err := os.Mkdir(group, 0o700); err != nil {
+		t.Skipf("needs root and cgroup v1, whose freezer also holds what is killed: %v", err)
+	}
+	set := func(state string) func() {
+		return func() {
+			if err := os.WriteFile(group+"/freezer.state", []byte(state), 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(func() {
+		set("THAWED")()
+		err := os.Remove(group)
+		for end := time.Now().Add(patience); err != nil && time.Now().Before(end); err = os.Remove(group) {
+			runtime.Gosched() // until all in it have died
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return patientProgram(t, 3*time.Second, "echo $$ > "+group+"/cgroup.procs\n"+script), set("FROZEN"), set("THAWED")
+}
+
+// A command that sleeps in the kernel does not die when it is killed: nobody waits for that.
+func TestStreamsOfWhatCannotDieAreGivenUp(t *testing.T) {
+	t.Parallel()
+	p, freeze, thaw := frozen(t, "[ $1 = receive ] && cat >/dev/null && exit\nprintf begin; exec sleep 60")
+	s, err := p.Send(t.Context(), "a@b", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(s, make([]byte, len("begin"))); err != nil {
+		t.Fatal(err)
+	}
+	freeze()
+	if _, err := s.Read(make([]byte, 1)); !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("a send that sleeps gave %v", err)
+	}
+	s.Close()
+	if n := p.Stuck(); n != 1 {
+		t.Errorf("%d commands are stuck, want 1", n)
+	}
+	thaw()
+	eventually(t, func() error {
+		if n := p.Stuck(); n != 0 {
+			return fmt.Errorf("%d commands are stuck", n)
+		}
+		return nil
+	})
+	taken := make(chan struct{})
+	err = p.Receive(t.Context(), "a", io.MultiReader(strings.NewReader("begin"), &endless{after: sync.OnceFunc(func() {
+		freeze()
+		close(taken)
+	})}))
+	if <-taken; !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("a receive that sleeps: %v", err)
+	}
+}
+
+// endless never ends; it calls after when it begins.
+type endless struct{ after func() }
+
+func (e *endless) Read(b []byte) (int, error) {
+	e.after()
+	return len(b), nil
 }
