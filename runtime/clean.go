@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,7 +48,7 @@ func (r *Runtime) Clean(ctx context.Context, id string) error {
 		if err := r.deleteForce(ctx, id); err != nil {
 			return err
 		}
-		r.removeCgroups(id)
+		r.awaitNoCgroups(ctx, id)
 	}
 	if err := errors.Join(os.RemoveAll(filepath.Join(r.ociRoot(), id)), os.RemoveAll(r.bundle(id))); err != nil {
 		return fmt.Errorf("cannot clean up container: %w", err)
@@ -126,6 +127,27 @@ func (r *Runtime) removeCgroups(id string) bool {
 		}
 	}
 	return gone
+}
+
+// groupsWait is for how long groups are tried again that something which has
+// been killed is still leaving.
+const groupsWait = 5 * time.Second
+
+// awaitNoCgroups removes a container's groups when the last that was in them has
+// left: an OCI runtime that was killed has no record of whom it waits for. It
+// polls, for groups of version 1 tell nobody.
+func (r *Runtime) awaitNoCgroups(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, groupsWait)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for !r.removeCgroups(id) {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // groupsOf lists where a container's group may be in a hierarchy: with any

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -61,5 +62,42 @@ func (n *node) wantNothingLeft() {
 		if left, _ := filepath.Glob(pattern); len(left) != 0 {
 			n.Errorf("left behind: %v", left)
 		}
+	}
+}
+
+// A start that was killed leaves no record of what it had begun, which may still
+// be dying in the container's group.
+func TestGroupsOfWhatIsStillDyingGo(t *testing.T) {
+	n := newNode(t)
+	id := n.create(sh("true"))
+	group := filepath.Join("/sys/fs/cgroup/pids", n.cfg.CgroupParent, "acct", id)
+	if _, err := os.Stat("/sys/fs/cgroup/pids"); err != nil {
+		group = filepath.Join("/sys/fs/cgroup", n.cfg.CgroupParent, "acct", id)
+	}
+	if err := os.MkdirAll(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dying := exec.Command("sh", "-c", "echo $$ > "+group+"/cgroup.procs; echo; exec sleep 0.5")
+	in, err := dying.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dying.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Read(make([]byte, 1)); err != nil { // it is in its group
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = dying.Process.Wait()
+	}()
+	if err := n.Clean(n.ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if _, err := os.Stat(group); !os.IsNotExist(err) {
+		t.Errorf("the group is still there: %v", err)
 	}
 }
