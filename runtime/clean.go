@@ -184,8 +184,10 @@ func removeNested(dir string) bool {
 }
 
 // removeAccountGroups removes the groups of accounts that have no container
-// left, unless a container is just being made.
+// left, unless a container is just being made: it is cleaned up after, too.
 func (r *Runtime) removeAccountGroups() {
+	r.cleaning.Lock() // whoever comes last looks again
+	defer r.cleaning.Unlock()
 	if !r.cgroups.TryLock() {
 		return
 	}

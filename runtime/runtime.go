@@ -42,7 +42,8 @@ type Runtime struct {
 
 	// cgroups is write-locked while an account's empty group is removed, so
 	// that no container is just being made in it.
-	cgroups sync.RWMutex
+	cgroups  sync.RWMutex
+	cleaning sync.Mutex // of accounts' groups
 
 	// realtime keeps two containers from being promised the same CPU time.
 	realtime sync.Mutex
