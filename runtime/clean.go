@@ -183,15 +183,25 @@ func removeNested(dir string) bool {
 	return gone
 }
 
+// made ends the making of a container's groups.
+func (r *Runtime) made() {
+	r.cgroups.RUnlock()
+	if r.uncleaned.Load() {
+		r.removeAccountGroups()
+	}
+}
+
 // removeAccountGroups removes the groups of accounts that have no container
-// left, unless a container is just being made: it is cleaned up after, too.
+// left. While a container is being made that is left to who makes it.
 func (r *Runtime) removeAccountGroups() {
 	r.cleaning.Lock() // whoever comes last looks again
 	defer r.cleaning.Unlock()
+	r.uncleaned.Store(true)
 	if !r.cgroups.TryLock() {
 		return
 	}
 	defer r.cgroups.Unlock()
+	r.uncleaned.Store(false)
 	for _, h := range r.hierarchies {
 		for _, account := range r.accountGroups(h) {
 			if h.plain {

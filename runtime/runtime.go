@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +45,8 @@ type Runtime struct {
 	// that no container is just being made in it.
 	cgroups  sync.RWMutex
 	cleaning sync.Mutex // of accounts' groups
+	// uncleaned is set when they could not be looked at.
+	uncleaned atomic.Bool
 
 	// realtime keeps two containers from being promised the same CPU time.
 	realtime sync.Mutex

@@ -41,7 +41,7 @@ func (r *Runtime) Start(ctx context.Context, req StartRequest) (Process, error) 
 		return Process{}, err
 	}
 	r.cgroups.RLock()
-	defer r.cgroups.RUnlock()
+	defer r.made()
 	if req.Spec.Limits.CPURealtimeRuntime > 0 {
 		r.realtime.Lock() // until the group has what is made free for it
 		defer r.realtime.Unlock()
